@@ -19,9 +19,6 @@ def load(group: str, name: str, builtins: Mapping[str, str]) -> Any:
     """Import and return the plug-in `name`: a built-in ("module:attribute"), or an entry point of `group`.
 
     Built-ins come first, so that no installed package can replace them. UnknownName suggests the nearest name.
-
-    >>> load("hitl.demo", "sqrt", {"sqrt": "math:sqrt"})(9.0)
-    3.0
     """
     if name in builtins:
         module, _, attribute = builtins[name].partition(":")

@@ -104,8 +104,6 @@ def with_indicators(data: Mapping[str, Any], indicators: Indicators) -> Mapping[
 
     >>> with_indicators({"text": "refund"}, {"fraud": "card"})
     {'text': 'refund', 'hitl_indicators': {'fraud': 'card'}}
-    >>> with_indicators({"text": "refund", "hitl_indicators": "mischief"}, {})
-    {'text': 'refund'}
     """
     own = {name: value for name, value in data.items() if name != INDICATORS_KEY} if INDICATORS_KEY in data else data
     return {**own, INDICATORS_KEY: dict(indicators)} if indicators else own

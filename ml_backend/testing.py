@@ -13,11 +13,9 @@ from ml_backend.calibration import Calibrator
 from ml_backend.codecs import Codec
 from ml_backend.errors import ArtefactError, BackendError, CodecError, NotTrained, UnknownName
 from ml_backend.label_config import Control
-from ml_backend.models import Recipe
+from ml_backend.models import Recipe, Tasks
 from ml_backend.records import Answer
 from ml_backend.registry import Artefact, Bundle, ModelRef, Registry, digest_of, pack, unpack
-
-Tasks = Sequence[Mapping[str, Any]]
 
 _TOLERANCE = 1e-9
 _BAD: tuple[Any, ...] = (None, {}, [], [[]], [None], True, float("nan"), 10**400, {"a": [1]})

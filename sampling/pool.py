@@ -27,9 +27,6 @@ class Pool:
 
     Checked here, once; PoolError names the first fault. Strategies check nothing. A task that the model could not read
     is a row of NaN in `proba`: `ordering.order_tasks` puts it last and never gives it to a strategy.
-
-    >>> Pool((7, 8), np.array([[0.5, 0.5], [0.9, 0.1]]), np.zeros(2)).readable
-    array([ True,  True])
     """
 
     ids: tuple[int, ...]  # (n,)   Label Studio task ids, each once
@@ -121,12 +118,7 @@ class Plan:
 
 
 def pool_without_model(ids: Sequence[int], age_s: ArrayLike, **arrays: Any) -> Pool:
-    """Return a pool for the time before the first model: one class, so that all probabilities are equal.
-
-    >>> pool_without_model([3, 4], [0.0, 9.0]).proba
-    array([[1.],
-           [1.]])
-    """
+    """Return a pool for the time before the first model: one class, so that all probabilities are equal."""
     return Pool(tuple(ids), np.ones((len(ids), 1)), np.asarray(age_s, dtype=np.float64), **arrays)
 
 

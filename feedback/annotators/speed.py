@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,7 +22,6 @@ _ANSWERS_PER_STEP, _MAX_STEPS = 50, 10  # of practice
 class AnnotatorSpeed:
     """The speed of one person, without pauses."""
 
-    person: int  # code
     answers: int
     hours: float  # of work, without pauses
     per_hour: Interval  # answers per hour; NaN without a measured time, infinite bounds with too few
@@ -34,36 +32,27 @@ class AnnotatorSpeed:
 class AccuracyTrend:
     """Accuracy in the first step and later; a change below 0 means that it fell."""
 
-    person: int
     steps: tuple[Interval, ...]  # one per hour of a session, or per 50 answers
     change: Interval  # all later steps together minus the first, in [-1, 1]
 
-    @property
-    def worse(self) -> bool:
-        """Return whether accuracy falls beyond chance."""
-        return self.change.high < 0.0
 
-    @property
-    def better(self) -> bool:
-        """Return whether accuracy rises beyond chance."""
-        return self.change.low > 0.0
-
-
-def measure_speed(people: Ints, at_s: Floats, lead_time_s: Floats) -> tuple[AnnotatorSpeed, ...]:
+def measure_speed(people: Ints, at_s: Floats, lead_time_s: Floats) -> dict[int, AnnotatorSpeed]:
     """Measure each person's speed from the time of each answer and the seconds that it took, NaN where not measured.
+
+    Figures of this module are by person, from columns with one row per answer.
 
     >>> at_s = np.array([0.0, 60.0, 120.0, 9000.0])
     >>> measure_speed(np.zeros(4, dtype=int), at_s, np.full(4, 60.0))[0].per_hour.value
     60.0
     """
-    return tuple(
-        _speed(int(person), at_s[people == person], lead_time_s[people == person]) for person in np.unique(people)
-    )
+    return {
+        person: _speed(at_s[people == person], lead_time_s[people == person]) for person in np.unique(people).tolist()
+    }
 
 
 def time_share_by_label(
     people: Ints, labels: Ints, lead_time_s: Floats, *, n_labels: int
-) -> Mapping[int, tuple[Interval, ...]]:
+) -> dict[int, tuple[Interval, ...]]:
     """Measure the share of each person's time that answers of each label took; the values of a person sum to 1.
 
     The interval is that of a ratio of sums, from its linearised rows, and never narrower than Wilson's for as many
@@ -74,31 +63,31 @@ def time_share_by_label(
     [0.25, 0.75]
     """
     timed = np.isfinite(lead_time_s)
-    shares: dict[int, tuple[Interval, ...]] = {}
-    for person in np.unique(people[timed]):
+    shares = {}
+    for person in np.unique(people[timed]).tolist():
         own = timed & (people == person)
-        shares[int(person)] = tuple(_time_share(lead_time_s[own], labels[own] == label) for label in range(n_labels))
+        shares[person] = tuple(_time_share(lead_time_s[own], labels[own] == label) for label in range(n_labels))
     return shares
 
 
 def accuracy_trends(
     people: Ints, at_s: Floats, hits: Floats, *, by: Literal["hour", "practice"], weights: Floats | None = None
-) -> tuple[AccuracyTrend, ...]:
+) -> dict[int, AccuracyTrend]:
     """Measure each person's accuracy by hour within a session, or by fifty answers in the order of their times.
 
     A pause of half an hour ends a session. The last step, the fourth hour or the tenth fifty, is everything later.
 
     Parameters
     ----------
-    people, at_s, hits
-        One row per answer: the person's code, the time of the answer, and 1 for right, 0 for wrong, NaN for unknown.
+    hits
+        1 for right, 0 for wrong, NaN for unknown.
     weights
         The weight of each hit; `hits_against_others` returns both.
     """
     judged = np.isfinite(hits)
     weight = judged.astype(np.float64) if weights is None else np.where(judged, weights, 0.0)
-    trends = []
-    for person in np.unique(people):
+    trends = {}
+    for person in np.unique(people).tolist():
         rows = np.flatnonzero(people == person)
         rows = rows[np.argsort(at_s[rows], kind="stable")]
         if by == "hour":
@@ -110,11 +99,11 @@ def accuracy_trends(
         k = np.clip(np.bincount(step, weights=np.where(judged, hits, 0.0)[rows]), 0.0, n)
         steps = tuple(wilson(right, of) for right, of in zip(k.tolist(), n.tolist(), strict=True))
         change = newcombe(float(k[1:].sum()), float(n[1:].sum()), float(k[:1].sum()), float(n[:1].sum()))
-        trends.append(AccuracyTrend(int(person), steps, change))
-    return tuple(trends)
+        trends[person] = AccuracyTrend(steps, change)
+    return trends
 
 
-def _speed(person: int, at_s: Floats, lead_time_s: Floats) -> AnnotatorSpeed:
+def _speed(at_s: Floats, lead_time_s: Floats) -> AnnotatorSpeed:
     order = np.argsort(at_s, kind="stable")
     at, lead = at_s[order], lead_time_s[order]
     gaps = np.diff(at)
@@ -124,7 +113,7 @@ def _speed(person: int, at_s: Floats, lead_time_s: Floats) -> AnnotatorSpeed:
     # the first answer of a session began before its time: by its own lead time, else by the median one
     began = np.minimum(np.where(np.isfinite(lead), lead, median_s), _PAUSE_S)
     spent: Floats = np.where(first, began, np.concatenate([[0.0], gaps]))
-    return AnnotatorSpeed(person, len(at), float(spent.sum()) / _HOUR_S, _per_hour(spent), _median(timed))
+    return AnnotatorSpeed(len(at), float(spent.sum()) / _HOUR_S, _per_hour(spent), _median(timed))
 
 
 def _per_hour(spent_s: Floats) -> Interval:

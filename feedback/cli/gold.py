@@ -19,6 +19,8 @@ app = typer.Typer(
     name="gold", help="Manage gold tasks: tasks with a known answer. Label Studio never gets the answers."
 )
 
+Tasks = Annotated[list[int], typer.Argument(metavar="TASK", help="Ids of tasks.")]
+
 
 @app.command()
 def add(
@@ -50,10 +52,7 @@ def add(
 
 
 @app.command()
-def ask(
-    project: Project,
-    tasks: Annotated[list[int], typer.Argument(metavar="TASK", help="Ids of tasks.")],
-) -> None:
+def ask(project: Project, tasks: Tasks) -> None:
     """Give these tasks to everybody and compare each person with the others; no right answer is needed."""
     from feedback.annotators.gold import add_gold
     from feedback.store.repositories.policies import policy_of
@@ -77,10 +76,7 @@ def show(project: Project, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def retire(
-    project: Project,
-    tasks: Annotated[list[int], typer.Argument(metavar="TASK", help="Ids of tasks.")],
-) -> None:
+def retire(project: Project, tasks: Tasks) -> None:
     """Stop giving these gold tasks to people, for example because people know the answers by heart."""
     from feedback.annotators.gold import retire_gold
 

@@ -32,7 +32,7 @@ def overrides(
     """Show or export the human answers that differ from the prediction, with their reasons."""
 
     with opened_project(project) as (store, _row):
-        rows = store.overrides.list_overrides(project, changed=None)
+        rows = store.overrides.list_overrides(project)
     chosen = [row for row in rows if kept or row.changed]
     if csv_file is None:
         _print(rows)

@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from flask import Request, Response
@@ -53,15 +54,11 @@ class Authenticator:
     ) -> None:
         self._store, self._guard, self._access, self._clock = store, guard, access_settings, clock
         self.cookie = "__Host-hitl" if access_settings.secure else "hitl"
+        secure = access_settings.secure
+        self._cookie_options: dict[str, Any] = {"path": "/", "secure": secure, "httponly": True, "samesite": "Lax"}
 
     def visitor(self, request: Request) -> Visitor | None:
-        """Return the user of the request; None if they must sign in first.
-
-        Raises
-        ------
-        NotAllowed, TooManyAttempts
-            The request has a wrong service login.
-        """
+        """Return the user of the request; None if they must sign in first. NotAllowed for a wrong service login."""
         row = self._session(request)
         if row is not None:
             return Visitor("person", row.person, row.email, owner=row.owner)
@@ -82,7 +79,7 @@ class Authenticator:
     def sign_out(self, request: Request, response: Response) -> None:
         """Sign a browser out."""
         self._store.sessions.delete_session(_digest(self._token(request)))
-        response.delete_cookie(self.cookie, path="/", secure=self._access.secure, httponly=True, samesite="Lax")
+        response.delete_cookie(self.cookie, **self._cookie_options)
 
     def get_form_key(self, request: Request) -> tuple[str, str]:
         """Return the key that forms of this browser must send, and the cookie to set first ("" if it has one)."""
@@ -143,15 +140,7 @@ class Authenticator:
 
     def set_cookie(self, response: Response, token: str) -> None:
         """Set the session cookie of a browser."""
-        response.set_cookie(
-            self.cookie,
-            token,
-            max_age=int(_SESSION_S),
-            path="/",
-            secure=self._access.secure,
-            httponly=True,
-            samesite="Lax",
-        )
+        response.set_cookie(self.cookie, token, max_age=int(_SESSION_S), **self._cookie_options)
 
 
 def is_valid_name(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""The pages of the service: the list of projects, one project, its people, and the actions of an administrator."""
+"""The pages of the service: projects, people, cases, overrides and thresholds, and the actions of an administrator."""
 
 from __future__ import annotations
 
@@ -15,21 +15,25 @@ from feedback.dashboard.authentication import AccessSettings, Authenticator, is_
 from feedback.dashboard.page_openapi import paths
 from feedback.dashboard.permissions import ProjectAccess, Visitor, may_administer, may_view, role_of
 from feedback.dashboard.rendering import Refused, prepare, pseudonym, show, wants_json
-from feedback.dashboard.review_pages import add_review
 from feedback.dashboard.sign_in import LabelStudioAccounts, add_sign_in
-from feedback.errors import PolicyError
+from feedback.errors import NotStored, PolicyError
 from feedback.policy import Policy
 from feedback.reports.annotator_report import people_page
+from feedback.reports.case_report import CaseReport, case_report, case_timeline
 from feedback.reports.formatting import percent, when
-from feedback.reports.project_status import project_overview, project_state
+from feedback.reports.project_status import count_cases, project_overview, project_state
+from feedback.reports.review_report import override_figures
 from feedback.reports.svg_charts import Point, interval_bar, over_time
-from feedback.store import ProjectRow, Store
+from feedback.review.case_state_machine import OPEN_STATES, STATE_MEANINGS, is_blind
+from feedback.store import CaseRow, ProjectRow, Store
 from ml_backend.app import Mount
 from ml_backend.app.limits import Limits
 from ml_backend.app.routes import UP
 from ml_backend.app.security import Attempts, Guard, MemoryAttempts, NotAllowed
 
 _log = logging.getLogger(__name__)
+_MAX_CASE_NUMBER = 2**63 - 1  # the largest integer of the database
+_MAX_CASES = 200  # on one page; `hitl cases` lists all
 _DONE = {
     "pause": "Paused: nothing is written to Label Studio until somebody resumes. Answers are still collected.",
     "resume": "Resumed: the next turn writes the queue again.",
@@ -63,14 +67,15 @@ def pages(config: DashboardConfig) -> Mount:
         prepare(routes, clock=config.clock)
         routes.add_url_rule("/", view_func=views.home, methods=["GET"])
         routes.add_url_rule("/projects/<project>", view_func=views.project, methods=["GET"])
-        routes.add_url_rule("/projects/<project>/people", view_func=views.people, methods=["GET"])
+        for view in (views.people, views.cases, views.overrides, views.thresholds):
+            routes.add_url_rule(f"/projects/<project>/{view.__name__}", view_func=view, methods=["GET"])
+        routes.add_url_rule("/projects/<project>/cases/<int:number>", view_func=views.case, methods=["GET"])
         for action in ("pause", "resume", "turn", "unpark/<kind>"):
             name = action.partition("/")[0]
             rule = f"/projects/<project>/{action}"
             routes.add_url_rule(rule, name, views.act, methods=["POST"], defaults={"action": name})
         routes.register_error_handler(_MustSignIn, views.redirect_to_sign_in)
         add_sign_in(routes, views.authenticator, config.accounts, config.attempts)
-        add_review(routes, config.store, views.require_viewer, views.show_project, views.name, clock=config.clock)
         return routes
 
     return Mount(mount, paths())
@@ -96,17 +101,17 @@ class _Views:
                 _log.warning("%s", error)
                 continue
             if access is not None:
-                figures["projects"].append(self._summary_json(access))
+                figures["projects"].append(self._project_json(access))
         return self._show("home", figures, visitor)
 
     def project(self, project: str) -> Response:
         """Show one project: model, evidence, queue, and problems."""
-        access = self.project_access(project)
+        access = self._project_access(project)
         if not may_view(access.role):
             return redirect(url_for("pages.people", project=project), 303)  # type: ignore[return-value]
         figures = project_overview(self._store, access.row, access.policy)
         figures["blind_by_tier"] = [name for name, tier in access.policy.tiers.items() if tier.blind]
-        return self.show_project(
+        return self._show_project(
             "project",
             figures,
             access,
@@ -115,20 +120,61 @@ class _Views:
 
     def people(self, project: str) -> Response:
         """Show everybody's figures to admins and approvers, and their own to all others."""
-        access = self.project_access(project)
+        access = self._project_access(project)
         figures = people_page(self._store, access.row, access.policy)
         everybody = may_administer(access.role)
         if not everybody:
             figures["people"] = [row for row in figures["people"] if row["person"] == access.visitor.person]
-        named = everybody and request.args.get("names") == "shown"
-        figures["people"] = [self._with_name(row, access, named=named) for row in figures["people"]]
-        figures |= {"everybody": everybody, "named": named}
+        figures["people"] = [self._with_name(row, access) for row in figures["people"]]
+        figures |= {"everybody": everybody, "named": _shows_names(access)}
         bars = [Markup(_accuracy_bar(row["accuracy"])) for row in figures["people"]]  # noqa: S704  # nosec B704  # escaped where it is drawn
-        return self.show_project("people", figures, access, bars=bars)
+        return self._show_project("people", figures, access, bars=bars)
+
+    def cases(self, project: str) -> Response:
+        """List open cases, the most urgent first."""
+        access = self._require_viewer(project)
+        found = self._store.cases.list_cases(project, states=[*sorted(OPEN_STATES), "decided"])
+        visible = [case for case in found if not _is_hidden(case, access)]
+        figures = {
+            "counts": count_cases(self._store, project),
+            "hidden": len(found) - len(visible),
+            "not_listed": max(0, len(visible) - _MAX_CASES),
+            "cases": [_case_json(case, self._config.clock()) for case in visible[:_MAX_CASES]],
+        }
+        return self._show_project("cases", figures, access, meaning=STATE_MEANINGS)
+
+    def case(self, project: str, number: int) -> Response:
+        """Show the history of one case."""
+        access = self._require_viewer(project)
+        report = _report(self._store, project, number)
+        if _is_hidden(report.case, access):
+            raise Refused(
+                403,
+                "this case is reviewed blind.",
+                hint="Earlier answers are shown after the decision; admins and approvers see them now.",
+            )
+        timeline = case_timeline(report, access.policy.reasons, name=lambda person: self._name(person, access))
+        figures = report.to_json()
+        for row in (*figures["events"], *figures["reviews"]):
+            person = row.pop("person")
+            row["who"] = "" if person is None else self._name(person, access)
+        return self._show_project("case", figures, access, meaning=STATE_MEANINGS, timeline=timeline)
+
+    def thresholds(self, project: str) -> Response:
+        """Show the automation, error and cost of each confidence threshold, as computed last."""
+        access = self._require_viewer(project)
+        kept = self._store.records.get_latest_record(project, "thresholds")
+        return self._show_project("thresholds", kept.body if kept is not None else {}, access)
+
+    def overrides(self, project: str) -> Response:
+        """Show where people changed the model's answers."""
+        access = self._require_viewer(project)
+        figures = override_figures(self._store.overrides.count_overrides(project), access.policy.reasons)
+        return self._show_project("overrides", figures, access)
 
     def act(self, project: str, action: str, **more: str) -> Response:
         """Pause, resume, start a turn or retry a parked job for an admin or approver; record who did it."""
-        access = self.project_access(project)
+        access = self._project_access(project)
         if not may_administer(access.role):
             raise Refused(403, "only an admin or approver may do this.", hint="[people] of the policy gives roles.")
         self.authenticator.read_form(request)
@@ -154,29 +200,29 @@ class _Views:
         onward = request.full_path.rstrip("?") if request.method == "GET" else "/"
         return redirect(url_for("pages.sign_in", next=onward), 303)  # type: ignore[return-value]
 
-    def require_viewer(self, project: str) -> ProjectAccess:
+    def _require_viewer(self, project: str) -> ProjectAccess:
         """Return the access of a visitor who may see the figures of a project, else raise Refused."""
-        access = self.project_access(project)
+        access = self._project_access(project)
         if not may_view(access.role):
             hint = "See your own figures under People."
             raise Refused(403, "this page is for people with a role in the policy.", hint=hint)
         return access
 
-    def name(self, person: int, access: ProjectAccess, named: bool) -> str:  # noqa: FBT001 - the caller checks who may see names
-        """Return what a visitor reads for a person: "You", the name if `named`, else a pseudonym."""
+    def _name(self, person: int, access: ProjectAccess) -> str:
+        """Return what a visitor reads for a person: "You", the name if they may see it and asked, else a pseudonym."""
         if person == access.visitor.person:
             return "You"
-        if named:
+        if _shows_names(access):
             names = self._config.accounts.names() if self._config.accounts else {}
             return names.get(person, f"user {person}")
         return pseudonym(self._store.secrets.get_or_create_secret("pages"), access.row.id, person)
 
-    def show_project(self, template: str, figures: Mapping[str, Any], access: ProjectAccess, **more: Any) -> Response:
+    def _show_project(self, template: str, figures: Mapping[str, Any], access: ProjectAccess, **more: Any) -> Response:
         """Respond with figures of one project, under its number and title."""
         named = {"project": access.row.id, "title": access.row.title, **figures}
         return self._show(template, named, access.visitor, access=access, **more)
 
-    def project_access(self, project: str) -> ProjectAccess:
+    def _project_access(self, project: str) -> ProjectAccess:
         """Return the access of the visitor to a project, or raise Refused."""
         visitor = self._known_visitor()
         row = self._store.projects.get_project(project) if is_valid_name(project) else None
@@ -203,7 +249,7 @@ class _Views:
             raise NotAllowed("credentials are missing.", hint="Send the service login as HTTP Basic auth, or sign in.")
         raise _MustSignIn(401, "you are not signed in.")
 
-    def _summary_json(self, access: ProjectAccess) -> dict[str, Any]:
+    def _project_json(self, access: ProjectAccess) -> dict[str, Any]:
         row = access.row
         summary = {"project": row.id, "title": row.title, "state": project_state(row), "role": access.role}
         if not may_view(access.role):
@@ -213,11 +259,11 @@ class _Views:
         counted = {"tasks": counts.tasks, "answered": counts.answered, "people": counts.people}
         return summary | counted | {"model": champion.version if champion else None, "parked": parked}
 
-    def _with_name(self, row: Mapping[str, Any], access: ProjectAccess, *, named: bool) -> dict[str, Any]:
+    def _with_name(self, row: Mapping[str, Any], access: ProjectAccess) -> dict[str, Any]:
         """Replace the user id by a name: with the id, every user of Label Studio could look the person up."""
         figures = {key: value for key, value in row.items() if key != "person"}
-        shown = {"person": row["person"]} if named else {}
-        return {"name": self.name(row["person"], access, named), **shown, **figures}
+        shown = {"person": row["person"]} if _shows_names(access) else {}
+        return {"name": self._name(row["person"], access), **shown, **figures}
 
     def _show(self, template: str, figures: Mapping[str, Any], visitor: Visitor, **more: Any) -> Response:
         key, _ = self.authenticator.get_form_key(request)
@@ -236,6 +282,42 @@ class _Views:
 
 class _MustSignIn(Refused):
     """Nobody is signed in with this browser; it is redirected to the sign-in page."""
+
+
+def _shows_names(access: ProjectAccess) -> bool:
+    return may_administer(access.role) and request.args.get("names") == "shown"
+
+
+def _report(store: Store, project: str, number: int) -> CaseReport:
+    """Return the report of a case; Refused if the project has no such case."""
+    try:
+        report = case_report(store, min(number, _MAX_CASE_NUMBER))
+    except NotStored:
+        report = None
+    if report is None or report.case.project != project:
+        raise Refused(404, "there is no such case in this project.")
+    return report
+
+
+def _is_hidden(case: CaseRow, access: ProjectAccess) -> bool:
+    """Return whether an open blind case is hidden from a visitor, who may be one of its reviewers."""
+    return case.state in OPEN_STATES and is_blind(case, access.policy) and not may_administer(access.role)
+
+
+def _case_json(case: CaseRow, now_s: float) -> dict[str, Any]:
+    runs = case.state in OPEN_STATES and case.due_s is not None and case.due_s != float("inf")
+    due_s = case.due_s if runs else None
+    return {
+        "case": case.id,
+        "task": case.task,
+        "tier": case.tier,
+        "state": case.state,
+        "why": case.why,
+        "due_s": due_s,
+        "remaining_s": None if due_s is None or case.paused_s is not None else round(due_s - now_s, 1),
+        "breaches": case.breaches,
+        "round": case.round,
+    }
 
 
 def _accuracy_chart(points: Sequence[Mapping[str, Any]]) -> str:

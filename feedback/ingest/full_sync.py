@@ -57,7 +57,7 @@ def run_full_sync(
     except NotFound:
         if not platform.is_known_instance():
             raise
-        store.append([events.project_deletion(project)])
+        store.append(events.deletions(project, "project", [int(project)]))
         return FullSyncProgress(0, 1, complete=True)
     progress = _load_unfinished(store, project, clock()) or FullSyncProgress(
         0, 0, complete=False, started_s=clock(), newest=platform.get_last_change_time(project)

@@ -60,7 +60,7 @@ class WebhookHandler:
             self._note(intake, [intake.ignored])
             return {"status": "ignored", "reason": intake.ignored}
         skipped = list(intake.skipped)
-        events = events_from_webhook(intake, "webhook", unread=skipped)
+        events = events_from_webhook(intake, unread=skipped)
         if events:
             self._store.receive(events, want="turn")
         self._note(intake, skipped)

@@ -52,23 +52,9 @@ def simulate(
     """Label tasks in the order of `strategy` until `budget` answers, and measure the model on the audit sample.
 
     Strategies with the same seed start from the same random answers and are measured on the same audit rows, so that
-    their difference comes from the order alone. Nothing is learned from audit rows.
-
-    Parameters
-    ----------
-    strategy
-        Name of a strategy; "random" for a random order.
-    random_share
-        Share of each batch that is drawn at random, in [0, 1].
-    start, batch, budget
-        Answers at the first measurement, between two measurements, and at the last one.
-    share
-        Share of the tasks in the audit sample.
-
-    Raises
-    ------
-    EvaluationError
-        There are too few tasks for the budget.
+    their difference comes from the order alone ("random" is a random order). Nothing is learned from audit rows, a
+    `share` of the tasks. It measures after `start` answers and after every further `batch`, of which `random_share` is
+    drawn at random. EvaluationError where there are too few tasks for the budget.
     """
     draws = Splits(f"replay-{seed}", "replay", share)
     roles = draws.roles([draws.dedup_key(row) for row in data])

@@ -55,13 +55,12 @@ def annotator_figures(store: Store, snapshot: ProjectSnapshot) -> list[dict[str,
     onboarding = onboarding_progress(snapshot.votes, gold, onboarding_tasks=snapshot.onboarding, tolerance=tolerance)
     label_texts = [answer_text(key) for key in accuracy.label_keys]
     people, at_s, lead_time_s = _columns(snapshot.votes)
-    speed = {record.person: record for record in measure_speed(people, at_s, lead_time_s)}
+    speed = measure_speed(people, at_s, lead_time_s)
     by_hour, by_practice = (
-        {trend.person: trend for trend in accuracy_trends(people, at_s, accuracy.hits, by=by, weights=accuracy.weights)}
-        for by in ("hour", "practice")
+        accuracy_trends(people, at_s, accuracy.hits, by=by, weights=accuracy.weights) for by in ("hour", "practice")
     )
     shares = _time_shares(snapshot.votes)
-    anchored = _anchoring(store.overrides.list_overrides(snapshot.project.id, changed=None))
+    anchored = _anchoring(store.overrides.list_overrides(snapshot.project.id))
     rows = []
     for person in sorted(speed):
         record, distance = accuracy.records.get(person), accuracy.distances.get(person)
@@ -251,7 +250,7 @@ def _trend_json(trend: AccuracyTrend, record: Reliability | None) -> dict[str, A
     steps = [_interval_json(step) for step in trend.steps]
     if record is None or not any(steps):
         return None
-    proven = record.against == "gold" and (trend.worse or trend.better)
+    proven = record.against == "gold" and 0.0 not in trend.change
     return {"steps": steps, "change": _interval_json(trend.change, proven=proven)}
 
 

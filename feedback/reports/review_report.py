@@ -73,7 +73,7 @@ def measure_review(
         {task: decision.queue for task, (decision, _content) in decisions.items()},
         first_tier=first,
     )
-    overrides = store.overrides.list_overrides(project, changed=None)
+    overrides = store.overrides.list_overrides(project)
     reviews = [*votes_as_reviews(votes, cases, first), *store.reviews.list_reviews(project)]
     people = compute_reviewer_accuracy(cases, reviews)
     return ReviewFigures(

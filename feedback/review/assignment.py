@@ -16,15 +16,13 @@ from feedback.review.review_task_content import (
     HISTORY,
     KEY,
     SKIP,
-    case_history,
-    describe_case,
     prefilled_regions,
     review_label_config,
     review_task_data,
     review_task_key,
     stay_key,
 )
-from feedback.store import CaseEvent, CaseRow, ProjectRow, ReviewProjectRow, ReviewRow
+from feedback.store import CaseRow, ProjectRow, ReviewProjectRow, ReviewRow
 from feedback.store.log import events
 from ml_backend.errors import LabelStudioError, NotFound
 from ml_backend.labelstudio.review_project_client import ReviewTask
@@ -148,32 +146,18 @@ def _create_review_tasks(
 
 def _make_review_tasks(context: ReviewContext, cases: Sequence[CaseRow]) -> list[ReviewTask]:
     """Return the content of the cases' review tasks; `copies` of each case already counts its task."""
-    case_ids = [case.id for case in cases]
+    snapshot, case_ids = context.snapshot, [case.id for case in cases]
     events = context.store.cases.list_events_of_cases(case_ids)
     reviews = context.store.reviews.list_reviews_of_cases(case_ids)
     return [
         ReviewTask(
-            _make_data(context, case, reviews[case.id], events[case.id]),
-            tuple(prefilled_regions(case, context.snapshot.control, context.policy)),
+            review_task_data(case, snapshot, context.votes_on(case.task), reviews[case.id], events[case.id]),
+            tuple(prefilled_regions(case, snapshot.control, context.policy)),
             case.priority,
             context.policy.tiers[case.tier].n_reviewers,
         )
         for case in cases
     ]
-
-
-def _make_data(
-    context: ReviewContext,
-    case: CaseRow,
-    reviews: Sequence[ReviewRow],
-    events: Sequence[CaseEvent],
-    *,
-    adjudicates: bool = False,
-) -> dict[str, object]:
-    votes, snapshot = context.votes_on(case.task), context.snapshot
-    summary = describe_case(case, snapshot, adjudicates=adjudicates)
-    history = case_history(case, snapshot, votes, reviews, events, adjudicates=adjudicates)
-    return review_task_data(case, snapshot.tasks[case.task].data, summary, history)
 
 
 def _record_assignment(context: ReviewContext, case: CaseRow, review_project: str, task: int) -> None:
@@ -217,7 +201,8 @@ def _show_reviews_to_adjudicator(
 ) -> None:
     """Add both reviews to the review task, since the third reviewer must see what the first two disagree on."""
     events = context.store.cases.list_case_events(case.id)
-    data = _make_data(context, case, reviews, events, adjudicates=True)
+    votes = context.votes_on(case.task)
+    data = review_task_data(case, context.snapshot, votes, reviews, events, adjudicates=True)
     shown = context.store.tasks.get_task(review_project, case.review_task or 0)
     if shown is not None and shown.data.get(HISTORY) != data[HISTORY] and context.may_write():
         context.store.append_tasks([platform.update_review_task(review_project, shown.id, data)], source="own")

@@ -10,7 +10,7 @@ from feedback.review import sla_clock
 from feedback.review.case_state_machine import SECOND_LOOK
 from feedback.review.review_answers import parse_review
 from feedback.review.review_context import ReviewContext
-from feedback.review.review_task_content import case_history, describe_case, review_task_data
+from feedback.review.review_task_content import review_task_data
 from feedback.stats.hash_sampling import draw
 from feedback.store import CaseRow, Record, ReviewRow, Store
 from ml_backend.labelstudio.review_project_client import ReviewTask
@@ -86,5 +86,4 @@ def _make_review_task(context: ReviewContext, case: CaseRow, key: str, number: i
     shown = sla_clock.start_clocks(
         new_case, context.policy.tiers[tier], context.workflow.calendar(tier), context.workflow.now_s
     )
-    summary, history = describe_case(shown, context.snapshot), case_history(shown, context.snapshot, (), (), ())
-    return ReviewTask(review_task_data(shown, context.snapshot.tasks[case.task].data, summary, history), (), 0.5, 1)
+    return ReviewTask(review_task_data(shown, context.snapshot), (), 0.5, 1)

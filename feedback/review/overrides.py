@@ -50,7 +50,7 @@ class OverrideCache:
             by_task = snapshot.votes_by_task
             votes = tuple(vote for task in sorted(changed | last.retry) for vote in by_task.get(task, ()))
             annotations = [vote.annotation for vote in votes]
-        recorded = store.overrides.list_override_times(project, annotations=annotations) if votes else {}
+        recorded = store.overrides.list_override_times(project, annotations) if votes else {}
         new = [vote for vote in votes if recorded.get(vote.annotation) != vote.at_s]
         shown = store.windows.list_shown_predictions(project, [vote.shown for vote in new if vote.shown is not None])
         if new:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Sequence, Set
 from datetime import UTC, datetime
 from typing import Any
 from xml.etree import ElementTree as ET  # `read_label_config` has parsed and bounded the source's config
@@ -26,6 +26,7 @@ ASKED_PREFIX = f"{PREFIX}ask_"  # of the control of each question of the policy
 ANSWER = "answer"  # the verdict on a blind case, which shows nothing to accept or fix
 SKIP = "skip"  # Label Studio's own button
 NEEDS_NO_REASON = ("accept", ANSWER)
+_ONE_TEXT = {"maxSubmissions": "1", "editable": "true"}
 _PARAGRAPHS = {"nameKey": "author", "textKey": "text", "layout": "dialogue"}
 
 
@@ -76,13 +77,24 @@ def review_task_key_prefix(case: CaseRow) -> str:
 
 
 def review_task_data(
-    case: CaseRow, source: Mapping[str, Any], summary: Mapping[str, str], history: Sequence[tuple[str, str]]
+    case: CaseRow,
+    snapshot: ProjectSnapshot,
+    votes: Sequence[Vote] = (),
+    reviews: Sequence[ReviewRow] = (),
+    events: Sequence[CaseEvent] = (),
+    *,
+    adjudicates: bool = False,
 ) -> dict[str, Any]:
-    """Return the data of a review task: that of the source task, the key, the case's summary and its history."""
+    """Return the data of a review task: that of the source task, the key, the case's summary and its history.
+
+    `adjudicates` is for the third reviewer, who decides between two.
+    """
+    history = _case_history(case, snapshot, votes, reviews, events, adjudicates=adjudicates)
     lines = [{"author": author, "text": text} for author, text in history]
     lines = lines or [{"author": "–", "text": "there is no earlier answer"}]
-    own = {name: value for name, value in source.items() if not name.startswith(PREFIX)}
-    return {**own, KEY: review_task_key(case), FACTS: dict(summary), HISTORY: lines}
+    own = {name: value for name, value in snapshot.tasks[case.task].data.items() if not name.startswith(PREFIX)}
+    summary = _describe_case(case, snapshot, adjudicates=adjudicates)
+    return {**own, KEY: review_task_key(case), FACTS: summary, HISTORY: lines}
 
 
 def prefilled_regions(case: CaseRow, control: Control, policy: Policy) -> list[dict[str, Any]]:
@@ -92,11 +104,8 @@ def prefilled_regions(case: CaseRow, control: Control, policy: Policy) -> list[d
     return get_codec(case.proposal.kind).encode(case.proposal, control, case.confidence)
 
 
-def describe_case(case: CaseRow, snapshot: ProjectSnapshot, *, adjudicates: bool = False) -> dict[str, str]:
-    """Return the case as a small table: why it was opened, the proposed answer, the due time. A blind case hides both.
-
-    `adjudicates` is for the third reviewer, who decides between two.
-    """
+def _describe_case(case: CaseRow, snapshot: ProjectSnapshot, *, adjudicates: bool) -> dict[str, str]:
+    """Return the case as a small table: why it was opened, the proposed answer, the due time. A blind case hides both."""
     tier = snapshot.policy.tiers[case.tier]
     shown: dict[str, str] = {"Case": f"{case.id}, round {case.round}", "Tier": tier.title or case.tier}
     if is_blind(case, snapshot.policy):
@@ -117,14 +126,14 @@ def describe_case(case: CaseRow, snapshot: ProjectSnapshot, *, adjudicates: bool
     return shown
 
 
-def case_history(
+def _case_history(
     case: CaseRow,
     snapshot: ProjectSnapshot,
     votes: Sequence[Vote],
     reviews: Sequence[ReviewRow],
     events: Sequence[CaseEvent],
     *,
-    adjudicates: bool = False,
+    adjudicates: bool,
 ) -> list[tuple[str, str]]:
     """Return the earlier answers as (who, text), oldest first; people are numbered, not named.
 
@@ -230,33 +239,29 @@ def _controls(tier: str, policy: Policy, source_names: Set[str]) -> list[ET.Elem
     for name, question in policy.feedback.items():
         if name not in source_names:
             elements += [_header(question.title or name), _question(f"{ASKED_PREFIX}{name}", question)]
-    attributes = {
-        "rows": "3",
-        "maxSubmissions": "1",
-        "editable": "true",
-        "placeholder": "Comment for the next reviewer",
-    }
-    return [*elements, ET.Element("TextArea", {"name": COMMENT, "toName": FACTS, **attributes})]
+    return [
+        *elements,
+        _control("TextArea", COMMENT, rows="3", **_ONE_TEXT, placeholder="Comment for the next reviewer"),
+    ]
 
 
 def _question(name: str, question: Question) -> ET.Element:
     if question.kind in ("choice", "choices"):
         options = [(option, option) for option in question.options]
         return _choices(name, options, required=question.required, multiple=question.kind == "choices")
-    attributes = {"name": name, "toName": FACTS, **({"required": "true"} if question.required else {})}
+    required = {"required": "true"} if question.required else {}
     if question.kind == "number":
-        return ET.Element("Number", attributes)
+        return _control("Number", name, **required)
     if question.kind == "rating":
-        return ET.Element("Rating", {**attributes, "maxRating": str(question.highest)})
-    return ET.Element("TextArea", {**attributes, "rows": "2", "maxSubmissions": "1", "editable": "true"})
+        return _control("Rating", name, **required, maxRating=str(question.highest))
+    return _control("TextArea", name, **required, rows="2", **_ONE_TEXT)
 
 
 def _choices(
     name: str, options: Sequence[tuple[str, str]], *, required: bool = False, multiple: bool = False
 ) -> ET.Element:
     """Return a Choices control; each option is (text that people read, value that is stored)."""
-    attributes = {"choice": "multiple" if multiple else "single", "showInline": "true"}
-    element = ET.Element("Choices", {"name": name, "toName": FACTS, **attributes})
+    element = _control("Choices", name, choice="multiple" if multiple else "single", showInline="true")
     if required:
         element.set("required", "true")
     for title, code in options:
@@ -264,6 +269,10 @@ def _choices(
         if title != code:
             option.set("alias", code)
     return element
+
+
+def _control(kind: str, name: str, **attributes: str) -> ET.Element:
+    return ET.Element(kind, {"name": name, "toName": FACTS, **attributes})
 
 
 def _header(text: str) -> ET.Element:

@@ -179,11 +179,7 @@ class Store:
         return replay.verify(self._database, project)
 
     def rebuild(
-        self,
-        *,
-        check: bool = False,
-        project: str | None = None,
-        on_progress: Progress = lambda _project, _done, _total: None,
+        self, *, check: bool = False, on_progress: Progress = lambda _project, _done, _total: None
     ) -> ProjectionCheck:
         """Rebuild the projections from the log; with `check`, only compare them with the stored ones.
 
@@ -192,7 +188,7 @@ class Store:
         """
         self.ingest_inbox()
         with self._database.read() as connection:
-            names = replay.projects(connection) if project is None else [project]
+            names = replay.projects(connection)
         done = [self._check(name, on_progress) if check else self._rebuild(name, on_progress) for name in names]
         differs = next((check.differs for check in done if not check.ok), "")
         return ProjectionCheck(

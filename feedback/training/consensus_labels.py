@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
-from typing import Protocol
+from functools import partial
 
 from feedback.consensus.consensus import AggregatedLabel, AggregatedLabels
 from feedback.consensus.label_aggregation import aggregate_columns
@@ -25,17 +25,6 @@ _LOG = logging.getLogger(__name__)
 _AT_ONCE = 50  # tasks asked again because it pays, at a time: each is a request, and the next votes may change it
 
 
-class _VoteLike(Protocol):
-    """What settling needs of a vote: one person's latest answer to one task."""
-
-    @property
-    def task(self) -> int: ...
-    @property
-    def answer(self) -> Answer: ...
-    @property
-    def annotation(self) -> int: ...
-
-
 @dataclass(frozen=True, slots=True)
 class ConsensusLabels:
     """Every answered task: settled, waiting for another vote, or neither, where people differ to the end."""
@@ -46,74 +35,37 @@ class ConsensusLabels:
 
 
 def settle(
-    votes: Iterable[_VoteLike],
-    wanted: Mapping[int, int],
+    votes: Mapping[int, Sequence[Vote]],
+    wanted: Callable[[int], int],
     *,
     max_votes: int,
-    aggregated: Mapping[int, AggregatedLabel] | None = None,
+    aggregated: Mapping[int, AggregatedLabel],
     sure: float = 1.0,
     again: Set[int] = frozenset(),
-) -> ConsensusLabels:
-    """Settle tasks by majority: a task is done when it has the votes it wants and one answer leads.
+) -> tuple[dict[int, ConsensusLabel], dict[int, int]]:
+    """Return the labels of settled tasks, and the number of votes of tasks that need more.
 
-    `wanted` holds the votes of tasks that want more than one. A tie asks for one more vote until `max_votes`
-    (or the wanted number, if larger). What is still tied then stays unsettled and is asked no more.
-
-    Where `aggregated` has a label (people weighed by their reliability), it is the answer, and a tie is settled once
-    it is as `sure`. The tasks of `again` are asked for one more vote below `max_votes`, settled or not.
-
-    Examples
-    --------
-    >>> from ml_backend.records import Answer
-    >>> from types import SimpleNamespace as Vote
-    >>> spam, ham = Answer("choices", ("spam",)), Answer("choices", ("ham",))
-    >>> votes = [Vote(task=1, answer=spam, annotation=7), Vote(task=1, answer=ham, annotation=8)]
-    >>> settle(votes, {1: 2}, max_votes=3)
-    ConsensusLabels(settled=(), needs_more_votes={1: 2})
+    A task is settled when it has as many votes as are `wanted` of it, and one answer leads. A tie asks for one more
+    vote until `max_votes` (or the wanted number, if larger). What is still tied then stays unsettled and is asked no
+    more. Where `aggregated` has a label (people weighed by their reliability), it is the answer, and a tie is settled
+    once it is as `sure`. The tasks of `again` are asked for one more vote below `max_votes`, settled or not.
     """
-    by_task: dict[int, list[_VoteLike]] = {}
-    for vote in votes:
-        by_task.setdefault(vote.task, []).append(vote)
-    labels, needs = list[ConsensusLabel](), dict[int, int]()
-    for task, given in sorted(by_task.items()):
-        label, more = _settle_task(
-            task,
-            given,
-            wanted.get(task, 1),
-            max_votes=max_votes,
-            aggregated=(aggregated or {}).get(task),
-            sure=sure,
-            again=task in again,
-        )
-        if label is not None:
-            labels.append(label)
-        if more:
+    settled, needs = dict[int, ConsensusLabel](), dict[int, int]()
+    for task, given in votes.items():
+        leaders, label, wants = _leaders(given), aggregated.get(task), wanted(task)
+        decided = len(leaders) == 1 or (label is not None and label.confidence >= sure)
+        done = decided and len(given) >= wants
+        if done:
+            settled[task] = _label(task, leaders[0] if label is None else label.answer, given, label)
+        most = max(wants, max_votes)
+        if done:
+            most = max_votes if task in again else 0
+        if len(given) < most:
             needs[task] = len(given)
-    return ConsensusLabels(tuple(labels), needs)
+    return settled, needs
 
 
-def _settle_task(
-    task: int,
-    votes: Sequence[_VoteLike],
-    wants: int,
-    *,
-    max_votes: int,
-    aggregated: AggregatedLabel | None,
-    sure: float,
-    again: bool,
-) -> tuple[ConsensusLabel | None, bool]:
-    """Return the label of one answered task, and whether it needs another vote."""
-    leaders = _leaders(votes)
-    decided = len(leaders) == 1 or (aggregated is not None and aggregated.confidence >= sure)
-    done = decided and len(votes) >= wants
-    most = max_votes if done and again else 0 if done else max(wants, max_votes)
-    label = None
-    if done:
-        label = _label(task, leaders[0] if aggregated is None else aggregated.answer, votes, aggregated)
-    return label, len(votes) < most
-
-
-def _leaders(votes: Sequence[_VoteLike]) -> list[Answer]:
+def _leaders(votes: Sequence[Vote]) -> list[Answer]:
     if len(votes) == 1:
         return [votes[0].answer]
     counts = Counter(vote.answer for vote in votes)
@@ -121,7 +73,7 @@ def _leaders(votes: Sequence[_VoteLike]) -> list[Answer]:
     return [answer for answer, count in counts.items() if count == most]
 
 
-def _label(task: int, answer: Answer, votes: Sequence[_VoteLike], aggregated: AggregatedLabel | None) -> ConsensusLabel:
+def _label(task: int, answer: Answer, votes: Sequence[Vote], aggregated: AggregatedLabel | None) -> ConsensusLabel:
     support = sum(vote.answer == answer for vote in votes) / len(votes)
     # a person who was outvoted taught the answer too: their annotation counts as learned from
     annotations = tuple(sorted(vote.annotation for vote in votes))
@@ -209,9 +161,11 @@ class ConsensusCache:
             if kept is not None and same_rule and votes.equals(kept.votes):
                 votes = kept.votes
         else:
-            moved = [task for task in changed if _answers(kept.snapshot, task) != _answers(snapshot, task)]
-            new = (vote for task in moved for vote in _aggregated_votes(snapshot, task))
-            votes = kept.votes.replace_tasks(moved, new) if moved else kept.votes
+            old, new = ({task: _aggregated_votes(one, task) for task in changed} for one in (kept.snapshot, snapshot))
+            moved = [task for task in changed if _answers(old[task]) != _answers(new[task])]
+            votes = kept.votes
+            if moved:
+                votes = votes.replace_tasks(moved, (vote for task in moved for vote in new[task]))
         if kept is not None and same_rule and votes is kept.votes:
             labels = kept.labels
         else:
@@ -238,13 +192,24 @@ class ConsensusCache:
         rule = _Rule.of(snapshot, sum(count > 0 for count in people.values()))
         again = tasks_worth_another_vote(snapshot, aggregated)
         voted = snapshot.votes_by_task
+        settle_tasks = partial(
+            settle,
+            wanted=partial(rule.wants, snapshot),
+            max_votes=rule.max_votes,
+            aggregated=aggregated.by_task,
+            sure=rule.sure,
+            again=again,
+        )
         if kept is None or moved is None or kept.rule != rule:
-            settled, needs = _decide_tasks(snapshot, aggregated, rule, again, voted)
+            settled, needs = settle_tasks(voted)
             changes = Changes.everything()
         else:
             changed = {*moved, *(kept.again ^ again), *aggregated.changed_since(kept.aggregated)}
-            changed |= _changed_overlaps(kept.snapshot, snapshot)
-            new, more = _decide_tasks(snapshot, aggregated, rule, again, sorted(changed & voted.keys()))
+            if kept.snapshot.routes.overlaps is not snapshot.routes.overlaps:
+                changed |= {
+                    task for task, _votes in kept.snapshot.routes.overlaps.items() ^ snapshot.routes.overlaps.items()
+                }
+            new, more = settle_tasks({task: voted[task] for task in sorted(changed & voted.keys())})
             settled, needs = merged(kept.settled, new, changed), merged(kept.needs, more, changed)
             changes = kept.labels.changes.then(changed)
         labels = ConsensusLabels(tuple(settled.values()), _with_stale(snapshot, needs), changes)
@@ -267,38 +232,8 @@ def _aggregated_votes(snapshot: ProjectSnapshot, task: int) -> tuple[Vote, ...]:
     return snapshot.votes_by_task.get(task, ()) if counts else ()
 
 
-def _answers(snapshot: ProjectSnapshot, task: int) -> list[tuple[int, Answer]]:
-    return [(vote.person, vote.answer) for vote in _aggregated_votes(snapshot, task)]
-
-
-def _changed_overlaps(old: ProjectSnapshot, new: ProjectSnapshot) -> set[int]:
-    before, after = old.routes.overlaps, new.routes.overlaps
-    return {task for task, _votes in before.items() ^ after.items()} if before is not after else set()
-
-
-def _decide_tasks(
-    snapshot: ProjectSnapshot,
-    aggregated: AggregatedLabels,
-    rule: _Rule,
-    again: frozenset[int],
-    tasks: Iterable[int],
-) -> tuple[dict[int, ConsensusLabel], dict[int, int]]:
-    settled, needs, voted = dict[int, ConsensusLabel](), dict[int, int](), snapshot.votes_by_task
-    for task in tasks:
-        label, more = _settle_task(
-            task,
-            voted[task],
-            rule.wants(snapshot, task),
-            max_votes=rule.max_votes,
-            aggregated=aggregated.by_task.get(task),
-            sure=rule.sure,
-            again=task in again,
-        )
-        if label is not None:
-            settled[task] = label
-        if more:
-            needs[task] = len(voted[task])
-    return settled, needs
+def _answers(votes: Iterable[Vote]) -> list[tuple[int, Answer]]:
+    return [(vote.person, vote.answer) for vote in votes]
 
 
 def _with_stale(snapshot: ProjectSnapshot, needs: Mapping[int, int]) -> Mapping[int, int]:

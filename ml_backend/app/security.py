@@ -59,11 +59,6 @@ class MemoryAttempts:
     """Limits failed logins in this process: `burst` at once, then one every `every_s` seconds.
 
     Flask-Limiter counts requests; here only wrong credentials count, and the store shares the count between workers.
-
-    >>> attempts = MemoryAttempts(burst=1, every_s=60, clock=lambda: 0.0)
-    >>> attempts.wait_s("10.0.0.7"); attempts.failed("10.0.0.7"); attempts.wait_s("10.0.0.7")
-    0.0
-    60.0
     """
 
     def __init__(

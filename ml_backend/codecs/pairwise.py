@@ -12,11 +12,7 @@ from ml_backend.records import Answer
 
 
 class Pairwise:
-    """An answer is "left" or "right"; the distance is 0 or 1 (nominal).
-
-    >>> Pairwise().distance(Answer("pairwise", "left"), Answer("pairwise", "right"))
-    1.0
-    """
+    """An answer is "left" or "right"; the distance is 0 or 1 (nominal)."""
 
     def decode(self, regions: Sequence[Mapping[str, Any]]) -> Answer:
         """Return the side of the last region; the editor writes one region."""

@@ -80,8 +80,6 @@ def read_text(data: Mapping[str, Any], field: str, *, html: bool = False) -> str
 
     >>> read_text({"text": " <b>Hi</b> there "}, "text", html=True)
     'Hi there'
-    >>> read_text({"text": None}, "text") is None
-    True
     """
     value = field_value(data, field)
     if not isinstance(value, str):

@@ -78,11 +78,7 @@ def read_webhook(body: Any) -> ParsedWebhook:
 
 
 def read_task(raw: Any, project: str = "") -> Task:
-    """Parse a task of a webhook, the REST API or a prediction request; BodyError says what is missing.
-
-    >>> read_task({"id": 7, "data": {"text": "hi"}}).data
-    {'text': 'hi'}
-    """
+    """Parse a task of a webhook, the REST API or a prediction request; BodyError says what is missing."""
     if not isinstance(raw, Mapping):
         raise BodyError(f"a task is {json_type(raw)}; wanted an object.")
     number = read_id(raw.get("id"), "task")
@@ -104,10 +100,6 @@ def read_annotation(raw: Any, project: str, *, task: int | None = None) -> Annot
     """Parse an annotation of a webhook or the REST API; BodyError says what is missing.
 
     `task` is its task where the record names none. `result` is not checked: `ml_backend.codecs.decode_result` does.
-
-    >>> raw = {"id": 5, "task": 7, "result": [], "was_cancelled": True, "updated_at": "2026-01-01T00:00:00Z"}
-    >>> read_annotation(raw, "1").updated_at
-    '2026-01-01T00:00:00.000000Z'
     """
     if not isinstance(raw, Mapping):
         raise BodyError(f"an annotation is {json_type(raw)}; wanted an object.")
@@ -255,9 +247,6 @@ def read_project_id(raw: Any) -> str:
     """Return the project id as text: "12" for "12.1795148243", "12" and 12.
 
     BodyError for anything else, such as a path: ids become keys and file names.
-
-    >>> read_project_id("12.1795148243")
-    '12'
     """
     if isinstance(raw, int) and not isinstance(raw, bool) and 0 < raw <= MAX_ID:
         return str(raw)

@@ -33,10 +33,10 @@ class Model(Protocol):
     def classes(self) -> tuple[str, ...]:
         """Return the labels of the training rows, sorted, in the order of the columns of `predict_proba`."""
 
-    def predict_proba(self, data: Sequence[Mapping[str, Any]]) -> Floats:
+    def predict_proba(self, data: Tasks) -> Floats:
         """Return probabilities, shape (n, k), not calibrated; a row of NaN for a task that cannot be read."""
 
-    def vectors(self, data: Sequence[Mapping[str, Any]]) -> Vectors:
+    def vectors(self, data: Tasks) -> Vectors:
         """Return vectors, shape (n, d), near for similar tasks; zeros for a task that cannot be read."""
 
     def state(self) -> State:
@@ -58,7 +58,7 @@ class Recipe(Protocol):
         NotTrained where fewer than two classes have readable rows.
         """
 
-    def vectors(self, data: Sequence[Mapping[str, Any]], *, field: str) -> Vectors:
+    def vectors(self, data: Tasks, *, field: str) -> Vectors:
         """Return what `Model.vectors` returns, without a model."""
 
     def load(self, state: State) -> Model:
@@ -66,12 +66,7 @@ class Recipe(Protocol):
 
 
 def recipe_for(control: Control, *, name: str = "", cache: FeatureCache[Any] | None = None) -> Recipe:
-    """Return the recipe `name`, by default "<object kind>-<control kind>"; UnknownName says why none fits.
-
-    >>> from ml_backend.label_config import Control
-    >>> recipe_for(Control("c", "t", "choices", ("a", "b"), False, "text", "text")).name
-    'text-choices/1'
-    """
+    """Return the recipe `name`, by default "<object kind>-<control kind>"; UnknownName says why none fits."""
     if not control.field:
         raise UnknownName(
             f"control {control.name!r} shows no data field, so there is nothing to learn from.",

@@ -21,10 +21,8 @@ from numpy.typing import NDArray
 from ml_backend.codecs import decode_result, get_codec
 from ml_backend.errors import BackendError, NotTrained, UnknownName
 from ml_backend.label_config import Control
-from ml_backend.models import Floats, recipe_for
+from ml_backend.models import Floats, Tasks, recipe_for
 from ml_backend.records import Answer
-
-Tasks = Sequence[Mapping[str, Any]]
 
 _MIN_LEAD = 1e-3  # of the chosen class over chance, where the model gives no usable score
 

@@ -13,11 +13,9 @@ from ml_backend.features.cache import FeatureCache
 from ml_backend.features.image import SIZE, ImageRow, feature_cells, image_rows
 from ml_backend.features.indicator_features import IndicatorColumns, fit_indicator_columns
 from ml_backend.features.media import Media, media_address
+from ml_backend.models import Floats, Tasks, Vectors
 from ml_backend.models.explanations import Contribution, sum_by_name
-from ml_backend.models.logistic_regression import Floats, fit_logistic, softmax
-
-Tasks = Sequence[Mapping[str, Any]]
-Vectors = NDArray[np.float32]
+from ml_backend.models.logistic_regression import fit_logistic, softmax
 
 _QUARTERS = ("the upper left", "the upper right", "the lower left", "the lower right")
 

@@ -14,10 +14,9 @@ from ml_backend.features.cache import FeatureCache
 from ml_backend.features.indicator_features import IndicatorColumns, fit_indicator_columns
 from ml_backend.features.text import TextBlock, TextRow, inverse_document_frequency, read_text, text_block
 from ml_backend.features.vectors import word_vectors
+from ml_backend.models import Floats, Tasks, Vectors
 from ml_backend.models.explanations import Contribution, sum_by_name, word_contributions
-from ml_backend.models.logistic_regression import Floats, fit_logistic, softmax
-
-Tasks = Sequence[Mapping[str, Any]]
+from ml_backend.models.logistic_regression import fit_logistic, softmax
 
 _MIN_TERMS, _MAX_TERMS = 2_000, 50_000
 _MANY_ROWS = 1_000  # from here on terms of a single row are dropped; they are most terms and teach nothing
@@ -34,14 +33,12 @@ class TextModel:
         self._field: str = state["field"]
         self._html: bool = state["html"]
         self._codes: NDArray[np.uint64] = state["codes"]  # (m,) sorted
-        self._idf: NDArray[np.float32] = state["idf"]  # (m,)
-        self._coef_terms: NDArray[np.float32] = state["coef_terms"]  # (m, k)
-        self._coef_vector: NDArray[np.float32] = state["coef_vector"]  # (d, k)
-        self._intercept: NDArray[np.float32] = state["intercept"]  # (k,)
+        self._idf: Vectors = state["idf"]  # (m,)
+        self._coef_terms: Vectors = state["coef_terms"]  # (m, k)
+        self._coef_vector: Vectors = state["coef_vector"]  # (d, k)
+        self._intercept: Vectors = state["intercept"]  # (k,)
         self._columns = IndicatorColumns.load(state.get("columns", ((), ())))
-        self._coef_indicators: NDArray[np.float32] = state.get(
-            "coef_indicators", np.zeros((0, len(self.classes)), np.float32)
-        )
+        self._coef_indicators: Vectors = state.get("coef_indicators", np.zeros((0, len(self.classes)), np.float32))
         self._cache = cache
         m, k, b = len(self._codes), len(self.classes), len(self._columns.names)
         d = word_vectors().size  # loaded now, so that the first request does not wait for them
@@ -62,7 +59,7 @@ class TextModel:
             proba[readable] = softmax(scores)
         return proba
 
-    def vectors(self, data: Tasks) -> NDArray[np.float32]:
+    def vectors(self, data: Tasks) -> Vectors:
         return _vectors(data, self._field, html=self._html, cache=self._cache)
 
     def explain(self, item: Mapping[str, Any], answer: str, other: str) -> list[Contribution]:
@@ -78,13 +75,13 @@ class TextModel:
         difference = self._coef_indicators[:, first] - self._coef_indicators[:, second]
         return sum_by_name([*words, *self._columns.contributions(item, difference)])
 
-    def _scores(self, block: TextBlock) -> NDArray[np.float32]:
+    def _scores(self, block: TextBlock) -> Vectors:
         place, weights, starts = _known_terms(block, self._codes, self._idf)
         if len(block) == 1:  # building a sparse matrix takes longer than scoring one text
             terms = (weights @ self._coef_terms[place])[None, :]
         else:
             terms = sparse.csr_array((weights, place, starts), shape=(len(block), len(self._codes))) @ self._coef_terms
-        scores: NDArray[np.float32] = terms + block.vectors @ self._coef_vector + self._intercept
+        scores: Vectors = terms + block.vectors @ self._coef_vector + self._intercept
         return scores
 
 
@@ -135,7 +132,7 @@ class TextChoices:
             cache=self._cache,
         )
 
-    def vectors(self, data: Tasks, *, field: str) -> NDArray[np.float32]:
+    def vectors(self, data: Tasks, *, field: str) -> Vectors:
         return _vectors(data, field, html=self.html, cache=self._cache)
 
     def load(self, state: Mapping[str, Any]) -> TextModel:
@@ -149,13 +146,13 @@ class HypertextChoices(TextChoices):
     html = True
 
 
-def tfidf(block: TextBlock, codes: NDArray[np.uint64], idf: NDArray[np.float32]) -> Any:
+def tfidf(block: TextBlock, codes: NDArray[np.uint64], idf: Vectors) -> Any:
     """Return sublinear counts times idf as a sparse matrix, shape (n, m), rows of length 1."""
     place, weights, starts = _known_terms(block, codes, idf)
     return sparse.csr_array((weights, place, starts), shape=(len(block), len(codes)))
 
 
-def _beside(terms: Any, dense: NDArray[np.float32]) -> Any:
+def _beside(terms: Any, dense: Vectors) -> Any:
     """Return a sparse matrix with dense columns to its right; several times faster than scipy's hstack."""
     n, d = dense.shape
     is_dense = np.repeat(np.tile([False, True], n), np.stack([np.diff(terms.indptr), np.full(n, d)], axis=1).ravel())
@@ -167,8 +164,8 @@ def _beside(terms: Any, dense: NDArray[np.float32]) -> Any:
 
 
 def _known_terms(
-    block: TextBlock, codes: NDArray[np.uint64], idf: NDArray[np.float32]
-) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64]]:
+    block: TextBlock, codes: NDArray[np.uint64], idf: Vectors
+) -> tuple[NDArray[np.int64], Vectors, NDArray[np.int64]]:
     """Return places in `codes`, weights, and row starts of the terms that the vocabulary has."""
     place = np.searchsorted(codes, block.codes)
     place[place == len(codes)] = 0
@@ -182,7 +179,7 @@ def _known_terms(
     return place, weights.astype(np.float32), starts
 
 
-def _vocabulary(block: TextBlock, *, n_classes: int) -> tuple[NDArray[np.uint64], NDArray[np.float32]]:
+def _vocabulary(block: TextBlock, *, n_classes: int) -> tuple[NDArray[np.uint64], Vectors]:
     codes, frequency = np.unique(block.codes, return_counts=True)
     if len(block) >= _MANY_ROWS:
         codes, frequency = codes[frequency > 1], frequency[frequency > 1]
@@ -199,7 +196,7 @@ def _read_texts(data: Tasks, field: str, *, html: bool) -> tuple[list[str], NDAr
     return [text for text in texts if text is not None], np.array([text is not None for text in texts], bool)
 
 
-def _vectors(data: Tasks, field: str, *, html: bool, cache: FeatureCache[TextRow] | None) -> NDArray[np.float32]:
+def _vectors(data: Tasks, field: str, *, html: bool, cache: FeatureCache[TextRow] | None) -> Vectors:
     """Return unit vectors, (n, 256); zeros where there is no text."""
     texts, readable = _read_texts(data, field, html=html)
     vectors = np.zeros((len(data), word_vectors().size), np.float32)

@@ -7,19 +7,17 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ml_backend.calibration import Calibrator
 from ml_backend.errors import ArtefactError, BackendError, UnknownName
 from ml_backend.features.cache import FeatureCache
 from ml_backend.label_config import Control
-from ml_backend.models import Model, Recipe, get_recipe
+from ml_backend.models import Floats, Model, Recipe, Tasks, Vectors, get_recipe
 from ml_backend.models.explanations import Contribution, ExplainableModel
 from ml_backend.records import Answer
 from ml_backend.registry.archive import read_archive, write_archive
 from ml_backend.registry.protocol import Artefact, digest_of
 
-Floats = NDArray[np.float64]
 Prediction = tuple[Answer | None, float | None]  # answer, calibrated confidence
 
 _FORMAT = 1
@@ -60,7 +58,7 @@ class Bundle:
         names = self.recipe.partition(_WITH)[2]
         return tuple(names.split(", ")) if names else ()
 
-    def proba(self, data: Sequence[Mapping[str, Any]]) -> Floats:
+    def proba(self, data: Tasks) -> Floats:
         """Return calibrated probabilities of `classes`, shape (n, k); a row of NaN where there is no prediction."""
         proba = self.calibrator.apply(self.model.predict_proba(data))
         if len(self._columns) == len(self.model.classes):
@@ -70,7 +68,7 @@ class Bundle:
         shared: Floats = np.divide(kept, total, out=np.full_like(kept, np.nan), where=total > _MIN_PROBABILITY)
         return shared
 
-    def predict(self, data: Sequence[Mapping[str, Any]]) -> list[Prediction]:
+    def predict(self, data: Tasks) -> list[Prediction]:
         """Return the answer and confidence of each task, in order; None for both where there is no prediction."""
         return [self.predict_label(row) for row in self.proba(data)]
 
@@ -94,7 +92,7 @@ class Bundle:
         best, second = np.argsort(-row, kind="stable")[:2].tolist()
         return self.model.explain(item, self.classes[best], self.classes[second])
 
-    def vectors(self, data: Sequence[Mapping[str, Any]]) -> NDArray[np.float32]:
+    def vectors(self, data: Tasks) -> Vectors:
         """Return vectors of the tasks, shape (n, d), for distances between them."""
         return self.model.vectors(data)
 

@@ -41,9 +41,6 @@ def load(name: str) -> Strategy:
 
     Built-ins come first, so that no installed package can replace them. UnknownStrategy suggests the nearest name.
     As `ml_backend.plugins.load`, because sampling must work without our other packages.
-
-    >>> load("random").__name__
-    'random_order'
     """
     if name in BUILTINS:
         module, _, attribute = BUILTINS[name].partition(":")

@@ -21,11 +21,7 @@ def count_picks(pool: Pool, plan: Plan) -> int:
 
 
 def scores_of_picks(picks: Sequence[int], rest: Floats) -> Floats:
-    """Return scores in (1, 2] for the picked rows, the first pick highest, and `rest` (in [0, 1]) for the others.
-
-    >>> scores_of_picks([2, 0], np.array([0.5, 0.9, 0.1]))
-    array([1.5, 0.9, 2. ])
-    """
+    """Return scores in (1, 2] for the picked rows, the first pick highest, and `rest` (in [0, 1]) for the others."""
     scores = rest.copy()
     if len(picks):
         scores[np.asarray(picks)] = 2.0 - np.arange(len(picks)) / len(picks)

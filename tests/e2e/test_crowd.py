@@ -25,7 +25,6 @@ from feedback.training.consensus_labels import (
     ConsensusLabels,
     decide_labels,
     reweigh_with_model,
-    settle,
 )
 from feedback.training.dataset import build
 from feedback.training.model_vote import reweighed
@@ -34,6 +33,7 @@ from ml_backend.labelstudio.client import Client
 from ml_backend.models import recipe_for
 from ml_backend.records import Answer
 from tests.support.connected import loop_of, settings_of
+from tests.support.crowds import settle
 from tests.support.label_studio import Project, Site, StubBackend, says
 
 pytestmark = pytest.mark.e2e

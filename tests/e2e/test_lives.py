@@ -145,7 +145,7 @@ def test_delete_all_and_import_again_is_a_new_beginning(world: World, how: str, 
     assert swept.complete
     assert world.votes() == set(given)
     assert world.store.verify(world.project.id) | {"events": 0} == {"events": 0, "chain": "ok", "projection": "ok"}
-    assert world.store.rebuild(project=world.project.id).ok
+    assert world.store.rebuild().ok
 
 
 def test_imported_annotations_take_the_numbers_of_deleted_ones_and_are_no_votes(world: World) -> None:
@@ -169,7 +169,7 @@ def test_imported_annotations_take_the_numbers_of_deleted_ones_and_are_no_votes(
     assert {one.result[0]["value"]["choices"][0] for one in known} == {"bad"}
     assert world.votes() == set()
     assert len(world.store.tasks.list_tasks(world.project.id)) == 5
-    assert world.store.rebuild(check=True, project=world.project.id).ok
+    assert world.store.rebuild(check=True).ok
 
 
 def test_what_we_wrote_reads_as_ours_whoever_wrote_it_and_however_it_is_heard(world: World) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -16,7 +16,8 @@ import pytest
 
 from feedback.consensus.label_aggregation import AggregatedLabels, aggregate
 from feedback.recipes import digits
-from feedback.training.consensus_labels import settle
+from feedback.training import consensus_labels
+from feedback.training.consensus_labels import ConsensusLabels
 from feedback.training.dataset import Dataset, build
 from feedback.training.model_vote import ModelVote, cross_validated_weights, reweighed
 from feedback.training.trainer import train
@@ -67,6 +68,17 @@ def votes_of(truth: Sequence[str], right: Sequence[float], *, shared: float, see
             wrong = rng.choice([one for one in labels if one != label])
             votes.append(VoteLike(task, person, Answer("choices", (label if rng.random() < right[person] else wrong,))))
     return votes
+
+
+def settle(votes: Iterable[Any], wanted: Mapping[int, int], **options: Any) -> ConsensusLabels:
+    """What these votes settle; a task wants one vote where `wanted` has no other number."""
+    by_task: dict[int, list[Any]] = {}
+    for vote in votes:
+        by_task.setdefault(vote.task, []).append(vote)
+    in_order = {task: by_task[task] for task in sorted(by_task)}
+    options["aggregated"] = options.get("aggregated") or {}
+    settled, needs = consensus_labels.settle(in_order, lambda task: wanted.get(task, 1), **options)
+    return ConsensusLabels(tuple(settled.values()), needs)
 
 
 def rows_of(

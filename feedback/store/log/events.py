@@ -79,9 +79,7 @@ class Event:
         return (self.entity, self.entity_id, self.version, self.action)
 
 
-def events_from_webhook(
-    intake: ParsedWebhook, source: Source = "webhook", *, seen_s: float = 0.0, unread: list[str] | None = None
-) -> list[Event]:
+def events_from_webhook(intake: ParsedWebhook, *, unread: list[str] | None = None) -> list[Event]:
     """Return the events of one webhook body.
 
     Events that cannot be stored are left out; the reasons go to `unread`.
@@ -94,13 +92,13 @@ def events_from_webhook(
         return []
     project, found = intake.project, list[Event]()
     for task in intake.tasks:
-        found += _try_event(unread, event_from_task, task, source, project=project, seen_s=seen_s)
+        found += _try_event(unread, event_from_task, task, "webhook", project=project)
     for annotation in intake.annotations:
-        found += _try_event(unread, event_from_annotation, annotation, source, project=project, seen_s=seen_s)
+        found += _try_event(unread, event_from_annotation, annotation, "webhook", project=project)
     for deleted in intake.deleted:
-        found += _try_event(unread, Event, project, deleted.entity, deleted.id, "", "deleted", source)
+        found += _try_event(unread, Event, project, deleted.entity, deleted.id, "", "deleted", "webhook")
     if intake.label_config is not None and not any(deleted.entity == "project" for deleted in intake.deleted):
-        found += _try_event(unread, event_from_project, project, intake.title or "", intake.label_config, source)
+        found += _try_event(unread, event_from_project, project, intake.title or "", intake.label_config, "webhook")
     return found
 
 
@@ -160,17 +158,12 @@ def event_from_project(project: str, title: str, label_config: str, source: Sour
 
 
 def deletions(project: str, entity: Entity, numbers: Iterable[int], *, source: Source = "sweep") -> list[Event]:
-    """Return deletions of what an API read no longer showed (convert-to-draft sends no event).
+    """Return deletions of what an API read no longer showed (Label Studio sends no event for a convert-to-draft or a project).
 
     A mapping to created_at, as known before that read, says which ones: a newer annotation with the id is another.
     """
     created_at = numbers if isinstance(numbers, Mapping) else dict.fromkeys(numbers, "")
     return [Event(project, entity, number, created_at[number], "deleted", source) for number in sorted(created_at)]
-
-
-def project_deletion(project: str, *, source: Source = "sweep") -> Event:
-    """Return the deletion of a project, which Label Studio sends no event for: its API answers 404."""
-    return Event(project, "project", int(project), "", "deleted", source)
 
 
 def canonical_time(text: str) -> str:

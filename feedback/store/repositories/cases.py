@@ -91,15 +91,13 @@ class CasesRepository(Repository):
         return _CASES.from_row(row)
 
     def list_cases(
-        self, project: str, *, states: Iterable[str] = (), tasks: Sequence[int] | None = None, but_tier: str = ""
+        self, project: str, *, states: Iterable[str] = (), tasks: Sequence[int] | None = None
     ) -> list[CaseRow]:
-        """Return a project's cases, the most urgent first, then by age; `but_tier` leaves one tier out."""
+        """Return a project's cases, the most urgent first, then by age."""
         table = review_case.c
         query = select(review_case).where(table.project == project)
         if states:
             query = query.where(table.state.in_(list(states)))
-        if but_tier:
-            query = query.where(table.tier != but_tier)
         query = query.order_by(table.priority, table.entered_s, table.id)
         if tasks is None:
             return [_CASES.from_row(row) for row in self._list_rows(query)]

@@ -60,12 +60,10 @@ class DecisionsRepository(Repository):
             query = query.where(table.task == task)
         return [_decision(row) for row in self._list_rows(query.order_by(table.id.desc()).limit(limit))]
 
-    def stream_current_decisions(
-        self, project: str, *, since_s: float = 0.0
-    ) -> Iterator[tuple[Decision, Mapping[str, Any] | None]]:
+    def stream_current_decisions(self, project: str) -> Iterator[tuple[Decision, Mapping[str, Any] | None]]:
         """Return the newest decision about each task, each with the data that it was about; None where erased."""
         table, content = routing_tables.decision.c, main_tables.content.c
-        newest = select(func.max(table.id)).where(table.project == project, table.at_s >= since_s).group_by(table.task)
+        newest = select(func.max(table.id)).where(table.project == project).group_by(table.task)
         query = (
             select(routing_tables.decision, content.data.label("data"))
             .outerjoin_from(

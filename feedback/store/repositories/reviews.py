@@ -23,6 +23,7 @@ from feedback.store.tables.review_tables import (
 )
 
 REVIEWS = RowMapper(ReviewRow, review)
+_OVERRIDES = RowMapper(OverrideRow, override)
 
 
 class ReviewsRepository(Repository):
@@ -138,9 +139,6 @@ class ReviewProjectsRepository(Repository):
         connection.execute(table.update().where(*conditions).values(current=False, config_digest=""))
 
 
-_OVERRIDES = RowMapper(OverrideRow, override)
-
-
 class OverrideCount(NamedTuple):
     """How many human answers have the same values in all other fields."""
 
@@ -160,13 +158,10 @@ class OverridesRepository(Repository):
         with self._database.write() as connection:
             self._database.upsert(connection, override, [_OVERRIDES.to_values(row) for row in rows])
 
-    def list_override_times(self, project: str, *, annotations: Collection[int] | None = None) -> dict[int, float]:
-        """Return the time of the vote of each row by annotation, of all annotations or of these."""
-        table = override.c
-        query = select(table.annotation, table.at_s).where(table.project == project)
-        if annotations is None:
-            return dict(map(tuple, self._list_rows(query)))
-        return dict(map(tuple, self._list_rows_in(query, table.annotation, annotations)))
+    def list_override_times(self, project: str, annotations: Collection[int]) -> dict[int, float]:
+        """Return the time of the vote of each of these annotations that has a row."""
+        query = select(override.c.annotation, override.c.at_s).where(override.c.project == project)
+        return dict(map(tuple, self._list_rows_in(query, override.c.annotation, annotations)))
 
     def list_overriding_annotations(self, project: str) -> set[int]:
         """Return the answers that differ from the shown prediction."""
@@ -174,13 +169,10 @@ class OverridesRepository(Repository):
         query = select(table.annotation).where(table.project == project, table.changed, ~table.blind)
         return set(self._list_values(query))
 
-    def list_overrides(self, project: str, *, changed: bool | None = True, since_s: float = 0.0) -> list[OverrideRow]:
-        """Return overrides, oldest first; `changed=None` gives the answers that kept the model's, too."""
-        table = override.c
-        query = select(override).where(table.project == project, table.at_s >= since_s)
-        if changed is not None:
-            query = query.where(table.changed if changed else ~table.changed)
-        return [_OVERRIDES.from_row(row) for row in self._list_rows(query.order_by(table.at_s, table.annotation))]
+    def list_overrides(self, project: str) -> list[OverrideRow]:
+        """Return the votes with a known model answer, oldest first, overrides or not."""
+        query = select(override).where(override.c.project == project).order_by(override.c.at_s, override.c.annotation)
+        return [_OVERRIDES.from_row(row) for row in self._list_rows(query)]
 
     def count_overrides(self, project: str) -> list[OverrideCount]:
         """Count pairs of model answer and human answer, the most frequent first."""

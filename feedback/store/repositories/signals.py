@@ -101,7 +101,7 @@ class SignalsRepository(Repository):
         return {(row.task, row.name): row.last_s for row in self._list_rows(query.group_by(table.task, table.name))}
 
     def list_signals_with_decisions(
-        self, project: str, *, names: Sequence[str] = ()
+        self, project: str, *, names: Sequence[str]
     ) -> list[tuple[Signal, CurrentDecision | None]]:
         """Return signals about tasks, oldest first, each with the decision that stood when it happened."""
         received, made = routing_tables.signal, routing_tables.decision.alias()
@@ -114,10 +114,8 @@ class SignalsRepository(Repository):
         query = (
             select(received, *(stood.c[item.name] for item in fields(CurrentDecision)))
             .outerjoin_from(received, stood, stood.c.id == before)
-            .where(received.c.project == project, received.c.task.is_not(None))
+            .where(received.c.project == project, received.c.task.is_not(None), received.c.name.in_(list(names)))
         )
-        if names:
-            query = query.where(received.c.name.in_(list(names)))
         return [
             (_SIGNALS.from_row(row), None if row.rule is None else CURRENT_DECISIONS.from_row(row))
             for row in self._list_rows(query.order_by(received.c.id))

@@ -73,9 +73,9 @@ def test_few_answers_leave_throughput_and_shares_open():
 def test_hours_of_work_that_tire_are_proven_and_luck_is_not():
     tired, fresh = (accuracy_trends(*session(right), by="hour")[0] for right in ([0.95, 0.85, 0.7], [0.9, 0.9, 0.9]))
 
-    assert tired.worse
+    assert tired.change.high < 0.0
     assert [round(step.value, 1) for step in tired.steps] == pytest.approx([0.9, 0.8, 0.7], abs=0.11)
-    assert not fresh.worse
+    assert fresh.change.high >= 0.0
 
 
 def test_a_new_session_starts_fresh():
@@ -85,7 +85,7 @@ def test_a_new_session_starts_fresh():
     found = accuracy_trends(np.zeros(800, dtype=int), twice, np.tile(right, 2), by="hour")[0]
 
     assert len(found.steps) == 2
-    assert found.worse
+    assert found.change.high < 0.0
 
 
 def test_fatigue_is_seen_through_what_the_others_say():
@@ -100,11 +100,11 @@ def test_fatigue_is_seen_through_what_the_others_say():
 
     found = accuracy_trends(votes.people, at_s, hits, by="hour", weights=worth)
 
-    assert found[0].worse
+    assert found[0].change.high < 0.0
     assert [step.value for step in found[0].steps] == pytest.approx([0.97, 0.85, 0.7], abs=0.08)
 
 
 def test_practice_shows_in_the_learning_curve():
     people, at_s, right = session([0.6, 0.9, 0.9])
 
-    assert accuracy_trends(people, at_s, right, by="practice")[0].better
+    assert accuracy_trends(people, at_s, right, by="practice")[0].change.low > 0.0

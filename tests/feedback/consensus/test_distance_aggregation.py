@@ -11,10 +11,9 @@ import pytest
 from feedback.consensus import region_fusion
 from feedback.consensus.distance_aggregation import medoid
 from feedback.consensus.label_aggregation import aggregate
-from feedback.training.consensus_labels import settle
 from ml_backend.codecs import get_codec
 from ml_backend.records import Answer
-from tests.support.crowds import VoteLike
+from tests.support.crowds import VoteLike, settle
 
 NOISE = (0.02, 0.02, 0.6)  # how far off each is, as a share; the last is careless
 

@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 
 from feedback.consensus.label_aggregation import aggregate, aggregate_columns
-from feedback.training.consensus_labels import settle
 from feedback.training.dataset import build
 from feedback.training.trainer import train
 from feedback.votes import VoteColumns
 from ml_backend.label_config import Control
 from ml_backend.models import recipe_for
 from ml_backend.records import Answer
-from tests.support.crowds import VoteLike
+from tests.support.crowds import VoteLike, settle
 
 LABELS = ("good", "bad")
 ANSWERS = {label: Answer("choices", (label,)) for label in LABELS}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from flask.testing import FlaskClient
 
 from feedback.dashboard import AccessSettings
@@ -11,7 +12,9 @@ from feedback.errors import StoreError
 from feedback.reports.project_status import project_status
 from feedback.store import ProjectRow, Store
 from feedback.store.repositories.policies import policy_of
-from tests.support.pages import HTML, JSON, app_of, sign_in, words
+from tests.support import pages
+from tests.support.pages import HTML, JSON, Clock, app_of, key_of, sign_in, words
+from tests.support.pages import signed_in as browser
 
 
 def test_a_project_page_shows_its_status(browser: FlaskClient):
@@ -147,3 +150,235 @@ def test_a_project_whose_policy_cannot_be_read_hides_no_other(store: Store, brow
     assert "30 of 60 tasks answered" in words(page.text)
     assert broken.status_code >= 400
     assert "futures is not a key" in words(broken.text)
+
+
+@pytest.fixture
+def numbers(store: Store) -> list[int]:
+    """The late case, the blind one, the decided one."""
+    chosen = pages.tiers(ann="admin", ben="viewer")
+    pages.create_project(store, "7", chosen, title="mail")
+    return pages.review(store, "7", chosen)
+
+
+def test_open_cases_are_listed_with_their_due_time(store: Store, numbers: list[int]):
+    ann = browser(store, 2)
+
+    figures = ann.get("/projects/7/cases", headers=JSON).json
+    page = words(ann.get("/projects/7/cases", headers=HTML).text)
+
+    assert [(row["case"], row["tier"], row["state"]) for row in figures["cases"]] == [
+        (numbers[0], "L2", "queued"),
+        (numbers[1], "L3", "queued"),
+        (numbers[2], "L2", "decided"),
+    ]
+    assert figures["cases"][0]["remaining_s"] == -20 * 3600.0
+    assert figures["cases"][2]["remaining_s"] is None  # decided
+    assert f"Case {numbers[0]} task 1 · L2 · queued 20 hours late people disagree" in page
+
+
+def test_a_case_shows_its_timeline_under_pseudonyms(store: Store, numbers: list[int]):
+    page = words(browser(store, 2).get(f"/projects/7/cases/{numbers[0]}", headers=HTML).text)
+    named = words(browser(store, 2).get(f"/projects/7/cases/{numbers[0]}?names=shown", headers=HTML).text)
+
+    assert "Proposed spam by model, confidence 61 %" in page
+    assert "open again, because the review of Person" in page
+    assert "not counted" in page
+    assert "Right label, wrong extent" in page  # the reason's words, not its code
+    assert "Name of 3" in named
+    assert "Name of 3" not in page
+
+
+def test_a_viewer_may_not_unmask_reviewers(store: Store, numbers: list[int]):
+    page = browser(store, 3).get(f"/projects/7/cases/{numbers[2]}?names=shown", headers=HTML)
+
+    assert page.status_code == 200
+    assert "Name of 4" not in page.text
+
+
+def test_a_blind_case_is_hidden_from_people_who_may_review_it(store: Store, numbers: list[int]):
+    viewer, admin = browser(store, 3), browser(store, 2)
+
+    listed = viewer.get("/projects/7/cases", headers=HTML).text
+    refused = viewer.get(f"/projects/7/cases/{numbers[1]}", headers=HTML)
+
+    assert "secret reason" not in listed
+    assert "1 more is reviewed blind" in words(listed)
+    assert refused.status_code == 403
+    assert "secret reason" not in refused.text
+    assert "secret reason" in admin.get(f"/projects/7/cases/{numbers[1]}", headers=HTML).text
+
+
+def test_a_case_of_another_project_is_not_found(store: Store, numbers: list[int]):
+    pages.create_project(store, "6", pages.policy(ben="admin"))
+    ben = browser(store, 3)
+
+    assert ben.get(f"/projects/6/cases/{numbers[0]}", headers=HTML).status_code == 404
+    assert ben.get("/projects/7/cases/999999", headers=HTML).status_code == 404
+    assert ben.get(f"/projects/7/cases/{'9' * 40}", headers=HTML).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["cases", "cases/1", "overrides"])
+def test_annotators_see_no_review(store: Store, numbers: list[int], path: str):
+    assert browser(store, 4).get(f"/projects/7/{path}", headers=HTML).status_code == 403
+
+
+def test_overrides_separate_shown_and_blind_answers(store: Store, numbers: list[int]):
+    ann = browser(store, 2)
+
+    figures = ann.get("/projects/7/overrides", headers=JSON).json
+    page = words(ann.get("/projects/7/overrides", headers=HTML).text)
+
+    assert (figures["shown"]["changed"], figures["shown"]["answers"]) == (10, 20)
+    assert (figures["blind"]["changed"], figures["blind"]["answers"]) == (0, 20)
+    assert figures["shown"]["low"] < 0.5 < figures["shown"]["high"]
+    assert figures["pairs"] == [
+        {"from": "spam", "to": "people disagree", "count": 10, "reason": "Right label, wrong extent"}
+    ]
+    assert {row["count"] for row in figures["reasons"]} == {5}
+    assert "50 % 30 to 70 %, 10 of 20" in page
+
+
+def test_empty_pages_explain_themselves(store: Store):
+    ann = browser(store, 2)
+
+    assert "No case yet." in ann.get("/projects/7/cases", headers=HTML).text
+    assert "No override yet." in ann.get("/projects/7/overrides", headers=HTML).text
+
+
+def test_thresholds_are_shown_with_their_intervals(store: Store, numbers: list[int]):
+    empty = words(browser(store, 2).get("/projects/7/thresholds", headers=HTML).text)
+    error = {"low": 0.01, "high": 0.09, "value": 0.03}
+    cost = {"low": 12.0, "value": 14.0, "high": 19.5}
+    step = {"threshold": 0.9, "automated": 0.44, "error": error, "checked": 120, "answers": {"L1": 5.0}, "cost": cost}
+    sentences = ["1,000 decisions over 10.0 days.", "from 90%", "Best: 90%. It saves.", "Errors are.", "Nothing is."]
+    body = {"n": 1000, "cost": 20.0, "steps": [step], "best": 0.9, "sentences": sentences, "at_s": 0.0}
+    store.records.create_record("7", "thresholds", body)
+    page = words(browser(store, 2).get("/projects/7/thresholds", headers=HTML).text)
+    figures = browser(store, 2).get("/projects/7/thresholds", headers=JSON).json
+
+    assert "No thresholds yet" in empty
+    assert "90 % best 44 % 3 % 1 to 9 % 120 L1 5.0 12.00 to 19.50" in page
+    assert "Best: 90%. It saves." in page
+    assert figures["best"] == 0.9
+
+
+CHANGES = ["/projects/7/pause", "/projects/7/resume", "/projects/7/turn", "/projects/7/unpark/turn", "/sign-out"]
+
+
+def signed_in(store: Store, person: int = 2, **config: object) -> tuple[FlaskClient, str]:
+    browser = app_of(store, **config).test_client()
+    sign_in(browser, person)
+    return browser, key_of(browser.get("/projects/7/people", headers=HTML).text)
+
+
+def test_pause_and_resume_are_recorded_with_the_person(store: Store):
+    browser, key = signed_in(store)
+
+    paused = browser.post("/projects/7/pause", data={"key": key}, headers=HTML)
+    row = store.projects.get_project("7")
+    resumed = browser.post("/projects/7/resume", data={"key": key}, headers=HTML)
+
+    assert row is not None
+    assert row.paused
+    assert paused.location == "/projects/7?did=pause"
+    assert "nothing is written to Label Studio" in browser.get(paused.location, headers=HTML).text
+    assert resumed.status_code == 303
+    assert not store.projects.get_project("7").paused  # type: ignore[union-attr]
+    assert [entry.body for entry in reversed(store.records.list_records("7", "action"))] == [
+        {"action": "pause", "person": 2},
+        {"action": "resume", "person": 2},
+    ]
+    assert [work.state for work in store.jobs.list_jobs() if work.kind == "turn"] == ["wanted"]
+
+
+def test_a_turn_is_requested_at_once(store: Store):
+    work = store.jobs.claim_job("worker", lease_s=60)
+    assert work is not None
+    store.jobs.finish_job(work)
+    browser, key = signed_in(store)
+
+    assert browser.post("/projects/7/turn", data={"key": key}, headers=HTML).status_code == 303
+
+    assert [(work.kind, work.state) for work in store.jobs.list_jobs()] == [("turn", "wanted")]
+
+
+def test_a_parked_job_is_shown_with_its_reason_and_retried(store: Store, clock: Clock):
+    store.jobs.request_job("7", "sweep")
+    for _ in range(5):
+        work = store.jobs.claim_job("worker", lease_s=60, kinds=("sweep",))
+        assert work is not None
+        store.jobs.fail_job(work, "Label Studio answered 500")
+        clock.now_s += 4000
+    browser, key = signed_in(store, clock=clock)
+    page = browser.get("/projects/7", headers=HTML).text
+
+    first = browser.post("/projects/7/unpark/sweep", data={"key": key}, headers=HTML)
+    again = browser.post("/projects/7/unpark/sweep", data={"key": key}, headers=HTML)
+
+    assert "Label Studio answered 500" in page
+    assert "/projects/7/unpark/sweep" in page
+    assert first.location.endswith("did=unpark")
+    assert again.location.endswith("did=unparked")
+    assert [work.state for work in store.jobs.list_jobs() if work.kind == "sweep"] == ["wanted"]
+    assert len(store.records.list_records("7", "action")) == 1
+
+
+@pytest.mark.parametrize("path", CHANGES)
+def test_nothing_changes_without_the_key_of_this_browser(store: Store, path: str):
+    browser, key = signed_in(store)
+    _, foreign = signed_in(store)
+    before = store.projects.get_project("7")
+
+    refused = [
+        browser.post(path, headers=HTML),
+        browser.post(path, data={"key": ""}, headers=HTML),
+        browser.post(path, data={"key": foreign}, headers=HTML),
+        browser.post(path, data={"key": "é" * 64}, headers=HTML),
+        browser.post(path, data={"key": key}, headers={**HTML, "Sec-Fetch-Site": "cross-site"}),
+        browser.post(path, data={"key": key}, headers={**HTML, "Sec-Fetch-Site": "same-site"}),
+        browser.post(path, data={"key": key}, headers={**HTML, "Origin": "https://evil.example"}),
+        browser.post(path, json={"key": key}, headers=HTML),
+        browser.post(path, data={"key": key, "more": "x" * 20_000}, headers=HTML),
+        browser.post(path, data={"key": key, **{f"field{n}": "" for n in range(50)}}, headers=HTML),
+    ]
+
+    assert {answer.status_code for answer in refused} <= {400, 403, 413, 415}
+    assert store.projects.get_project("7") == before
+    assert store.records.list_records("7", "action") == []
+    assert browser.get("/projects/7", headers=HTML).status_code == 200  # and nobody was signed out
+
+
+def test_forms_with_the_headers_of_browsers_are_accepted(store: Store):
+    browser, key = signed_in(store)
+    proxied, proxied_key = signed_in(store, access_settings=AccessSettings(public="hitl.example"))
+    ours = {**HTML, "Sec-Fetch-Site": "same-origin"}
+
+    assert browser.post("/projects/7/turn", data={"key": key}, headers={**ours, "Origin": "null"}).status_code == 303
+    here = {**ours, "Origin": "http://localhost"}
+    assert browser.post("/projects/7/turn", data={"key": key}, headers=here).status_code == 303
+    public = {**ours, "Origin": "https://hitl.example"}  # a proxy calls us by another name
+    assert proxied.post("/projects/7/turn", data={"key": proxied_key}, headers=public).status_code == 303
+    assert browser.post("/projects/7/turn", data={"key": key}, headers=public).status_code == 403
+
+
+@pytest.mark.parametrize("path", CHANGES[:-1])
+@pytest.mark.parametrize("person", [3, 4])
+def test_viewers_and_annotators_change_nothing(store: Store, path: str, person: int):
+    browser, key = signed_in(store, person)
+
+    assert browser.post(path, data={"key": key}, headers=HTML).status_code == 403
+    assert store.records.list_records("7", "action") == []
+
+
+@pytest.mark.parametrize("path", CHANGES)
+def test_a_link_changes_nothing(store: Store, path: str):
+    browser, _ = signed_in(store)
+
+    assert browser.get(path, headers=HTML).status_code == 405
+
+
+def test_a_form_key_is_invalid_after_a_new_sign_in(store: Store):
+    browser, old = signed_in(store)
+    sign_in(browser, 2)
+
+    assert browser.post("/projects/7/pause", data={"key": old}, headers=HTML).status_code == 403

@@ -146,7 +146,7 @@ def _decide(worker: Worker, step: Step) -> None:
         standing = CurrentDecision("default", outcome, "hash", "", "", priority, "default", person)
         store.decisions.create_decisions(project, [Decision(number, 1.0, "content", standing, {})])
     elif what == "rebuilt":
-        store.rebuild(project=project)
+        store.rebuild()
     elif what == "policy":
         worker.policy = POLICY if person > 2 else Policy()
     else:

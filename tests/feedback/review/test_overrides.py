@@ -52,7 +52,7 @@ def note(store: Store, champion: Champion | None = None) -> list[OverrideRow]:
     assert project is not None
     snapshot = load_snapshot(store, project, read_policy(""))
     OverrideCache().record(store, snapshot, champion, PredictionCache())  # type: ignore[arg-type]
-    return store.overrides.list_overrides("1", changed=None)
+    return store.overrides.list_overrides("1")
 
 
 def test_a_changed_answer_is_an_override_and_a_kept_one_counts_for_the_rate(store: Store):

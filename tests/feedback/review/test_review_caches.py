@@ -83,9 +83,9 @@ def check(world: World, caches: Caches) -> None:
     assert cases.by_task == {case.task: case for case in store.cases.list_cases(PROJECT)}
     assert caches.second_looks.list_drawn(snapshot, labels) == SecondLookCache().list_drawn(snapshot, labels)
     champion = world.loop._services.champions.get(PROJECT)
-    before = store.overrides.list_overrides(PROJECT, changed=None)
+    before = store.overrides.list_overrides(PROJECT)
     OverrideCache().record(store, new.snapshot, champion, PredictionCache())
-    assert store.overrides.list_overrides(PROJECT, changed=None) == before  # the turn has recorded all of them
+    assert store.overrides.list_overrides(PROJECT) == before  # the turn has recorded all of them
     found = caches.changed_reviews.find(store, PROJECT, cases)
     assert found == store.reviews.list_changed_reviews(PROJECT)
 

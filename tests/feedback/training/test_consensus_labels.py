@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from feedback.training.consensus_labels import settle
 from ml_backend.records import Answer
+from tests.support.crowds import settle
 
 SPAM, HAM = Answer("choices", ("spam",)), Answer("choices", ("ham",))
 

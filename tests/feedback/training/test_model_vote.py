@@ -11,13 +11,12 @@ import numpy as np
 import pytest
 
 from feedback.consensus.label_aggregation import AggregatedLabels, aggregate
-from feedback.training.consensus_labels import settle
 from feedback.training.dataset import Dataset, Row, build
 from feedback.training.model_vote import ModelVote, cross_validated_weights, out_of_fold, reweighed
 from ml_backend.errors import NotTrained
 from ml_backend.label_config import Control
 from ml_backend.records import Answer
-from tests.support.crowds import Task, VoteLike, gains, handwriting, reweigh_with_model, rows_of, sms, votes_of
+from tests.support.crowds import Task, VoteLike, gains, handwriting, reweigh_with_model, rows_of, settle, sms, votes_of
 
 SEEDS = range(9)
 

@@ -89,7 +89,9 @@ def test_moderation_goes_through_three_tiers_and_back_into_the_model(world: Worl
     world.review("L2", "escalate", "tool", person=CLEO, reason="guideline_gap", comment="is a toy a tool?")
     world.turn()
     assert (world.case(huge).state, site.final(huge)) == ("resolved", "fruit")
-    (override,) = [row for row in world.store.overrides.list_overrides(world.project) if row.task == huge]
+    (override,) = [
+        row for row in world.store.overrides.list_overrides(world.project) if row.task == huge and row.changed
+    ]
     assert (override.shown.value, override.answer.value, override.reason) == (("tool",), ("fruit",), "wrong_label")  # type: ignore[union-attr]
     assert (override.model, override.tier, override.blind) == (first, "L2", False)
 
