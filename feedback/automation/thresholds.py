@@ -11,7 +11,7 @@ from feedback.policy.simulate import TaskHistory
 from feedback.policy.threshold_costs import ThresholdTable, evaluate_thresholds
 from feedback.project.snapshot import ProjectSnapshot, load_snapshot
 from feedback.review.final_answers import FinalAnswerCache
-from feedback.routing.decision_history import load_decision_history, load_open_tasks
+from feedback.routing.rule_inputs import load_decision_history, load_open_tasks
 from feedback.store import ProjectRow, Store
 from feedback.training.consensus_labels import ConsensusLabels, decide_labels
 from feedback.training.dataset import single_label

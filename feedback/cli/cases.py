@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from feedback.reports.case_report import CaseReport
     from feedback.reports.review_report import ReviewFigures, TierForecast
-    from feedback.review.reviewer_accuracy import LabelErrors
+    from feedback.review.review_metrics import LabelErrors
     from feedback.stats.intervals import Interval
     from feedback.store import CaseRow
 

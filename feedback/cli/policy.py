@@ -155,7 +155,7 @@ def _validate(settings: Settings, store: Store, row: ProjectRow, policy: Policy)
 def _simulate(settings: Settings, store: Store, row: ProjectRow, policy: Policy) -> Simulation:
     """Compare a policy with the active one, on past decisions or, where there are none, on the open tasks."""
     from feedback.policy.simulate import simulate
-    from feedback.routing.decision_history import load_decision_history, load_open_tasks
+    from feedback.routing.rule_inputs import load_decision_history, load_open_tasks
     from feedback.store.repositories.policies import policy_of
 
     history = load_decision_history(store, row.id)

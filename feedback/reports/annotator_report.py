@@ -133,19 +133,8 @@ def annotator_counts(
     """
     accuracy, note = _accuracy_against_others(votes[-_MAX_VOTES:])
     unknown = _accuracy_json(None, ())
-    not_people = set(bots)
-    rows: list[dict[str, Any]] = [
-        {
-            "person": person.id,
-            "answers": person.answers,
-            "skips": person.skips,
-            "first_at": person.first_at,
-            "last_at": person.last_at,
-            **accuracy.get(person.id, unknown),
-        }
-        for person in people
-        if person.id not in not_people
-    ]
+    counted = [asdict(person) for person in people if person.id not in set(bots)]
+    rows = [{"person": row["id"], **row, **accuracy.get(row.pop("id"), unknown)} for row in counted]
     rows.sort(key=lambda row: (row["accuracy"]["high"] if row["accuracy"] else 2.0, row["person"]))
     return {"people": rows, "tasks_compared": len({vote.task for vote in votes}), "note": note}
 
@@ -208,20 +197,17 @@ def _time_shares(votes: Sequence[Vote]) -> dict[int, dict[str, Any]]:
     """Return the share of each person's time that each label took; {} where answers are not labels."""
     if not {vote.answer.kind for vote in votes} <= set(LABEL_KINDS):
         return {}
-    named = encode_answers(votes)
-    shares = time_share_by_label(named.votes.people, named.votes.labels, _columns(votes)[2], n_labels=len(named.labels))
+    named, (people, _, lead_time_s) = encode_answers(votes), _columns(votes)
+    shares = time_share_by_label(people, named.votes.labels, lead_time_s, n_labels=len(named.labels))
     texts = [answer_text(label.key) for label in named.labels]  # type: ignore[attr-defined]
-    people: list[int] = list(named.people)  # type: ignore[arg-type]
     return {
-        people[code]: {text: share.to_json(digits=4) for text, share in zip(texts, own, strict=True) if share.value > 0}
-        for code, own in shares.items()
+        person: {text: share.to_json(digits=4) for text, share in zip(texts, own, strict=True) if share.value > 0}
+        for person, own in shares.items()
     }
 
 
 def _anchoring(rows: Sequence[OverrideRow]) -> dict[int, Interval]:
     shown = [row for row in rows if row.person is not None and row.shown is not None]
-    if not shown:
-        return {}
     people = np.array([row.person for row in shown], dtype=np.int64)
     visible = np.array([not row.blind for row in shown])
     agrees = np.array([not row.changed for row in shown])

@@ -105,7 +105,7 @@ def prefilled_regions(case: CaseRow, control: Control, policy: Policy) -> list[d
 
 
 def _describe_case(case: CaseRow, snapshot: ProjectSnapshot, *, adjudicates: bool) -> dict[str, str]:
-    """Return the case as a small table: why it was opened, the proposed answer, the due time. A blind case hides both."""
+    """Return the case as a table: why it was opened, the proposed answer (a blind case hides both), the due time."""
     tier = snapshot.policy.tiers[case.tier]
     shown: dict[str, str] = {"Case": f"{case.id}, round {case.round}", "Tier": tier.title or case.tier}
     if is_blind(case, snapshot.policy):

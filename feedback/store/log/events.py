@@ -158,7 +158,7 @@ def event_from_project(project: str, title: str, label_config: str, source: Sour
 
 
 def deletions(project: str, entity: Entity, numbers: Iterable[int], *, source: Source = "sweep") -> list[Event]:
-    """Return deletions of what an API read no longer showed (Label Studio sends no event for a convert-to-draft or a project).
+    """Return deletions of what an API read no longer showed; some deletions come with no event, convert-to-draft too.
 
     A mapping to created_at, as known before that read, says which ones: a newer annotation with the id is another.
     """

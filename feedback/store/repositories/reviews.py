@@ -158,9 +158,11 @@ class OverridesRepository(Repository):
         with self._database.write() as connection:
             self._database.upsert(connection, override, [_OVERRIDES.to_values(row) for row in rows])
 
-    def list_override_times(self, project: str, annotations: Collection[int]) -> dict[int, float]:
-        """Return the time of the vote of each of these annotations that has a row."""
+    def list_override_times(self, project: str, annotations: Collection[int] | None) -> dict[int, float]:
+        """Return the time of the vote of each row by annotation, of all annotations (None) or of these."""
         query = select(override.c.annotation, override.c.at_s).where(override.c.project == project)
+        if annotations is None:
+            return dict(map(tuple, self._list_rows(query)))
         return dict(map(tuple, self._list_rows_in(query, override.c.annotation, annotations)))
 
     def list_overriding_annotations(self, project: str) -> set[int]:

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from feedback.ingest.signals import SignalHandler
+from feedback.review.review_metrics import compute_reviewer_accuracy
 from feedback.review.review_task_content import FACTS, HISTORY, KEY
-from feedback.review.reviewer_accuracy import compute_reviewer_accuracy
 from tests.support.review_world import ADA, BEN, CLEO, DAN, EVA, PROJECT, World, open_case, policy_text
 
 

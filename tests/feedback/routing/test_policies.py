@@ -7,7 +7,7 @@ import pytest
 from feedback.errors import PolicyError
 from feedback.policy import read_policy
 from feedback.policy.simulate import simulate
-from feedback.routing.decision_history import load_decision_history, load_open_tasks
+from feedback.routing.rule_inputs import load_decision_history, load_open_tasks
 from feedback.store import ProjectRow
 from feedback.store.repositories.policies import policy_of
 from feedback.training.model_factory import ModelFactory

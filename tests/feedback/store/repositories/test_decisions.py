@@ -101,10 +101,7 @@ def test_an_outcome_meets_the_decision_that_stood_when_it_happened(store: Store)
     store.decisions.create_decisions("1", [decision(7, replace(L2, model="m2"), at_s=6.0)])
     for key, at_s in (("before", 0.5), ("first", 5.0), ("second", 7.0)):
         store.signals.create_signal(signal(key, at_s=at_s))
-    found = {
-        row.key: decided
-        for row, decided in store.signals.list_signals_with_decisions("1", names=["customer_complaint"])
-    }
+    found = {row.key: decided for row, decided in store.signals.list_signals_with_decisions("1", names=["user_report"])}
 
     assert found["before"] is None
     assert found["first"] is not None
