@@ -197,9 +197,8 @@ class Predictor:
                 model.serving = None
                 return
             model.blind, model.read_indicators = self._blind(project), self._read_indicators(project)
-            if (model.serving is None or model.serving.ref != ref) and not model.recently_failed(
-                ref, now, self._retry_s
-            ):
+            is_new = model.serving is None or model.serving.ref != ref
+            if is_new and not (model.failed and model.failed[0] == ref and 0 <= now - model.failed[1] < self._retry_s):
                 model.failed = (ref, now)
                 self._load_model(project, model, ref)
                 model.failed = None
@@ -270,10 +269,6 @@ class _ProjectModel:
     checked_s: float = _NEVER
     failed: tuple[ModelRef, float] | None = None  # the champion that could not be loaded, and when
     lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def recently_failed(self, ref: ModelRef, now: float, retry_s: float) -> bool:
-        """Whether loading this same champion failed less than `retry_s` ago."""
-        return self.failed is not None and self.failed[0] == ref and 0 <= now - self.failed[1] < retry_s
 
 
 def _predict(bundle: Bundle, data: list[Mapping[str, Any]]) -> list[_Prediction | None]:

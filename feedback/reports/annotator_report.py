@@ -133,8 +133,11 @@ def annotator_counts(
     """
     accuracy, note = _accuracy_against_others(votes[-_MAX_VOTES:])
     unknown = _accuracy_json(None, ())
-    counted = [asdict(person) for person in people if person.id not in set(bots)]
-    rows = [{"person": row["id"], **row, **accuracy.get(row.pop("id"), unknown)} for row in counted]
+    not_people, rows = set(bots), []
+    for person in people:
+        if person.id not in not_people:
+            counts = asdict(person)
+            rows.append({"person": counts.pop("id"), **counts, **accuracy.get(person.id, unknown)})
     rows.sort(key=lambda row: (row["accuracy"]["high"] if row["accuracy"] else 2.0, row["person"]))
     return {"people": rows, "tasks_compared": len({vote.task for vote in votes}), "note": note}
 

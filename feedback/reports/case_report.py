@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from feedback.reports.formatting import close_direction
 from feedback.review.appeals import HumanReviewRequest, list_human_review_requests
@@ -63,20 +63,18 @@ class CaseReport:
             "answer": format_answer(self.case.answer),
             "prediction": self.prediction,
         }
-        reviews = [
-            asdict(review) | {"answer": format_answer(review.answer), "shown": format_answer(review.shown)}
-            for review in self.reviews
-        ]
         return {
             "case": case,
             "events": [{**asdict(event), "body": dict(event.body)} for event in self.events],
-            "reviews": reviews,
+            "reviews": [
+                asdict(review) | {"answer": format_answer(review.answer), "shown": format_answer(review.shown)}
+                for review in self.reviews
+            ],
             "requests": [asdict(request) for request in self.requests],
         }
 
 
-@dataclass(frozen=True, slots=True)
-class TimelineEntry:
+class TimelineEntry(NamedTuple):
     """One sentence of a timeline, and when it happened."""
 
     at_s: float  # epoch seconds
@@ -106,9 +104,10 @@ def case_timeline(
     `reasons` gives the text of each reason code, `name` the name of a user id.
     """
     # a review comes before the event that it caused, even where both have the same time
-    entries = [(review.at_s, 0, _review_text(review, reasons, name)) for review in _real_reviews(report)]
-    entries += [(event.at_s, 1, _event_text(event, name)) for event in report.events]
-    return [TimelineEntry(at_s, text) for at_s, _order, text in sorted(entries, key=lambda entry: entry[:2])]
+    real = [review for review in report.reviews if review.round != HONEYPOT_ROUND]
+    entries = [TimelineEntry(review.at_s, _review_text(review, reasons, name)) for review in real]
+    entries += [TimelineEntry(event.at_s, _event_text(event, name)) for event in report.events]
+    return sorted(entries, key=lambda entry: entry.at_s)
 
 
 def describe_case(report: CaseReport, reasons: Mapping[str, str]) -> list[str]:
@@ -120,10 +119,6 @@ def describe_case(report: CaseReport, reasons: Mapping[str, str]) -> list[str]:
     requests = [request.statement for request in report.requests]
     heading = f"Case {case.id}, at {case.tier}, round {case.round}"
     return [heading, *lines, *requests, f"Now {case.state}{answer} ({meaning})"]
-
-
-def _real_reviews(report: CaseReport) -> list[ReviewRow]:
-    return [review for review in report.reviews if review.round != HONEYPOT_ROUND]
 
 
 def _event_text(event: CaseEvent, name: Callable[[int], str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -139,36 +139,32 @@ def forecast_tiers(
     return forecasts
 
 
-def override_figures(counts: Iterable[OverrideCount], reasons: Mapping[str, str]) -> dict[str, Any]:
+def override_figures(counts: Sequence[OverrideCount], reasons: Mapping[str, str]) -> dict[str, Any]:
     """Return the rates of change with intervals, the changed answers and the reasons as JSON.
 
     `reasons` gives the text of each reason code. Blind answers are counted separately: people tend to accept a
     prediction that they see, so only blind answers say how often the model is wrong.
     """
-    listed = list(counts)
-    changed = [row for row in listed if row.changed]
-    pairs: Counter[tuple[str, str]] = Counter()
     why: dict[tuple[str, str], Counter[str]] = {}
     given: Counter[str] = Counter()
-    for row in changed:
-        pair = (answer_text(row.shown) if row.shown else "", answer_text(row.answer))
-        pairs[pair] += row.times
-        why.setdefault(pair, Counter())[row.reason] += row.times
-        if not row.blind:
-            given[row.reason] += row.times
+    for row in counts:
+        if row.changed:
+            pair = (answer_text(row.shown) if row.shown else "", answer_text(row.answer))
+            why.setdefault(pair, Counter())[row.reason] += row.times
+            given[row.reason] += 0 if row.blind else row.times
+
+    def text_of(code: str) -> str:
+        return reasons.get(code, code) or "not given"
+
+    most = sorted(why.items(), key=lambda entry: -entry[1].total())[:_MAX_PAIRS]
     return {
-        "shown": _override_rate(row for row in listed if not row.blind),
-        "blind": _override_rate(row for row in listed if row.blind),
+        "shown": _override_rate([row for row in counts if not row.blind]),
+        "blind": _override_rate([row for row in counts if row.blind]),
         "pairs": [
-            {
-                "from": shown,
-                "to": answer,
-                "count": count,
-                "reason": _reason_text(why[shown, answer].most_common(1)[0][0], reasons),
-            }
-            for (shown, answer), count in pairs.most_common(_MAX_PAIRS)
+            {"from": shown, "to": answer, "count": codes.total(), "reason": text_of(codes.most_common(1)[0][0])}
+            for (shown, answer), codes in most
         ],
-        "reasons": [{"reason": _reason_text(code, reasons), "count": count} for code, count in given.most_common()],
+        "reasons": [{"reason": text_of(code), "count": count} for code, count in given.most_common() if count],
     }
 
 
@@ -197,13 +193,8 @@ def _people_at_work(policy: Policy, tier: str, at_s: float) -> int:
     return sum(name is None or is_working_time(policy.calendars[name], at_s) for name in calendars)
 
 
-def _override_rate(counts: Iterable[OverrideCount]) -> dict[str, Any] | None:
-    listed = list(counts)
-    total, changed = sum(row.times for row in listed), sum(row.times for row in listed if row.changed)
+def _override_rate(counts: Sequence[OverrideCount]) -> dict[str, Any] | None:
+    total, changed = sum(row.times for row in counts), sum(row.times for row in counts if row.changed)
     if not total:
         return None
     return {"changed": changed, "answers": total, **wilson(changed, total).to_json(digits=4)}
-
-
-def _reason_text(code: str, reasons: Mapping[str, str]) -> str:
-    return reasons.get(code, code) or "not given"

@@ -13,9 +13,11 @@ from html import escape
 
 _WIDTH, _HEIGHT = 720.0, 240.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 12.0, 12.0, 28.0
+_INSET = 10.0  # a point at the very edge would be cut
 _DAY_S = 86_400.0
 _FORMS = ((300.0, "%H:%M:%S"), (_DAY_S, "%H:%M"), (300 * _DAY_S, "%d %b"))  # of times, by how long the axis is
-_ACCENT, _GRID, _TEXT = "var(--accent, #2f6f8f)", "var(--line, #d9d9d9)", "var(--soft, #666)"
+_ACCENT, _GRID = "var(--accent, #2f6f8f)", "var(--line, #d9d9d9)"
+_FONT = "fill: var(--soft, #666); font: 12px system-ui, sans-serif"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +43,7 @@ def over_time(points: Sequence[Point], *, label: str) -> str:
     """
     if not points:
         return ""
-    floor = max(0.0, int(min(point.low for point in points) * 10 - 1e-9) / 10)
-    floor = min(floor, 0.9)
+    floor = min(max(0.0, int(min(point.low for point in points) * 10 - 1e-9) / 10), 0.9)
     place = _Place(points[0].at_s, points[-1].at_s, floor)
     spots = [(place.x(point.at_s), place.y(point.value)) for point in points]
     band = [(place.x(point.at_s), place.y(point.high)) for point in points]
@@ -88,8 +89,7 @@ class _Place:
     def x(self, at_s: float) -> float:
         span_s = self.last_s - self.first_s
         share = (at_s - self.first_s) / span_s if span_s > 0 else 0.5
-        inset = 10.0  # a point at the very edge would be cut
-        return _LEFT + inset + share * (_WIDTH - _LEFT - _RIGHT - 2 * inset)
+        return _LEFT + _INSET + share * (_WIDTH - _LEFT - _RIGHT - 2 * _INSET)
 
     def y(self, share: float) -> float:
         return _TOP + (1.0 - share) / (1.0 - self.floor) * (_HEIGHT - _TOP - _BOTTOM)
@@ -119,9 +119,6 @@ def _days(points: Sequence[Point], place: _Place) -> list[str]:
             )
         before = text
     return drawn
-
-
-_FONT = f"fill: {_TEXT}; font: 12px system-ui, sans-serif"
 
 
 def _joined(spots: Sequence[tuple[float, float]]) -> str:

@@ -55,11 +55,8 @@ def _read_events(
         return []
     tasks = {int((event.body or {}).get("task") or 0) for event in events if answers[event.seq]} - {0}
     is_source = origin == project
-    sources = (
-        dict(zip(tasks, tasks, strict=True))
-        if is_source
-        else store.cases.list_review_task_sources(project, origin, tasks)
-    )
+    found = {} if is_source else store.cases.list_review_task_sources(project, origin, tasks)
+    sources = {task: task for task in tasks} if is_source else found
     bots = set(snapshot.project.bots)
     last: dict[int, dict[str, IndicatorValue]] = {}  # annotation -> question -> its newest value
     for value in sorted(stored, key=lambda value: value.seq):

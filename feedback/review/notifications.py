@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from feedback.policy import Policy
+from feedback.policy.tiers import Notify
 from feedback.review.review_context import ReviewContext
 from feedback.review.review_task_content import format_answer
 from feedback.store import CaseRow, Record, Signal, Store
@@ -64,17 +65,19 @@ def deliver_notifications(store: Store, project: str, policy: Policy, post: Post
     unreachable: set[str] = set()
     n_tried = 0
     for record in pending:
-        url, secret, problem = _target(record, policy, store)
-        if not problem and url in unreachable:
+        name = str(record.body["target"])
+        target = policy.notify.get(name)
+        if target is not None and target.url in unreachable:
             continue  # the other targets need not wait for it
         n_tried += 1
         if n_tried > _MAX_PER_TURN:
             break
-        if not problem:
+        problem = f"the policy has no notify.{name} any more"
+        if target is not None:
             body = orjson.dumps(record.body["payload"])
-            failure = post(url, body, _headers(body, secret, record.key))
+            failure = post(target.url, body, _headers(body, target, record.key, store))
             if failure and now_s - float(record.body["at_s"]) < _GIVE_UP_AFTER_S:
-                unreachable.add(url)
+                unreachable.add(target.url)
                 problems.append(f"notification {record.key} is not delivered yet: {failure}")
                 continue
             problem = f"given up after a day: {failure}" if failure else ""
@@ -127,26 +130,16 @@ def _record_for_signal(store: Store, signal: Signal, case: CaseRow, *, now_s: fl
 
 def _last_notification(store: Store, signal: Signal, case: CaseRow) -> Record | None:
     """Return the last notification to a requester; None where there was none."""
-    endings = (*(f"-{number}" for number in range(case.round - 1, 0, -1)), "")
-    found = (
-        store.records.get_latest_record(signal.project, NOTIFICATION, key=f"asked-{signal.id}{ending}")
-        for ending in endings
-    )
-    return next(filter(None, found), None)
+    for ending in (*(f"-{number}" for number in range(case.round - 1, 0, -1)), ""):
+        record = store.records.get_latest_record(signal.project, NOTIFICATION, key=f"asked-{signal.id}{ending}")
+        if record is not None:
+            return record
+    return None
 
 
-def _target(record: Record, policy: Policy, store: Store) -> tuple[str, str, str]:
-    """Return (url, secret, problem); the problem is "" where the target can be called."""
-    name = str(record.body["target"])
-    target = policy.notify.get(name)
-    if target is None:
-        return "", "", f"the policy has no notify.{name} any more"
-    secret = store.secrets.get_or_create_secret(f"notify {target.secret}") if target.secret else ""
-    return target.url, secret, ""
-
-
-def _headers(body: bytes, secret: str, key: str) -> dict[str, str]:
+def _headers(body: bytes, target: Notify, key: str, store: Store) -> dict[str, str]:
     headers = {"Content-Type": "application/json", "Idempotency-Key": key}
-    if secret:
+    if target.secret:
+        secret = store.secrets.get_or_create_secret(f"notify {target.secret}")
         headers[SIGNATURE] = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
     return headers

@@ -44,13 +44,12 @@ class OverrideCache:
         was trained before the vote: a model that has learned from an answer cannot be compared with it.
         """
         project, version = snapshot.project.id, champion.version if champion else ""
-        last, votes, annotations = self._recorded.get(project), snapshot.votes, None
+        last, votes = self._recorded.get(project), snapshot.votes
         changed = None if last is None or last.champion != version else snapshot.changes.since(last.revision)
         if last is not None and changed is not None:
             by_task = snapshot.votes_by_task
             votes = tuple(vote for task in sorted(changed | last.retry) for vote in by_task.get(task, ()))
-            annotations = [vote.annotation for vote in votes]
-        recorded = store.overrides.list_override_times(project, annotations) if votes else {}
+        recorded = store.overrides.list_override_times(project, [vote.annotation for vote in votes])
         new = [vote for vote in votes if recorded.get(vote.annotation) != vote.at_s]
         shown = store.windows.list_shown_predictions(project, [vote.shown for vote in new if vote.shown is not None])
         if new:

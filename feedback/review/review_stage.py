@@ -65,20 +65,14 @@ class ReviewStage:
         champion: Bundle | None,
         prediction_cache: PredictionCache,
         *,
-        eligible: EligibleVotes | None = None,
-        sync_review_project: Callable[[str], object] = lambda _review_project: None,
-        may_write: Callable[[], bool] = lambda: True,
+        eligible: EligibleVotes | None,
+        sync_review_project: Callable[[str], object],
+        may_write: Callable[[], bool],
     ) -> ReviewResult:
         """Move the cases of a project as far as they can be moved now. Safe to run twice, or to kill at any point.
 
-        Parameters
-        ----------
-        eligible
-            The excluded votes, whose tasks are reopened for other people.
-        sync_review_project
-            Collects what changed in a review project; called with its id.
-        may_write
-            Asked before each write to Label Studio.
+        The tasks of excluded votes are reopened for other people. `sync_review_project` collects what changed in the
+        review project of an id; `may_write` is asked before each write to Label Studio.
         """
         store, policy, project = self._store, snapshot.policy, snapshot.project.id
         notifies = bool(eligible and eligible.excluded) or bool(policy.notify)

@@ -75,10 +75,7 @@ def business_seconds(calendar: Calendar | None, start_s: float, end_s: float) ->
 def start_clocks(
     case: CaseRow, tier: Tier, calendar: Calendar | None, now_s: float, *, within_s: float = 0.0
 ) -> CaseRow:
-    """Start the clocks of a case that enters a tier.
-
-    `within_s` is a promised time in seconds of business hours, which may be shorter than the tier's; 0 for none.
-    """
+    """Start the clocks of a case that enters a tier; `within_s` is a promised time in business seconds, 0 for none."""
     resolve_s = min((limit_s for limit_s in (tier.resolve_s, within_s) if limit_s), default=0.0)
     return replace(
         case,

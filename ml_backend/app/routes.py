@@ -147,7 +147,7 @@ def feedback_routes(webhook: Webhook | None, job_status: JobStatus | None, guard
     """Return the routes for events and training, which need the webhook secret or the login."""
     routes = Blueprint("feedback", __name__)
     routes.before_request(lambda: guard.check_webhook_request(request))
-    handle = webhook or _ignore_event
+    handle = webhook or (lambda _body: {"status": "ignored", "reason": "this process serves predictions only"})
 
     @routes.post("/webhook")
     def hook() -> Response:
@@ -224,7 +224,3 @@ def _text(body: Mapping[str, Any], key: str) -> str:
     if not isinstance(text, str):
         raise BodyError(f"{key} is missing or not a text.", hint="Wanted the project's label config as XML.")
     return text
-
-
-def _ignore_event(_body: Any) -> Mapping[str, Any]:
-    return {"status": "ignored", "reason": "this process serves predictions only"}

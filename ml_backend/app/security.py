@@ -212,7 +212,9 @@ class Guard:
         read_s, digests = self._secrets
         now = self._clock()
         if not 0 <= now - read_s < self._security.cache_s:
-            digests = _all_digests(self._security.secrets())
+            secrets = self._security.secrets()
+            # an empty secret matches nothing, but still counts as a secret that is set
+            digests = [digest for secret in secrets for digest in (_digests(secret) if secret else (b"",))]
             self._secrets = now, digests
         return digests
 
@@ -269,11 +271,6 @@ def _matches(value: bytes, wanted: Iterable[bytes]) -> bool:
     for other in wanted:
         is_equal |= hmac.compare_digest(digest, other)
     return is_equal
-
-
-def _all_digests(secrets: Collection[str]) -> list[bytes]:
-    """Return the digests of secrets; an empty secret matches nothing, but still counts as a secret that is set."""
-    return [digest for secret in secrets for digest in (_digests(secret) if secret else (b"",))]
 
 
 def _digests(text: str) -> tuple[bytes, ...]:

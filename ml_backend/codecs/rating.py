@@ -12,7 +12,7 @@ from ml_backend.records import Answer
 
 
 class Rating:
-    """An answer is the number of stars, an int of at least 0; the distance is the difference divided by the larger one."""
+    """An answer is the number of stars, an int >= 0; the distance is the difference divided by the larger one."""
 
     def decode(self, regions: Sequence[Mapping[str, Any]]) -> Answer:
         """Return the stars of the last region; the editor writes one region."""

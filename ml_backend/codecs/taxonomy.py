@@ -28,7 +28,9 @@ class Taxonomy:
         chosen: set[Path] = set()
         for region in regions:
             paths = region_value(region).get("taxonomy")
-            if not isinstance(paths, list) or not all(_is_path(path) for path in paths):
+            if not isinstance(paths, list) or not all(
+                path and isinstance(path, list) and all(isinstance(label, str) for label in path) for path in paths
+            ):
                 raise CodecError("taxonomy is not a list of paths, each a list of labels")
             chosen.update(tuple(path) for path in paths)
         if not chosen:
@@ -42,10 +44,6 @@ class Taxonomy:
         nodes = jaccard_distance(_nodes(a), _nodes(b))
         # 0 for other paths where one answer also names a parent
         return nodes or jaccard_distance(set(_paths(a)), set(_paths(b))) / 2
-
-
-def _is_path(path: object) -> bool:
-    return isinstance(path, list) and bool(path) and all(isinstance(label, str) for label in path)
 
 
 def _paths(answer: Answer) -> tuple[Path, ...]:

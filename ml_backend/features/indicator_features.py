@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
@@ -91,14 +92,13 @@ def fit_indicator_columns(data: Sequence[Mapping[str, Any]]) -> IndicatorColumns
     [[1.0, -0.33000001311302185, 1.0, 1.0], [1.0, 0.33000001311302185, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]
     """
     numbers: dict[str, list[float]] = {}
-    options: dict[str, dict[str, int]] = {}
+    options: dict[str, Counter[str]] = {}
     for item in data:
         for name, value in _indicators_of(item).items():
             if _is_number(value):
                 numbers.setdefault(name, []).append(float(value))
-            for text in _texts(value):
-                counts = options.setdefault(name, {})
-                counts[text] = counts.get(text, 0) + 1
+            if texts := _texts(value):
+                options.setdefault(name, Counter()).update(texts)
     return IndicatorColumns(
         tuple((name, *_spread(values)) for name, values in sorted(numbers.items())),
         tuple((name, _frequent(counts)) for name, counts in sorted(options.items())),
@@ -125,6 +125,5 @@ def _spread(values: Sequence[float]) -> tuple[float, float]:
     return float(ordered.mean()), float(ordered.std()) or 1.0
 
 
-def _frequent(counts: Mapping[str, int]) -> tuple[str, ...]:
-    best = sorted(counts, key=lambda option: (-counts[option], option))[:_MAX_OPTIONS]
-    return tuple(sorted(best))
+def _frequent(counts: Counter[str]) -> tuple[str, ...]:
+    return tuple(sorted(sorted(counts, key=lambda option: (-counts[option], option))[:_MAX_OPTIONS]))

@@ -75,7 +75,11 @@ class Media:
                     f"the image has {image.width} x {image.height} pixels, more than {self.max_pixels}."
                 )
             image.draft("RGB", (2 * size, 2 * size))  # lets a JPEG be decoded at an eighth of its size
-            return _rgb(ImageOps.exif_transpose(_reduced(image, 2 * size)))
+            # reduced before it is copied, so that a large image is in memory only once
+            factor = min(image.size) // (2 * size)
+            if factor > 1 and image.mode in ("L", "LA", "RGB", "RGBA"):
+                image = image.reduce(factor)  # type: ignore[assignment]
+            return _rgb(ImageOps.exif_transpose(image))
         except MediaError:
             raise
         except Exception as error:
@@ -99,12 +103,6 @@ def _data_uri(value: str) -> bytes:
         return unquote_to_bytes(body)
     except (binascii.Error, ValueError) as error:
         raise MediaError(f"the data URI is not base64: {error}") from error
-
-
-def _reduced(image: Image, size: int) -> Image:
-    """Reduce a large image before it is copied, so that it is in memory only once."""
-    factor = min(image.size) // size
-    return image.reduce(factor) if factor > 1 and image.mode in ("L", "LA", "RGB", "RGBA") else image
 
 
 def _rgb(image: Image) -> Image:

@@ -102,8 +102,9 @@ class MediaFetcher:
                 headers.append((b"authorization", self._authorization().encode("latin-1")))
             except BackendError as error:
                 raise MediaError(str(error), hint=error.hint) from error
-        trusted = is_home or _host_names(url) & self._private
-        network = _CheckedNetwork(self._resolve, any_address=bool(is_home), private=bool(trusted))
+        name = (url.hostname or "").rstrip(".")
+        is_private = is_home or not self._private.isdisjoint((name, f"{name}:{url.port}"))
+        network = _CheckedNetwork(self._resolve, any_address=is_home, private=is_private)
         timeouts = {"connect": _CONNECT_S, "read": _CONNECT_S + 3.0, "write": _CONNECT_S, "pool": _CONNECT_S}
         try:
             with (
@@ -190,11 +191,6 @@ def _parse_hosts(hosts: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:
             )
         (private if host.startswith(_PRIVATE) else public).add(name)
     return frozenset(public), frozenset(private)
-
-
-def _host_names(url: SplitResult) -> frozenset[str]:
-    host = (url.hostname or "").rstrip(".")
-    return frozenset({host, f"{host}:{url.port}"})
 
 
 def _is_below(url: SplitResult, home: SplitResult) -> bool:

@@ -19,14 +19,12 @@ from ml_backend.labelstudio.accounts import Account, log_in
 
 BULK_FLAG = "fflag_fix_back_4620_memory_efficient_predictions_import_08012025_short"
 
-_OFFLINE = {  # a local Label Studio sends nothing to the internet
-    "LATEST_VERSION_CHECK": "false",
+_LOCAL = {
+    "LATEST_VERSION_CHECK": "false",  # it sends nothing to the internet
     "SENTRY_DSN": "",
     "FRONTEND_SENTRY_DSN": "",
     "COLLECT_ANALYTICS": "false",
-}
-_LOOPBACK_ONLY = {  # keeps its SSRF guard for private networks; by default it blocks loopback, too
-    "USE_DEFAULT_BANNED_SUBNETS": "false",
+    "USE_DEFAULT_BANNED_SUBNETS": "false",  # its SSRF guard stays for private networks, but does not block loopback
     "USER_ADDITIONAL_BANNED_SUBNETS": "10.0.0.0/8,100.64.0.0/10,169.254.0.0/16,172.16.0.0/12,192.168.0.0/16",
 }
 _PASSED_VARIABLES = ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "SYSTEMROOT")  # others would configure it
@@ -80,9 +78,9 @@ class LocalLabelStudio:
         """Start and wait until `/health` answers; LabelStudioError shows the end of the log where it does not."""
         if self._process is not None:
             return
-        if _port_taken(self.port):
-            # reason: Label Studio would silently use the next port
-            raise LabelStudioError(f"port {self.port} is taken.", hint="Choose another port, or stop what uses it.")
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", self.port)) == 0:  # Label Studio would silently use the next port
+                raise LabelStudioError(f"port {self.port} is taken.", hint="Choose another port, or stop what uses it.")
         program = Path(sys.executable).with_name("label-studio")
         if not program.exists():
             raise LabelStudioError(
@@ -118,8 +116,7 @@ class LocalLabelStudio:
         """Return only what Label Studio needs: a DATABASE_* or proxy variable of this process must not reach it."""
         return {
             **{name: os.environ[name] for name in _PASSED_VARIABLES if name in os.environ},
-            **_OFFLINE,
-            **_LOOPBACK_ONLY,
+            **_LOCAL,
             "HOME": str(self.data_dir),
             "LABEL_STUDIO_HOST": self.url,
             "LABEL_STUDIO_USERNAME": self.email,
@@ -173,8 +170,3 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def _port_taken(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0

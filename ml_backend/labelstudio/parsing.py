@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
@@ -67,7 +68,10 @@ def read_webhook(body: Any) -> ParsedWebhook:
         raise BodyError("the body has no action.", hint="Wanted an event name such as ANNOTATION_CREATED in 'action'.")
     read = _EVENTS.get(action)
     if read is None:
-        return ParsedWebhook(action[:64], _project_or_none(body), ignored=f"unknown event {action[:64]!r}")
+        project = ""
+        with suppress(BodyError):
+            project = _project_of(body)
+        return ParsedWebhook(action[:64], project, ignored=f"unknown event {action[:64]!r}")
     if not body.keys() - {"action"}:
         why = f"{action} without payload: turn on 'Send payload' in the webhook's settings"
         return ParsedWebhook(action, ignored=why)
@@ -220,13 +224,6 @@ def _project_of(body: Mapping[str, Any]) -> str:
     if not project.isdecimal() or not 0 < int(project) <= MAX_ID:
         raise BodyError(f"the project is {project[:32]!r}; wanted its number.", hint="Label Studio sends project.id.")
     return project
-
-
-def _project_or_none(body: Mapping[str, Any]) -> str:
-    try:
-        return _project_of(body)
-    except BodyError:
-        return ""
 
 
 def _same_project(raw: Mapping[str, Any], project: str, who: str) -> str:

@@ -140,7 +140,8 @@ def disconnect(client: Client, settings_snapshot: SettingsSnapshot, *, versions:
     notes: list[str] = []
     backend = find_by_url(client.backends(project), settings_snapshot.backend_url)
     if settings_snapshot.model_version is None and backend is not None:
-        _set_null_version(client, project, backend["title"])
+        client.patch_project(project, model_version=backend["title"])
+        client.delete_model_version(project, "hitl-no-such-version")  # only a deletion sets model_version to null
     elif client.project(project)["model_version"] not in (None, ""):
         client.patch_project(project, model_version="")
     if settings_snapshot.backend is None and backend is not None:
@@ -239,12 +240,6 @@ def _set_settings(client: Client, project: str, settings_snapshot: SettingsSnaps
 def _static_version(version: str | None, backends: list[Json]) -> str:
     """Keep the version of stored predictions until the first window, but no backend's title: it means random order."""
     return "" if version is None or version in {TITLE, *(row["title"] for row in backends)} else version
-
-
-def _set_null_version(client: Client, project: str, title: str) -> None:
-    """Set model_version to null, which only a deletion does: delete a version without predictions."""
-    client.patch_project(project, model_version=title)
-    client.delete_model_version(project, "hitl-no-such-version")
 
 
 def host_without_dot(url: str) -> str:

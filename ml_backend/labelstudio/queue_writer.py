@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -90,19 +90,16 @@ def list_rows(client: Client, project: str, version: str) -> dict[int, int]:
     counts = {row["model_version"]: int(row["count"]) for row in client.model_versions(project)}
     if not counts.get(version):
         return {}
-    found: dict[int, int] = {}
-    for row in _predictions(client, project, version, total=sum(counts.values())):
-        found[row["task"]] = min(row["id"], found.get(row["task"], row["id"]))
-    return found
-
-
-def _predictions(client: Client, project: str, version: str, *, total: int) -> Iterator[Json]:
-    if total <= _MAX_UNPAGED:
+    if sum(counts.values()) <= _MAX_UNPAGED:
         rows: Iterable[Json] = client.predictions(project=project)
     else:
         tasks = client.each_task(project, filters=[version_filter(version)], include=("id", "predictions"))
         rows = ({**row, "task": task["id"]} for task in tasks for row in task["predictions"])
-    return (row for row in rows if row["model_version"] == version)
+    found: dict[int, int] = {}
+    for row in rows:
+        if row["model_version"] == version:
+            found[row["task"]] = min(row["id"], found.get(row["task"], row["id"]))
+    return found
 
 
 def hide_task(client: Client, task: int) -> Task:

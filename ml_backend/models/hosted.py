@@ -91,8 +91,12 @@ class HostedRecipe:
                 f"hosted model {self.name} wrote {', '.join(written[:3])} in its workdir, which is deleted.",
                 hint="Return the learned state from fit() as a JSON value.",
             )
-        learned = _json(output, self.name)
-        return self.load({"train_output": learned, "label_config": self.label_config, "control": asdict(self.control)})
+        try:
+            learned = json.dumps(output, sort_keys=True)
+        except (TypeError, ValueError) as error:
+            raise NotTrained(f"hosted model {self.name}: what fit() returned is not JSON: {error}") from error
+        state = {"train_output": learned, "label_config": self.label_config, "control": asdict(self.control)}
+        return self.load(state)
 
     def vectors(self, data: Tasks, *, field: str) -> NDArray[np.float32]:
         """Return vectors of the built-in recipe for this kind of object; 1.0.9 has none."""
@@ -168,13 +172,6 @@ def _annotated(number: int, data: Mapping[str, Any], label: str, control: Contro
     result = get_codec(control.kind).encode(Answer(control.kind, (label,)), control, None)
     annotations = [{"id": number, "result": result, "was_cancelled": False}]
     return {"id": number, "data": dict(data), "annotations": annotations, "completions": annotations}
-
-
-def _json(output: Any, name: str) -> str:
-    try:
-        return json.dumps(output, sort_keys=True)
-    except (TypeError, ValueError) as error:
-        raise NotTrained(f"hosted model {name}: what fit() returned is not JSON: {error}") from error
 
 
 def _module(file: Path, source: bytes) -> ModuleType:

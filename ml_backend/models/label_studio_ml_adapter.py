@@ -21,7 +21,7 @@ from typing import Any
 
 from ml_backend.codecs import get_codec
 from ml_backend.errors import BackendError
-from ml_backend.label_config import Control, read_label_config
+from ml_backend.label_config import read_label_config
 from ml_backend.registry import Bundle, FolderRegistry, unpack
 
 with warnings.catch_warnings():
@@ -72,7 +72,9 @@ class HitlBackend(LabelStudioMLBase):
         except BackendError as error:
             _log.error("project %s: %s", project, error)
             bundle = None
-        control = self._control(bundle) if bundle else None
+        control = bundle.control if bundle else None
+        if bundle and self.label_config:  # none before a /setup
+            control = read_label_config(self.label_config).matching_control(bundle.control)
         if bundle is None or control is None:
             return [([], 0.0)] * len(data)
         answers = replace(bundle, control=control).predict([item if isinstance(item, Mapping) else {} for item in data])
@@ -91,12 +93,6 @@ class HitlBackend(LabelStudioMLBase):
             artefact = self._registry.artefact(project, ref.version)
             loaded = self._loaded[project] = (ref.digest, unpack(artefact.data, ref.digest))
         return loaded[1]
-
-    def _control(self, bundle: Bundle) -> Control | None:
-        """Return the control of the label config that the bundle has learned; its own control before a /setup."""
-        if not self.label_config:
-            return bundle.control
-        return read_label_config(self.label_config).matching_control(bundle.control)
 
 
 def _record_promotion(home: str | None, promoted_ms: int) -> None:

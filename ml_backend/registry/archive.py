@@ -52,9 +52,10 @@ def read_archive(data: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     try:
         with ZipFile(io.BytesIO(data)) as archive:
             _check_size(archive)
-            root = _content(json.loads(archive.read(_SCHEMA)), _DICT)
-            document = json.loads(json.loads(_content(root["document"], _TEXT)))
-            arrays = {str(name): _array(archive, node) for name, node in _content(root["arrays"], _DICT).items()}
+            root = _checked(json.loads(archive.read(_SCHEMA)), _DICT)["content"]
+            document = json.loads(json.loads(_checked(root["document"], _TEXT)["content"]))
+            nodes = _checked(root["arrays"], _DICT)["content"]
+            arrays = {str(name): _array(archive, _checked(node, _ARRAY)) for name, node in nodes.items()}
     except (BadZipFile, KeyError, ValueError, TypeError, AttributeError, EOFError, OSError, RecursionError) as error:
         # these are what zipfile and numpy raise on truncated or altered bytes
         raise ArtefactError(f"the archive cannot be read: {type(error).__name__}: {str(error)[:200]}") from error
@@ -73,13 +74,7 @@ def _check_size(archive: ZipFile) -> None:
         raise ArtefactError("the archive's schema is too large.")
 
 
-def _content(node: Mapping[str, Any], wanted: tuple[str, str, str]) -> Any:
-    _check_node(node, wanted)
-    return node["content"]
-
-
 def _array(archive: ZipFile, node: Mapping[str, Any]) -> NDArray[Any]:
-    _check_node(node, _ARRAY)
     if node["type"] != "numpy" or not _FILE.fullmatch(node["file"]):
         raise ArtefactError("an array of the archive is not a plain .npy file.")
     array: NDArray[Any] = np.load(io.BytesIO(archive.read(node["file"])), allow_pickle=False)
@@ -88,13 +83,14 @@ def _array(archive: ZipFile, node: Mapping[str, Any]) -> NDArray[Any]:
     return array
 
 
-def _check_node(node: Mapping[str, Any], wanted: tuple[str, str, str]) -> None:
+def _checked(node: Mapping[str, Any], wanted: tuple[str, str, str]) -> Mapping[str, Any]:
     loader, module, name = (node[key] for key in ("__loader__", "__module__", "__class__"))
     if (loader, module, name) != wanted:
         raise ArtefactError(
             f"the archive holds {module}.{name} (by {loader}); only {wanted[1]}.{wanted[2]} is allowed at this place.",
             hint="This file was altered or written by another program. Train again; do not load it by other means.",
         )
+    return node
 
 
 def _canonical(data: bytes) -> bytes:

@@ -32,7 +32,8 @@ def ranked_batch(pool: Pool, plan: Plan) -> Floats:
     """
     rows = required_vectors(pool)
     uncertainties = uncertainty(pool, plan)
-    squares = _squared_lengths(rows)
+    lengths = rows.multiply(rows).sum(axis=1) if sparse.issparse(rows) else np.einsum("ij,ij->i", rows, rows)
+    squares = np.asarray(lengths, dtype=np.float64).ravel()
     picks: list[int] = []
     n_picks = count_picks(pool, plan)
     if pool.labelled_vectors is not None and pool.labelled_vectors.shape[0]:
@@ -58,12 +59,6 @@ def ranked_batch(pool: Pool, plan: Plan) -> Floats:
         # only the newest pick can be nearer than before: the reason for the speed
         np.minimum(nearest, _squared_distances(rows, squares, pick), out=nearest)
     return scores_of_picks(picks, uncertainties)
-
-
-def _squared_lengths(rows: Rows) -> Floats:
-    """Return the squared length of each row, shape (n,)."""
-    squares = rows.multiply(rows).sum(axis=1) if sparse.issparse(rows) else np.einsum("ij,ij->i", rows, rows)
-    return np.asarray(squares, dtype=np.float64).ravel()
 
 
 def _squared_distances(rows: Rows, squares: Floats, row: int) -> Floats:

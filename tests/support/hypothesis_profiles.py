@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import settings
 
 _QUICK = "quick"
-_FEWEST = 10
+_FEWEST = 5
 
-settings.register_profile(_QUICK, max_examples=_FEWEST)
+settings.register_profile(_QUICK, max_examples=12)
 
 
 def examples(most: int) -> int:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
+from feedback.cli import main
 from feedback.policy import Policy, read_policy
 from feedback.project.connect import describe_learning
 from feedback.store import ProjectRow
@@ -38,23 +40,35 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def hitl(folder: Path) -> Hitl:
+def hitl(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Hitl:
+    """The command in this process, in an environment of its own."""
+
     def run(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "feedback", *words],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            env={"PATH": "/usr/bin:/bin", "HITL_DATA_DIR": str(folder), **env},
-            check=False,
-        )
+        code: str | int | None = 0
+        with monkeypatch.context() as patch:
+            for name in os.environ:
+                patch.delenv(name)
+            for name, value in environment(folder, env).items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "argv", ["hitl", *words])
+            try:
+                main()
+            except SystemExit as end:
+                code = end.code
+        assert isinstance(code, int)
+        return subprocess.CompletedProcess(words, code, *capsys.readouterr())
 
     return run
 
 
+def environment(folder: Path, more: Mapping[str, str]) -> dict[str, str]:
+    return {"PATH": "/usr/bin:/bin", "HITL_DATA_DIR": str(folder), **more}
+
+
 @pytest.mark.parametrize("words", [["status"], ["status", "1"], ["history", "1", "-p", "1"]])
-def test_texts_from_people_are_printed_unchanged(hitl: Hitl, words: list[str]):
-    done = hitl(*words)
+def test_texts_from_people_are_printed_unchanged(folder: Path, words: list[str]):
+    command = [sys.executable, "-m", "feedback", *words]  # a process, whose output is encoded
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment(folder, {}), check=False)
 
     assert done.returncode == 0, done.stderr
     assert ("[/x] [red]A" if words[0] == "history" else "[bold]Été[/] :b: [/x]") in done.stdout

@@ -22,6 +22,7 @@ from ml_backend.label_config import read_label_config
 from tests.feedback.routing.world import TIERS, World, rules
 from tests.support import stores
 from tests.support.fake_platform import TEXT_CONFIG
+from tests.support.hypothesis_profiles import examples
 
 PROJECT = "7"
 SIGNALS = "[signals]\nrisk = { kind = 'number' }\nalert = { kind = 'number' }\n"
@@ -133,7 +134,9 @@ def check(world: World, caches: Caches) -> None:
     assert world.store.decisions.list_decisions(PROJECT) == made  # a new process decides nothing else
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=[Phase.generate])
+@settings(
+    max_examples=examples(10), deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=[Phase.generate]
+)
 @given(steps=STEPS)
 def test_whatever_changes_the_routes_equal_a_recomputation(tmp_path_factory: pytest.TempPathFactory, steps):
     store = stores.fresh(tmp_path_factory.mktemp("routing") / "hitl.db")
