@@ -39,19 +39,10 @@ class Predictor:
     Safe in threads. A new champion is loaded while the previous one serves, and then replaces it. Where a champion
     cannot be loaded, the previous one keeps serving, the failure is counted, and loading is tried again later.
 
-    Parameters
-    ----------
-    blind, read_indicators
-        Return for a project the rule by which tasks are shown without a prediction, and the function that reads the
-        indicators of tasks, for models that learned from them. Called as often as the champion is looked up.
-    cache_s
-        How long a champion is taken as current without asking the registry.
-    retry_s
-        How long to wait before a champion that could not be loaded is tried again.
-    keep
-        How many models stay loaded; the least recently used is unloaded first.
-    load
-        Builds a bundle from the bytes of an artefact and their digest.
+    `blind` and `read_indicators` return for a project the rule by which tasks are shown without a prediction, and the
+    function that reads the indicators of tasks, for models that learned from them. A champion is taken as current for
+    `cache_s`, and is tried again after `retry_s` where it could not be loaded. `keep` models stay loaded; the least
+    recently used is unloaded first. `load` builds a bundle from the bytes of an artefact and their digest.
     """
 
     def __init__(

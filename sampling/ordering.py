@@ -54,24 +54,12 @@ def order_tasks(
 
     The same seed and pool give the same order, whatever the order of the rows.
 
-    Parameters
-    ----------
-    random_share
-        In [0, 1]. Each prefix of the order has this share of random tasks, to within one.
-    size
-        How many tasks to return; all by default.
-    batch
-        How many tasks are labelled before the model is fitted again.
+    Each prefix of the order has `random_share`, in [0, 1], of random tasks, to within one. `size` is how many tasks to
+    return (by default all), `batch` how many are labelled before the model is fitted again.
 
-    Raises
-    ------
-    PlanError
-        A share or size is out of range.
-    UnknownStrategy, MissingInput, StrategyError
-        The strategy does not exist, needs an array that the pool lacks, or returns wrong scores.
+    PlanError for a share or size out of range; UnknownStrategy, MissingInput or StrategyError where the strategy does
+    not exist, needs an array that the pool lacks, or returns wrong scores.
 
-    Examples
-    --------
     >>> unsure, sure = [0.5, 0.5], [0.9, 0.1]
     >>> order_tasks(Pool((7, 8), np.array([sure, unsure]), np.zeros(2)), seed=1).ids
     (8, 7)

@@ -79,7 +79,7 @@ def dawid_skene(
     >>> dawid_skene(Votes([0, 0, 0, 1, 1, 1], [0, 1, 2, 0, 1, 2], [0, 0, 1, 1, 1, 0])).labels.tolist()
     [0, 1]
     """
-    matrix = VoteMatrix.build(require_votes(votes))
+    matrix = VoteMatrix.build(require_votes(votes), times)
     times, voted = task_times(votes, times), np.bincount(votes.tasks, minlength=votes.n_tasks) > 0
     times_voted = times * voted
     n_votes = times[votes.tasks].sum()
@@ -88,7 +88,7 @@ def dawid_skene(
     for _ in range(max_rounds):
         shares = times_voted @ proba + (1.0 if pooling else 0.0)  # pooled: a label without votes stays possible
         shares /= shares.sum()
-        rates = error_rates(matrix.expected_counts(proba * times[:, None]), pooling)
+        rates = error_rates(matrix.expected_counts(proba), pooling)
         log = matrix.log_likelihood(rates)
         log += log_prior(shares if prior is None else prior)
         log[~voted] = 0.0
@@ -146,13 +146,13 @@ def one_coin_dawid_skene(
 
     Zhang, Chen, Zhou and Jordan (2016), Spectral methods meet EM, Journal of Machine Learning Research 17(102).
     """
-    matrix = LabelVoteMatrix.build(require_votes(votes))
+    matrix = LabelVoteMatrix.build(require_votes(votes), times)
     k, times = max(votes.n_labels, 2), task_times(votes, times)
     n_votes = np.bincount(votes.people, times[votes.tasks], minlength=votes.n_people)
     proba = fix_gold_labels(vote_shares(votes), gold)
     previous = -np.inf
     for _ in range(max_rounds):
-        accuracy = np.clip((matrix.sum_by_person(proba * times[:, None]) + 1.0) / (n_votes + 2.0), 1.0 / k, 1.0 - 1e-6)
+        accuracy = np.clip((matrix.sum_by_person(proba) + 1.0) / (n_votes + 2.0), 1.0 / k, 1.0 - 1e-6)
         log_wrong = np.log((1.0 - accuracy) / (k - 1))
         log = matrix.weighted_counts(np.log(accuracy) - log_wrong)
         shares = times @ proba + 1.0

@@ -45,7 +45,7 @@ def weighted_vote(
 
     Li, Rubinstein and Cohn (2019), Truth inference at scale (the model BWA), arXiv:1902.08918.
     """
-    matrix = LabelVoteMatrix.build(require_votes(votes))
+    matrix = LabelVoteMatrix.build(require_votes(votes), times)
     times = task_times(votes, times)
     n_votes = np.bincount(votes.people, times[votes.tasks], minlength=votes.n_people)
     proba = fix_gold_labels(vote_shares(votes), gold)
@@ -54,10 +54,10 @@ def weighted_vote(
         # the squared distance of a one-hot vote from the task's row is 1 - 2 row[label] + |row|²
         distance = 1.0 + row_sums(proba**2)[:, None] - 2.0 * proba
         shares = times @ proba / times.sum()
-        weights = (_PRIOR_VOTES + n_votes) / (prior_distance + matrix.sum_by_person(distance * times[:, None]))
+        weights = (_PRIOR_VOTES + n_votes) / (prior_distance + matrix.sum_by_person(distance))
         counts = matrix.weighted_counts(weights) + shares
         updated = fix_gold_labels(counts / row_sums(counts)[:, None], gold)
-        change = float(times @ np.abs(updated - proba).mean(axis=1) / times.sum())
+        change = float(times @ row_sums(np.abs(updated - proba)) / (times.sum() * votes.n_labels))
         proba = updated
         if change < _MIN_CHANGE:
             break

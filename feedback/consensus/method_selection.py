@@ -153,10 +153,10 @@ def _predictor(seen: Votes, hidden: Votes, times: Floats) -> Callable[[Floats], 
     The model of people is the same for every consensus.
     """
     if seen.n_people * seen.n_labels**2 <= _MAX_ERROR_RATES:
-        matrix = VoteMatrix.build(seen)
+        matrix = VoteMatrix.build(seen, times)
 
         def chance_of_hidden(proba: Floats) -> Floats:
-            rates = error_rates(matrix.expected_counts(proba * times[:, None]), _POOLING)
+            rates = error_rates(matrix.expected_counts(proba), _POOLING)
             found: Floats = np.einsum("vk,vk->v", proba[hidden.tasks], rates[hidden.people, hidden.labels])
             return found
     else:

@@ -71,15 +71,15 @@ def task_times(votes: Votes, times: Floats | None) -> Floats:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VoteMatrix:
-    """Counts of votes, (n_tasks, n_people * k) with column person * k + label, and its transpose."""
+    """Counts of votes, (n_tasks, n_people * k) with column person * k + label, and its transpose over all tasks."""
 
     by_task: csr_array
-    by_person_label: csr_array
+    by_person_label: csr_array  # a vote counts for each task that its row stands for
     n_people: int
     k: int
 
     @staticmethod
-    def build(votes: Votes) -> VoteMatrix:
+    def build(votes: Votes, times: Floats | None = None) -> VoteMatrix:
         """Build the matrix; VotesError where one error matrix per person would not fit into memory."""
         k = votes.n_labels
         if error_rates_too_large(votes):
@@ -90,7 +90,10 @@ class VoteMatrix:
         column = votes.people * k + votes.labels
         shape = (votes.n_tasks, votes.n_people * k)
         by_task = coo_array((np.ones(len(votes)), (votes.tasks, column)), shape=shape).tocsr()
-        return VoteMatrix(by_task, by_task.T.tocsr(), votes.n_people, k)
+        by_person_label = by_task.T.tocsr()
+        if times is not None:
+            by_person_label.data *= times[by_person_label.indices]
+        return VoteMatrix(by_task, by_person_label, votes.n_people, k)
 
     def expected_counts(self, proba: Floats) -> Floats:
         """Return expected counts of votes (n_people, k given, k true) for label probabilities (n_tasks, k)."""
@@ -112,16 +115,19 @@ class LabelVoteMatrix:
     """Counts of votes, (n_tasks * k, n_people) with row task * k + label, for methods with one figure per person."""
 
     by_cell: csr_array
-    by_person: csr_array
+    by_person: csr_array  # a vote counts for each task that its row stands for
     k: int
 
     @staticmethod
-    def build(votes: Votes) -> LabelVoteMatrix:
+    def build(votes: Votes, times: Floats | None = None) -> LabelVoteMatrix:
         """Build the matrix; a vote that occurs twice counts twice."""
         cell = votes.tasks * votes.n_labels + votes.labels
         shape = (votes.n_tasks * votes.n_labels, votes.n_people)
         by_cell = coo_array((np.ones(len(votes)), (cell, votes.people)), shape=shape).tocsr()
-        return LabelVoteMatrix(by_cell, by_cell.T.tocsr(), votes.n_labels)
+        by_person = by_cell.T.tocsr()
+        if times is not None:
+            by_person.data *= times[by_person.indices // votes.n_labels]
+        return LabelVoteMatrix(by_cell, by_person, votes.n_labels)
 
     def weighted_counts(self, weights: Floats) -> Floats:
         """Return the votes per label, (n_tasks, k), where each person's vote counts `weights` (n_people,)."""

@@ -58,15 +58,12 @@ def show(
     return response
 
 
-def refuse(error: Refused) -> Response:
-    """Respond to a refused request."""
-    return show("refused", {"error": str(error), "hint": error.hint}, visitor=None, status=error.status)
-
-
-def fail(error: FeedbackError) -> Response:
-    """Respond with 503 to an error of the service."""
-    _log.error("%s %s: %s", request.method, request.url_rule, error)
-    return show("refused", {"error": str(error), "hint": error.hint}, visitor=None, status=503)
+def refuse(error: FeedbackError) -> Response:
+    """Respond to a refused request, or with 503 to an error of the service."""
+    if not isinstance(error, Refused):
+        _log.error("%s %s: %s", request.method, request.url_rule, error)
+    status = error.status if isinstance(error, Refused) else 503
+    return show("refused", {"error": str(error), "hint": error.hint}, visitor=None, status=status)
 
 
 def prepare(routes: Blueprint, *, clock: Callable[[], float] = time.time) -> None:
@@ -86,8 +83,7 @@ def prepare(routes: Blueprint, *, clock: Callable[[], float] = time.time) -> Non
             response.headers["Cache-Control"] = f"public, max-age={_STATIC_S}"
         return response
 
-    routes.register_error_handler(Refused, refuse)
-    routes.register_error_handler(FeedbackError, fail)
+    routes.register_error_handler(FeedbackError, refuse)
 
 
 def pseudonym(secret: str, project: str, person: int) -> str:

@@ -21,8 +21,8 @@ from ml_backend.labelstudio import (
 )
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.parsing import read_task, utc
+from ml_backend.labelstudio.projects import SettingsSnapshot
 from ml_backend.labelstudio.review_project_client import ReviewTask
-from ml_backend.labelstudio.settings_snapshot import SettingsSnapshot
 from ml_backend.records import Annotation, Task
 
 

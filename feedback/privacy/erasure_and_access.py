@@ -87,7 +87,7 @@ def erase_person_or_task(
     review_projects = store.review_projects.list_review_project_ids(project)
     results: dict[str, ErasureResult] = {}
     if task is not None:
-        review_tasks = list(_list_review_tasks(store, store.cases.list_case_ids(project, task), review_projects))
+        review_tasks = list(_list_review_tasks(store, store.cases.list_case_ids(project, [task]), review_projects))
         failed = tuple(review_task.id for review_task in review_tasks if not _delete_review_task(platform, review_task))
         for review_project, number, _current, until in review_tasks:
             erased = store.erasure.erase_data(review_project, task=number, until=until)

@@ -21,7 +21,7 @@ from ml_backend.label_config import read_label_config
 from ml_backend.labelstudio import projects, queue_writer, review_project_client
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.parsing import SECRET_HEADER
-from ml_backend.labelstudio.settings_snapshot import SettingsSnapshot
+from ml_backend.labelstudio.projects import SettingsSnapshot
 from ml_backend.models import recipe_for
 
 _CONNECTED_BY_OTHER_STORE = (

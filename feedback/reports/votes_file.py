@@ -148,7 +148,7 @@ def parse_cell(cell: str, kind: str, *, where: str) -> Answer:
 
 def _read(path: Path, *wanted: Sequence[str]) -> tuple[list[list[str]], list[str]]:
     """Return the wanted columns, each given by the names that it may have, and notes on rows left out."""
-    text, columns = _text(path), ", ".join(accepted[0] for accepted in wanted)
+    (text, _notes), columns = read_csv_text(path), ", ".join(accepted[0] for accepted in wanted)
     header, _, _ = text.partition("\n")
     if not header.strip():
         raise VotesError(f"{path.name} is empty.", hint=f"Wanted a CSV file with a header line and columns {columns}.")
@@ -219,20 +219,26 @@ def _complete(path: Path, read: list[list[str]], columns: Sequence[str]) -> tupl
     return [[column[place] for place in keep] for column in read], [f"{left_out} rows of {path.name} have no answer"]
 
 
-def _text(path: Path) -> str:
+def read_csv_text(path: Path, *, fallback: str = "") -> tuple[str, list[str]]:
+    """Return a CSV file as text, with a note if it is not Unicode and was read in the encoding `fallback`."""
     try:
         raw = path.read_bytes()
     except OSError as error:
         raise VotesError(f"{path} cannot be read: {error.strerror}.", hint="Give the path of a CSV file.") from error
+    notes = []
     try:
         text = raw.decode("utf-16" if raw[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
-        hint = "Save the file as UTF-8 (in Excel: CSV UTF-8)."
-        raise VotesError(f"{path.name}, line {line}: not UTF-8.", hint=hint) from error
+        try:
+            text = raw.decode(fallback or "utf-8")
+        except UnicodeDecodeError:
+            hint = "Save the file as UTF-8 (in Excel: CSV UTF-8)."
+            raise VotesError(f"{path.name}, line {line}: not UTF-8.", hint=hint) from error
+        notes.append(f"{path.name} is not UTF-8 (line {line}); it is read as {fallback}")
     if "\0" in text:
         raise VotesError(f"{path.name} is not a text file.", hint="Export it from the spreadsheet as CSV.")
-    return text
+    return text, notes
 
 
 def _place(path: Path, names: list[str], accepted: Sequence[str], columns: str) -> int:

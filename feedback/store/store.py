@@ -130,7 +130,7 @@ class Store:
         self.votes = VotesRepository(database)
         self.windows = WindowsRepository(database)
         self.policies = PoliciesRepository(database, self.projects, self.records, self.jobs)
-        self.erasure = Erasure(database, self._log, self._inbox, self.records, self.jobs)
+        self.erasure = Erasure(database, self._log, self._inbox, cases=self.cases, records=self.records, jobs=self.jobs)
         self.registry = ModelsRepository(database, self.records)
         self.review_projects = ReviewProjectsRepository(database)
 

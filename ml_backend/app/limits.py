@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,16 +66,13 @@ def drain(environ: Mapping[str, Any], limits: Limits) -> None:
     if not environ.get(_ENDS):
         return  # reading could block for ever
     deadline, left = time.monotonic() + _DRAIN_S, 4 * limits.body_bytes
-    source = environ["wsgi.input"]
-    try:
+    with suppress(Exception):  # the sender is gone or sends invalid data; no answer is possible
         _limit_pauses(environ, _DRAIN_STALL_S)
         while left > 0 and time.monotonic() < deadline:
-            block = source.read(_DRAIN_BYTES)
+            block = environ["wsgi.input"].read(_DRAIN_BYTES)
             if not block:
                 return
             left -= len(block)
-    except Exception:  # noqa: BLE001 - the sender is gone or sends invalid data; no answer is possible
-        return
 
 
 def read_body(environ: Mapping[str, Any], limits: Limits) -> bytes:
@@ -100,10 +98,7 @@ def read_body(environ: Mapping[str, Any], limits: Limits) -> bytes:
 
 
 def _limit_pauses(environ: Mapping[str, Any], seconds: float) -> None:
-    """Limit each wait for the sender, where the server passes the connection; gunicorn itself waits for ever.
-
-    SlowClientSocket also limits the sum of all waits.
-    """
+    """Limit each wait for the sender, where the server passes the connection; SlowClientSocket limits their sum."""
     connection = environ.get("gunicorn.socket")
     if connection is not None:
         connection.settimeout(seconds)

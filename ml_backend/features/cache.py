@@ -81,7 +81,7 @@ class FeatureCache(Generic[Value]):
         size = _size(value)
         if size > self.max_bytes or key in self._rows:
             return
-        self._rows[key] = cast(Value, value if isinstance(value, bytes) else tuple(map(_own, value)))
+        self._rows[key] = value if isinstance(value, bytes) else cast(Value, tuple(map(_own, value)))
         self.bytes += size
         while self.bytes > self.max_bytes:
             _, old = self._rows.popitem(last=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -21,8 +22,7 @@ class IndicatorColumns:
     """The columns that a model has for indicators, as its training rows had them.
 
     Each indicator has one column that says whether it has a value. A number has one more: its distance from the mean
-    in standard deviations, cut at 3 and divided by 3. A text has one more for each option of the training rows. A task
-    without indicators is a row of zeros.
+    in standard deviations, cut at 3 and divided by 3. A text has one more for each option of the training rows.
     """
 
     numbers: tuple[tuple[str, float, float], ...] = ()  # indicator, mean, standard deviation
@@ -31,12 +31,9 @@ class IndicatorColumns:
     @property
     def names(self) -> tuple[str, ...]:
         """Return what each column means, such as "fraud = card"."""
-        names: list[str] = []
-        for name, _mean, _spread in self.numbers:
-            names += [f"{name} is known", name]
-        for name, options in self.options:
-            names += [f"{name} is known", *(f"{name} = {option}" for option in options)]
-        return tuple(names)
+        of_numbers = [column for name, _, _ in self.numbers for column in (f"{name} is known", name)]
+        of_options = [[f"{name} is known", *(f"{name} = {text}" for text in texts)] for name, texts in self.options]
+        return (*of_numbers, *chain.from_iterable(of_options))
 
     def matrix(self, data: Sequence[Mapping[str, Any]]) -> NDArray[np.float32]:
         """Return the columns of each task, shape (n, b), in [-1, 1]; an unseen option sets only the first column."""

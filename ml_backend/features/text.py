@@ -23,9 +23,9 @@ TextRow = bytes  # the features of one text in a cache: its codes, weights and v
 
 VERSION = "text/1"  # part of every cache key: change it with every change of the features
 _MAX_CHARS = 20_000  # a longer text is cut, so that one task cannot stall a request
-_BATCH = (
-    1_000  # texts at a time: text, kind and both words of a pair are one 64-bit number up to 2 ** 26 distinct words
-)
+# Texts at a time: of more, the arrays leave the processor's cache; of fewer, words are looked up more often. Text, kind
+# and both words of a pair are one 64-bit number up to 2 ** 25 distinct words: so many do not fit in 4,000 texts.
+BATCH = 4_000
 # words; each Chinese or Japanese character alone, because these have no spaces; each sign alone (£, !, :)
 _TOKEN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]|[^\W\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+|[^\w\s]")
 _TAG = re.compile(r"<[^<>]*>")
@@ -104,10 +104,15 @@ def text_block(texts: Sequence[str], cache: FeatureCache[TextRow] | None = None)
     >>> np.diff(block.starts), block.weights.max().round(2).item()
     (array([6, 1]), 1.69)
     """
-    if cache is None or not texts:
-        return _compute(texts)
-    rows = [row for row in cache.rows(VERSION, texts, lambda unknown: _compute(unknown).rows()) if row is not None]
-    return TextBlock.from_rows(rows, word_vectors().size)
+    blocks = [_cached_block(texts[start : start + BATCH], cache) for start in range(0, max(len(texts), 1), BATCH)]
+    if len(blocks) == 1:
+        return blocks[0]
+    return TextBlock(
+        np.concatenate([block.codes for block in blocks]),
+        np.concatenate([block.weights for block in blocks]),
+        np.cumsum(np.concatenate([[0], *(np.diff(block.starts) for block in blocks)])),
+        np.concatenate([block.vectors for block in blocks]),
+    )
 
 
 def tokenize(text: str) -> list[str]:
@@ -134,6 +139,21 @@ def inverse_document_frequency(n_texts: int, frequency: NDArray[np.int64]) -> ND
     return (math.log(1.0 + n_texts) - np.log1p(frequency) + 1.0).astype(np.float32)
 
 
+def _cached_block(texts: Sequence[str], cache: FeatureCache[TextRow] | None) -> TextBlock:
+    if cache is None or not texts:
+        return _compute(texts)
+    computed: list[TextBlock] = []
+
+    def compute(unknown: Sequence[str]) -> list[TextRow]:
+        computed.append(_compute(unknown))
+        return computed[0].rows()
+
+    rows = [row for row in cache.rows(VERSION, texts, compute) if row is not None]
+    if computed and len(computed[0]) == len(texts):  # all of them were unknown
+        return computed[0]
+    return TextBlock.from_rows(rows, word_vectors().size)
+
+
 def _compute(texts: Sequence[str]) -> TextBlock:
     if len(texts) == 1:  # a request waits; the counting below pays off from a few texts on
         singles = term_codes(tokenize(texts[0]))
@@ -146,14 +166,7 @@ def _compute(texts: Sequence[str]) -> TextBlock:
     known = sorted({code for row in code_rows for code in row})
     rank = {code: place for place, code in enumerate(known)}
     ranks, n_tokens = words.gather([[rank[code] for code in row] for row in code_rows])
-    ends, parts = np.cumsum(n_tokens), []
-    for first in range(0, len(texts), _BATCH):
-        sizes = n_tokens[first : first + _BATCH]
-        start, stop = ends[first] - n_tokens[first], ends[first + len(sizes) - 1]
-        parts.append(_count_terms(ranks[start:stop], sizes, np.array(known, np.uint64)))
-    if not parts:
-        return TextBlock(np.zeros(0, np.uint64), np.zeros(0), np.zeros(1, np.int64), word_vectors().of_words(words))
-    codes, counts, n_terms = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    codes, counts, n_terms = _count_terms(ranks, n_tokens, np.array(known, np.uint64))
     starts = np.concatenate([[0], np.cumsum(n_terms)])
     return TextBlock(codes, 1.0 + np.log(counts), starts, word_vectors().of_words(words))
 

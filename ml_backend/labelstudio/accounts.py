@@ -10,21 +10,11 @@ from urllib.parse import parse_qs, urljoin, urlsplit
 import httpx
 
 from ml_backend.errors import LabelStudioError
-from ml_backend.labelstudio.transport import Transport, as_object
+from ml_backend.labelstudio.transport import Transport, as_object, json_or_none
 
 _TIMEOUT_S = 30.0
 _LOGIN_TIMEOUT_S = 10.0  # a person waits for a page
 _REVOKE = "Revoke the old one in Label Studio under Account & Settings > Personal Access Token, or allow replacing it."
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """A user of Label Studio with password and personal access token, which no repr shows."""
-
-    id: int
-    email: str
-    password: str = field(repr=False)
-    token: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +23,14 @@ class User:
 
     id: int
     email: str
+
+
+@dataclass(frozen=True, slots=True)
+class Account(User):
+    """A user with password and personal access token, which no repr shows."""
+
+    password: str = field(repr=False)
+    token: str = field(repr=False)
 
 
 class WrongCredentials(LabelStudioError):
@@ -151,10 +149,7 @@ def _account(browser: httpx.Client, email: str, password: str, *, replace_token:
 
 
 def _json(answer: httpx.Response, what: str) -> dict[str, object]:
-    try:
-        body = answer.json() if answer.is_success else None
-    except ValueError:
-        body = None
+    body = json_or_none(answer) if answer.is_success else None
     if not isinstance(body, dict):
         raise LabelStudioError(f"Label Studio could not {what} (HTTP {answer.status_code}).", status=answer.status_code)
     return body

@@ -69,7 +69,7 @@ def sweep_tasks(
 
 def get_task_page(client: Client, project: str, *, above: int, size: int = 500) -> TaskPage:
     """Return the first `size` tasks above an id, for a sweep that can stop and continue."""
-    raws = client.tasks_above(project, above, include=_TASK_FIELDS, page_size=size)
+    raws = client.tasks(project, above=above, include=_TASK_FIELDS, page_size=size)
     annotation_ids = {int(raw["id"]): frozenset(int(row["id"]) for row in raw.get("annotations") or ()) for raw in raws}
     skipped: list[str] = []
     tasks = tuple(_records(raws, project, skipped))

@@ -19,8 +19,8 @@ _WEBHOOK: Mapping[str, Any] = {"send_payload": True, "send_for_all_actions": Tru
 class Client(Transport):
     """Calls Label Studio as one user: `Client("https://labels.example.org", personal_access_token)`.
 
-    Reads and repeatable writes are retried. Every failure is a LabelStudioError with its HTTP status. label-studio-sdk
-    has a client, too; it has no retry for lost responses, no page by id, and no check of the traps named below.
+    Every failure is a LabelStudioError with its HTTP status. label-studio-sdk has a client, too; it has no retry for
+    lost responses, no page by id, and no check of the traps named below.
     """
 
     def __enter__(self) -> Client:
@@ -84,9 +84,11 @@ class Client(Transport):
         include: Sequence[str] = (),
         page: int = 1,
         page_size: int = _PAGE,
+        above: int | None = None,
     ) -> list[Json]:
-        """Return a page of tasks with annotations and predictions, or the fields of `include`; [] after the last."""
-        wanted = {"filters": {"conjunction": "and", "items": list(filters)}, "ordering": [ordering]}
+        """Return a page of tasks (of ids `above`) with everything or the fields of `include`; [] at the end."""
+        items = [*filters, *([] if above is None else [task_filter("id", "greater", above)])]
+        wanted = {"filters": {"conjunction": "and", "items": items}, "ordering": [ordering]}
         query: Json = {
             "project": project_number(project),
             "page": page,
@@ -111,24 +113,11 @@ class Client(Transport):
         """Yield every task in order of id; each page starts above the last id, so that deletions skip no task."""
         last = 0
         while True:
-            found = self.tasks_above(project, last, filters=filters, include=include, page_size=page_size)
+            found = self.tasks(project, above=last, filters=filters, include=include, page_size=page_size)
             yield from found
             if len(found) < page_size:
                 return
             last = found[-1]["id"]
-
-    def tasks_above(
-        self,
-        project: str,
-        last: int,
-        *,
-        filters: Sequence[Json] = (),
-        include: Sequence[str] = (),
-        page_size: int = _PAGE,
-    ) -> list[Json]:
-        """Return the first tasks whose id is above `last`, in order of id."""
-        above = task_filter("id", "greater", last)
-        return self.tasks(project, filters=[*filters, above], include=include, page_size=page_size)
 
     def task(self, task: int) -> Json:
         """Return one task with all annotations and predictions."""
@@ -190,10 +179,9 @@ class Client(Transport):
 
     def prediction(self, prediction: int) -> Json | None:
         """Return one prediction; None where it was deleted."""
-        try:
+        with suppress(NotFound):
             return as_object(self.send("GET", f"api/predictions/{prediction}/"))
-        except NotFound:
-            return None
+        return None
 
     def predictions(self, *, task: int | None = None, project: str | None = None) -> list[Json]:
         """Return all predictions of a task or a project, in one response without pages."""

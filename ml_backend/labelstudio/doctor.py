@@ -12,8 +12,7 @@ from typing import Any, Literal
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.local_server import BULK_FLAG
-from ml_backend.labelstudio.projects import DOT_HINT, TITLE, host_without_dot
-from ml_backend.labelstudio.settings_snapshot import UNCERTAINTY, find_by_url
+from ml_backend.labelstudio.projects import DOT_HINT, TITLE, UNCERTAINTY, find_by_url, host_without_dot
 from ml_backend.labelstudio.transport import Json
 
 TESTED = ("1.23.",)  # releases of Label Studio that the end-to-end tests run with

@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-# "hitl" in ASCII. Version 8 of RFC 9562 is free for own use; Label Studio's random ids have version 4.
-_PREFIX = "6869746c-"
-_VERSION = "8"
-
+_PREFIX = "6869746c-"  # "hitl" in ASCII
+_VERSION = "8"  # of RFC 9562, free for own use; Label Studio's random ids have version 4
 # Label Studio's field for annotations that were not made in its editor. REST always shows it, but only webhooks show a
 # unique_id: without this field, a write whose webhook was lost and whose writer was killed would count as a person's.
 OWN_ANNOTATION_FIELDS: Mapping[str, Any] = {"bulk_created": True}

@@ -169,10 +169,7 @@ class Transport:
         answer = self._http.post(f"{self.url}api/token/refresh/", json={"refresh": token})
         if answer.status_code in _BUSY:
             raise _Busy(answer)
-        try:
-            body = answer.json()
-        except ValueError:
-            body = None
+        body = json_or_none(answer)
         if not isinstance(body, dict) or answer.status_code == HTTPStatus.NOT_FOUND:
             what = f"{self._shown_url()} is not a Label Studio (it has no token refresh)."
             raise NotLabelStudio(what, status=answer.status_code)
@@ -217,6 +214,14 @@ def project_number(project: str) -> int:
             hint="It is in the project's address in Label Studio: /projects/12/.",
         )
     return int(project)
+
+
+def json_or_none(answer: httpx.Response) -> Any:
+    """Return the JSON of a response; None where it is something else."""
+    try:
+        return answer.json()
+    except ValueError:
+        return None
 
 
 def as_object(body: Any) -> Json:

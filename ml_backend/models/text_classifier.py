@@ -12,7 +12,7 @@ from scipy import sparse
 from ml_backend.errors import NotTrained
 from ml_backend.features.cache import FeatureCache
 from ml_backend.features.indicator_features import IndicatorColumns, fit_indicator_columns
-from ml_backend.features.text import TextBlock, TextRow, inverse_document_frequency, read_text, text_block
+from ml_backend.features.text import BATCH, TextBlock, TextRow, inverse_document_frequency, read_text, text_block
 from ml_backend.features.vectors import word_vectors
 from ml_backend.models import Floats, Tasks, Vectors
 from ml_backend.models.explanations import Contribution, sum_by_name, word_contributions
@@ -50,13 +50,15 @@ class TextModel:
         return self._state
 
     def predict_proba(self, data: Tasks) -> Floats:
-        texts, readable = _read_texts(data, self._field, html=self._html)
         proba = np.full((len(data), len(self.classes)), np.nan)
-        if texts:
-            scores = self._scores(text_block(texts, self._cache))
-            if self._columns.names:
-                scores = scores + self._columns.matrix(data)[readable] @ self._coef_indicators
-            proba[readable] = softmax(scores)
+        for start in range(0, len(data), BATCH):
+            part = data[start : start + BATCH]
+            texts, readable = _read_texts(part, self._field, html=self._html)
+            if texts:
+                scores = self._scores(text_block(texts, self._cache))
+                if self._columns.names:
+                    scores = scores + self._columns.matrix(part)[readable] @ self._coef_indicators
+                proba[start : start + len(part)][readable] = softmax(scores)
         return proba
 
     def vectors(self, data: Tasks) -> Vectors:

@@ -21,9 +21,7 @@ def query_strategy(strategy: str | Strategy, *, seed: int = 0) -> QueryStrategy:
     returns a pair, because modAL reads two bare row numbers as an index and a metric. An estimator that is not fitted
     raises its own error, where modAL would silently return the last rows of the pool.
 
-    UnknownStrategy where no strategy has this name; PlanError on a query unless `n_instances` is in [1, n].
-
-    modAL: Danka and Horvath (2018), arXiv:1805.00979.
+    PlanError on a query unless `n_instances` is in [1, n]. modAL: Danka and Horvath (2018), arXiv:1805.00979.
 
     >>> class Classifier:
     ...     def predict_proba(self, X):

@@ -1,9 +1,8 @@
 """Uncertainty and disagreement measures: modAL's functions on probabilities that are known already.
 
-This is the one place that imports modAL. modAL scores what an estimator predicts. Here the predictions exist, so modAL
-gets a stand-in estimator that holds them, with row numbers as data. Only its query functions are called, for all rows:
-`teach` fails on scikit-learn >= 1.8, its choice among ties is arbitrary, and its random tie-break returns the worst
-row first.
+The one place that imports modAL. It gets a stand-in estimator that holds the predictions, with row numbers as data.
+Only its query functions are called, for all rows: `teach` fails on scikit-learn >= 1.8, its choice among ties is
+arbitrary, and its random tie-break returns the worst row first.
 """
 
 from __future__ import annotations

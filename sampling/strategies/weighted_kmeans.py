@@ -21,7 +21,6 @@ def weighted_kmeans(pool: Pool, plan: Plan) -> Floats:
     Where all margins are equal (no model yet) the scores are those of `typiclust`.
 
     Needs `Pool.vectors`. Picks score in (1, 2], the others their margin score in [0, 1]. The seed starts k-means.
-
     Zhdanov (2019), Diverse mini-batch active learning, arXiv:1901.05954.
 
     >>> proba = np.array([[0.5, 0.5], [0.51, 0.49], [0.6, 0.4], [0.9, 0.1]])

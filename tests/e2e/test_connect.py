@@ -10,9 +10,8 @@ import pytest
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.parsing import SECRET_HEADER
-from ml_backend.labelstudio.projects import Connection, connect, disconnect
+from ml_backend.labelstudio.projects import UNCERTAINTY, Connection, SettingsSnapshot, connect, disconnect
 from ml_backend.labelstudio.queue_writer import QueueRow, reopen_task, write_queue_window
-from ml_backend.labelstudio.settings_snapshot import UNCERTAINTY, SettingsSnapshot
 from tests.support.label_studio import Project, Site, StubBackend, free_port, says
 
 pytestmark = pytest.mark.e2e

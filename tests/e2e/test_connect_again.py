@@ -11,7 +11,7 @@ from feedback.errors import NotConnected
 from feedback.project import connect
 from feedback.settings import read_settings
 from ml_backend.errors import LabelStudioError
-from ml_backend.labelstudio.settings_snapshot import UNCERTAINTY
+from ml_backend.labelstudio.projects import UNCERTAINTY
 from tests.support.label_studio import Project, Site, StubBackend, free_port
 
 pytestmark = pytest.mark.e2e

@@ -12,7 +12,7 @@ from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter, 
 from feedback.store import Store
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.parsing import read_task
-from ml_backend.labelstudio.settings_snapshot import UNCERTAINTY
+from ml_backend.labelstudio.projects import UNCERTAINTY
 from ml_backend.records import Task
 from tests.support.fake_platform import TEXT_CONFIG
 from tests.support.label_studio import Site, delete_project, patch_annotation

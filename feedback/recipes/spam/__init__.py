@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.sax.saxutils import quoteattr
 
-from feedback.errors import RecipeError
+from feedback.errors import RecipeError, VotesError
 from feedback.policy import Policy
 from feedback.policy.schema import Overlap, Queue
 from feedback.recipes import ProjectRecipe
+from feedback.reports.votes_file import read_csv_text
 
 _MOST_LABELS = 100  # more than that is free text, not a label
 _MOST_NAMED = 12  # columns that a message lists
@@ -35,7 +36,10 @@ def make(*, data: Path | None, text: str, label: str, limit: int | None) -> Proj
         raise RecipeError(
             "the spam recipe needs a CSV file.", hint="hitl demo --recipe spam --data FILE.csv --text COL --label COL"
         )
-    content, notes = _read_text(data)
+    try:
+        content, notes = read_csv_text(data, fallback="Windows-1252")  # as spreadsheets write it; it holds Latin-1
+    except VotesError as error:
+        raise RecipeError(str(error), hint=error.hint) from None
     pairs = _read_pairs(data, content, text, label)
     rows = [(content, name) for content, name in pairs if content and name][:limit]
     if left_out := sum(not (content and name) for content, name in pairs):
@@ -52,29 +56,6 @@ def make(*, data: Path | None, text: str, label: str, limit: int | None) -> Proj
         policy=Policy(queue=Queue(window=200, head=8), overlap=Overlap(share=0.15)),
         notes=tuple(notes),
     )
-
-
-def _read_text(path: Path) -> tuple[str, list[str]]:
-    """Return the file as text, and notes on the encoding that was assumed."""
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise RecipeError(f"{path} cannot be read: {error.strerror}.", hint="Give the path of a CSV file.") from None
-    notes = []
-    try:
-        text = raw.decode("utf-16" if raw.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        try:
-            text = raw.decode("cp1252")
-        except UnicodeDecodeError:
-            raise RecipeError(
-                f"{path.name}, line {line}: not UTF-8.", hint="Save the file as UTF-8 (in Excel: CSV UTF-8)."
-            ) from None
-        notes.append(f"{path.name} is not UTF-8 (line {line}); it is read as Windows-1252, which holds Latin-1")
-    if "\0" in text:
-        raise RecipeError(f"{path.name} is not a text file.", hint="Wanted CSV; export it from the spreadsheet.")
-    return text, notes
 
 
 def _read_pairs(path: Path, content: str, text: str, label: str) -> list[tuple[str, str]]:

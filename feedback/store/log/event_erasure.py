@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,15 +11,16 @@ from sqlalchemy import Connection, select
 
 from feedback.errors import StoreError
 from feedback.store.database.engine import Database, chunks, dumps, plain, stream
-from feedback.store.log.event_log import REUSED_ID, Log
+from feedback.store.log.event_log import Log
 from feedback.store.log.events import Entity, Event, event_from_task
 from feedback.store.log.inbox import Inbox
 from feedback.store.log.projections import canonical_time_of, creation_time, epoch_s
+from feedback.store.repositories.cases import CasesRepository
 from feedback.store.repositories.jobs import JobsRepository
 from feedback.store.repositories.records import RecordsRepository
 from feedback.store.tables import main_tables
 from feedback.store.tables.personal_data import DERIVED, DataSubject, places, redact, task_contents
-from feedback.store.tables.review_tables import override, review_case
+from feedback.store.tables.review_tables import override
 from ml_backend.records import Task
 
 _INSTANT_S = 1e-6  # the resolution of stored times
@@ -41,9 +42,17 @@ class Erasure:
     """Erases what the store holds about a person or a task, for ever."""
 
     def __init__(
-        self, database: Database, log: Log, inbox: Inbox, records: RecordsRepository, jobs: JobsRepository
+        self,
+        database: Database,
+        log: Log,
+        inbox: Inbox,
+        *,
+        cases: CasesRepository,
+        records: RecordsRepository,
+        jobs: JobsRepository,
     ) -> None:
-        self._database, self._log, self._inbox, self._records, self._jobs = database, log, inbox, records, jobs
+        self._database, self._log, self._inbox = database, log, inbox
+        self._cases, self._records, self._jobs = cases, records, jobs
 
     def erase_data(
         self,
@@ -76,9 +85,8 @@ class Erasure:
             self._log.append([Event(project, *thing, "erased", "own") for thing in things])
             events = sum(_erase(connection, project, *thing) for thing in things)
             tasks = frozenset(() if task is None else (task,))
-            subject = DataSubject(
-                project, person, frozenset(emails), tasks, cases_of(connection, project, tasks), frozenset(found)
-            )
+            cases = self._cases.list_case_ids(project, tasks)
+            subject = DataSubject(project, person, frozenset(emails), tasks, cases, frozenset(found))
             models = self._models_trained_on(project, set(found))
             _erase_rows(connection, subject)
             _rewrite_records(connection, subject)
@@ -120,27 +128,14 @@ class Erasure:
         )
 
 
-def cases_of(connection: Connection, project: str, tasks: Collection[int]) -> frozenset[int]:
-    """Return the cases of these tasks, and of former tasks that had their numbers."""
-    case, record = review_case.c, main_tables.record.c
-    query = select(case.id).where(case.project == project, case.task.in_(tasks))
-    found = set(connection.execute(query).scalars())
-    reused = select(record.body).where(record.project == project, record.kind == REUSED_ID)
-    texts = map(orjson.loads, connection.execute(reused).scalars() if tasks else ())
-    return frozenset(found | {body["case"] for body in texts if body["task"] in tasks})
-
-
 def _annotations_of(
     connection: Connection, project: str, *, person: int | None, task: int | None, until: str
 ) -> dict[int, str]:
     """Return the annotations that a person ever made, or that a task ever had: id -> the last such lifetime."""
     found: dict[int, str] = {}
     for saved in _saved_versions(connection, project):
-        if (
-            saved.person == person
-            if person is not None
-            else saved.task == task and not (until and saved.creation_time > until)
-        ):
+        is_of_task = task is not None and saved.task == task and (not until or saved.creation_time <= until)
+        if is_of_task or (person is not None and saved.person == person):
             found[saved.annotation] = max(saved.creation_time, found.get(saved.annotation, ""))
     return found
 
@@ -177,17 +172,15 @@ def _saved_versions(connection: Connection, project: str) -> Iterator[_SavedVers
 
 def _update_annotator_counts(connection: Connection, project: str, people: set[int]) -> None:
     """Derive the rows of these people again: their first or last activity may have been erased."""
-    spans: dict[int, tuple[str, str]] = {}
+    versions: dict[int, list[str]] = {}
     for saved in _saved_versions(connection, project) if people else ():
         if saved.person in people:
-            first, last = spans.get(saved.person, (saved.version, saved.version))
-            spans[saved.person] = (min(first, saved.version), max(last, saved.version))
+            versions.setdefault(saved.person, []).append(saved.version)
     table = main_tables.person
     for person in sorted(people):
         row = (table.c.project == project) & (table.c.id == person)
-        if person in spans:
-            first, last = spans[person]
-            connection.execute(table.update().where(row).values(first_at=first, last_at=last))
+        if times := versions.get(person):
+            connection.execute(table.update().where(row).values(first_at=min(times), last_at=max(times)))
         else:
             connection.execute(table.delete().where(row))
 

@@ -11,7 +11,7 @@ from sqlalchemy import distinct, func, select
 from feedback.errors import NotStored
 from feedback.store.database.engine import chunks
 from feedback.store.database.row_mapping import RowMapper
-from feedback.store.log.event_erasure import cases_of
+from feedback.store.log.event_log import REUSED_ID
 from feedback.store.repositories.repository import Repository
 from feedback.store.repositories.reviews import REVIEWS
 from feedback.store.tables import main_tables
@@ -156,10 +156,15 @@ class CasesRepository(Repository):
         query = select(case_event).where(*which).order_by(case_event.c.case, case_event.c.number)
         return [_EVENTS.from_row(row) for row in self._list_rows(query)]
 
-    def list_case_ids(self, project: str, task: int) -> frozenset[int]:
-        """Return the cases of a task, and of former tasks that had its number."""
-        with self._database.read() as connection:
-            return cases_of(connection, project, {task})
+    def list_case_ids(self, project: str, tasks: Collection[int]) -> frozenset[int]:
+        """Return the cases of these tasks, and of former tasks that had their numbers."""
+        case, record = review_case.c, main_tables.record.c
+        found = self._list_values(select(case.id).where(case.project == project, case.task.in_(tasks)))
+        if tasks:
+            reused = select(record.body).where(record.project == project, record.kind == REUSED_ID)
+            bodies = map(orjson.loads, self._list_values(reused))
+            found += [body["case"] for body in bodies if body["task"] in tasks]
+        return frozenset(found)
 
     def list_honeypots(self, cases: Collection[int]) -> list[Mapping[str, Any]]:
         """Return the records of the honeypots that were made of these cases: review_project, task, case."""

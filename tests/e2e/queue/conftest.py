@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from ml_backend.labelstudio.settings_snapshot import UNCERTAINTY
+from ml_backend.labelstudio.projects import UNCERTAINTY
 from tests.support.label_studio import Project, Site
 
 

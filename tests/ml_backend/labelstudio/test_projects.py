@@ -8,8 +8,7 @@ import pytest
 
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
-from ml_backend.labelstudio.projects import plan_changes, without_leftovers
-from ml_backend.labelstudio.settings_snapshot import SettingsSnapshot
+from ml_backend.labelstudio.projects import SettingsSnapshot, plan_changes, without_leftovers
 
 URL = "http://127.0.0.1:9090"
 HEADERS = {"X-Hitl-Secret": "of this store"}

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from sqlalchemy import Boolean, Column, Float, Integer, LargeBinary, MetaData, String, Table, Text, insert, select
+from sqlalchemy import Column, LargeBinary, MetaData, Table, Text, insert, inspect, select
 
 from feedback.errors import StoreError
 from feedback.store import Store
-from feedback.store.database.row_mapping import RowMapper
+from feedback.store.database.row_mapping import RowMapper, make_table
 from ml_backend.records import Answer
 
 
@@ -26,19 +26,13 @@ class Thing:
     is_open: bool = True
 
 
-THINGS = Table(
+THINGS = make_table(
     "thing",
-    MetaData(),
-    Column("thing_id", Integer, primary_key=True),
-    Column("project", String),
-    Column("name", Text),
-    Column("answer", Text),
-    Column("note", Text),
-    Column("weights", Text),
-    Column("body", LargeBinary),
-    Column("value", Text),
-    Column("share", Float),
-    Column("is_open", Boolean),
+    ["thing_id"],
+    {"thing_id": int, "project": str | None, "body": bytes},
+    Thing,
+    without=["id"],
+    metadata=MetaData(),
 )
 MAPPER = RowMapper(Thing, THINGS, renamed={"id": "thing_id"})
 
@@ -84,9 +78,23 @@ class Numbered:
     id: int = 0
 
 
-NUMBERED = Table(
-    "numbered", MetaData(), Column("id", Integer, primary_key=True, autoincrement=True), Column("name", Text)
-)
+NUMBERED = make_table("numbered", ["id"], Numbered, without=["described_at"], metadata=MetaData())
+
+
+def test_a_column_may_be_null_where_its_field_may_be_none(store: Store) -> None:
+    with store._database.write() as connection:
+        THINGS.create(connection)
+        columns = {column["name"]: column for column in inspect(connection).get_columns("thing")}
+
+    assert {name for name, column in columns.items() if column["nullable"]} == {
+        "project",
+        "answer",
+        "note",
+        "value",
+        "share",
+    }
+    assert inspect(THINGS).primary_key.columns.keys() == ["thing_id"]
+    assert isinstance(columns["body"]["type"], LargeBinary)
 
 
 def test_a_number_that_the_database_gives_is_read_but_not_written(store: Store) -> None:
