@@ -50,7 +50,7 @@ class VotePairs:
         )
 
 
-def pair_votes(votes: Votes, *, max_pairs: int = _MAX_PAIRS, seed: int = 0) -> VotePairs:
+def pair_votes(votes: Votes, *, max_pairs: int = _MAX_PAIRS) -> VotePairs:
     """Return all pairs of votes on the same task; above `max_pairs`, those of randomly drawn tasks.
 
     >>> len(pair_votes(Votes([0, 0, 0], [0, 1, 2], [0, 0, 1])))
@@ -59,7 +59,7 @@ def pair_votes(votes: Votes, *, max_pairs: int = _MAX_PAIRS, seed: int = 0) -> V
     size = np.bincount(votes.tasks, minlength=votes.n_tasks).astype(np.float64)
     total = float((size * (size - 1)).sum() / 2)
     if total > max_pairs:
-        drawn = np.random.default_rng(seed).random(votes.n_tasks) < max_pairs / total
+        drawn = np.random.default_rng(0).random(votes.n_tasks) < max_pairs / total
         votes = votes.select(drawn[votes.tasks])
     order = np.argsort(votes.tasks * votes.n_people + votes.people, kind="stable")
     task, person, label = votes.tasks[order], votes.people[order], votes.labels[order]
@@ -85,14 +85,8 @@ def cohen_kappa(
     The standard error is the published one for two people, and the jackknife's over items for more. Below 30 items the
     interval of two people uses Student's quantile.
 
-    Parameters
-    ----------
-    votes
-        One vote per person and task; missing votes are allowed.
-    weighting, values
-        Disagreement between labels, as for `fleiss_kappa`.
-    min_shared
-        Pairs of people who share fewer items are left out: chance decides their kappa.
+    Votes, weighting and values are those of `fleiss_kappa`. Pairs of people who share fewer items than `min_shared` are
+    left out: chance decides their kappa.
 
     References
     ----------

@@ -29,11 +29,6 @@ def intraclass_correlation(ratings: ArrayLike, *, form: Form = "2,1", confidence
         "1": each item is rated by other people; "2": the people are a sample of many; "3": only these people matter.
         ",1" is for the rating of one person, ",k" for the mean rating of all k people.
 
-    Raises
-    ------
-    VotesError
-        If the form is unknown or the shape is wrong.
-
     References
     ----------
     Shrout and Fleiss (1979), doi:10.1037/0033-2909.86.2.420. McGraw and Wong (1996), doi:10.1037/1082-989X.1.1.30.

@@ -38,11 +38,6 @@ def krippendorff_alpha(
     values
         The numbers (k,) that the labels stand for; 0, 1, 2, ... by default. "ordinal" uses only their order.
 
-    Raises
-    ------
-    VotesError
-        If the level is unknown or `values` does not have one number per label.
-
     References
     ----------
     Krippendorff (2011), Computing Krippendorff's alpha-reliability, https://repository.upenn.edu/asc_papers/43.
@@ -64,7 +59,6 @@ def alpha_by_distance(
     distance: Distance,
     *,
     max_pairs: int = 20_000,
-    seed: int = 0,
 ) -> Coefficient:
     """Compute Krippendorff's alpha from a distance between answers; with a distance of 0 or 1 it is the nominal alpha.
 
@@ -107,7 +101,7 @@ def alpha_by_distance(
     observed_sums = _distance_within_items(item, rows, sizes, cached)
     n, n_items = float(len(rows)), len(sizes)
     observed = float(observed_sums.sum()) / n
-    to_others, partners = _mean_distance_to_others(rows, cached, max_pairs, seed)
+    to_others, partners = _mean_distance_to_others(rows, cached, max_pairs)
     expected = float(to_others.mean())
     if expected < 1e-12:
         return undefined("alpha", n_items, pairs, "everybody gave the same answer to everything")
@@ -191,9 +185,7 @@ def _distance_within_items(item: Ints, answers: Sequence[Answer], size: Floats, 
     return sums
 
 
-def _mean_distance_to_others(
-    answers: Sequence[Answer], distance: Distance, max_pairs: int, seed: int
-) -> tuple[Floats, int]:
+def _mean_distance_to_others(answers: Sequence[Answer], distance: Distance, max_pairs: int) -> tuple[Floats, int]:
     """Return the mean distance of each answer to others, (n,), and how many others each mean is over."""
     distinct = sorted(set(answers), key=lambda answer: answer.key)
     code = {answer: place for place, answer in enumerate(distinct)}
@@ -209,7 +201,7 @@ def _mean_distance_to_others(
     partners = max(1, max_pairs // k)
     # a circle of all answers, equal ones side by side: a step of 1 .. n - 1 never meets the answer itself
     circle, first = np.sort(codes), np.searchsorted(np.sort(codes), np.arange(k))
-    drawn = circle[(first[:, None] + np.random.default_rng(seed).integers(1, n, (k, partners))) % n]
+    drawn = circle[(first[:, None] + np.random.default_rng(0).integers(1, n, (k, partners))) % n]
     means = np.array([sum(distance(answer, distinct[j]) for j in drawn[i]) for i, answer in enumerate(distinct)])
     means /= partners
     return means[codes], partners

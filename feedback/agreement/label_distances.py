@@ -106,7 +106,7 @@ class MatrixDistance:
 
 
 def label_distance(weighting: Weighting | ArrayLike, n_labels: int, values: ArrayLike | None = None) -> LabelDistance:
-    """Build the distance for a named weighting or a matrix of disagreements.
+    """Build the distance for a named weighting or a matrix of disagreements; VotesError where there is none.
 
     Parameters
     ----------
@@ -116,12 +116,6 @@ def label_distance(weighting: Weighting | ArrayLike, n_labels: int, values: Arra
         "ratio" is ((x-y) / (x+y))². A matrix (k, k) is scaled so that its largest entry is 1.
     values
         The numbers (k,) that the labels stand for; 0, 1, 2, ... by default.
-
-    Raises
-    ------
-    VotesError
-        If the weighting is unknown, a shape is wrong, values are not finite, or a matrix is not symmetric with 0 on
-        the diagonal.
 
     Examples
     --------

@@ -69,18 +69,9 @@ def measure_accuracy(
 ) -> AccuracyTable:
     """Measure people on the tasks drawn for several people and on gold tasks, and on no others.
 
-    A person with five gold answers or more is compared with gold alone, because all other people may be wrong.
-
-    Parameters
-    ----------
-    votes
-        The latest vote of each person on each task.
-    gold
-        Gold and calibration tasks by task id. A calibration task has no answer and counts as an overlap task.
-    overlap_tasks
-        Ids of the tasks drawn at random for several people.
-    tolerance
-        Distance in [0, 1] up to which spans and boxes count as right, where the gold task sets none.
+    A person with five gold answers or more is compared with gold alone, because all other people may be wrong. `votes`
+    are the latest of each person on each task, `overlap_tasks` ids of the tasks drawn at random for several people. A
+    calibration task, gold without an answer, counts as one of them. `tolerance` is that of `matches_gold`.
     """
     calibration = {task for task, entry in gold.items() if entry.answer is None}
     rows = [row for row, vote in enumerate(votes) if vote.task in overlap_tasks or vote.task in calibration]

@@ -13,18 +13,9 @@ def anchoring(people: Ints, shown: Bools, agrees: Bools) -> dict[int, Interval]:
 
     An effect is proven where its lower bound is above 0. Intervals are Newcombe's.
 
-    Parameters
-    ----------
-    people
-        Code of the person, one row per answer, on tasks where a random draw decided whether the prediction was visible.
-        Without a random draw the difference has no meaning, because hidden tasks may be harder.
-    shown
-        Whether the prediction was visible.
-    agrees
-        Whether the answer equals the prediction, also where that was hidden.
+    The columns have one row per answer, on tasks where a random draw decided whether the prediction was shown: without
+    it hidden tasks may be harder. `agrees` is whether the answer equals the prediction, also where that was hidden.
 
-    Examples
-    --------
     >>> shown = np.arange(200) < 100
     >>> agrees = np.where(shown, np.arange(200) % 10 < 9, np.arange(200) % 10 < 7)
     >>> str(anchoring(np.zeros(200, dtype=int), shown, agrees)[0])

@@ -26,22 +26,16 @@ class GoldTask:
     answer: Answer | None  # None: a calibration task, on which people are compared with each other
     unit: str  # what random draws are made on; near-duplicates share it and are gold, too
     asked: bool = True  # False: retired; models still never learn from it
-    tolerance: float | None = None  # largest difference that still counts as right; None: the default of its type
+    # largest error of a right answer: a difference of numbers and ratings, else a distance; None: the type's default
+    tolerance: float | None = None
 
 
 def matches_gold(answer: Answer, gold: GoldTask, *, tolerance: float) -> bool:
     """Return whether an answer is the gold answer or near enough; False where it is of another type.
 
-    Parameters
-    ----------
-    gold
-        Nothing matches a calibration task, which has no answer. The task's own `tolerance` comes first: for numbers and
-        ratings a difference in their unit, for all other types a distance of the codec in [0, 1].
-    tolerance
-        Distance in [0, 1] for spans and boxes of a gold task without a tolerance; other types must then be equal.
+    Nothing matches a calibration task. `tolerance` is a distance in [0, 1] for spans and boxes of a gold task without
+    its own; other types must then be equal.
 
-    Examples
-    --------
     >>> five = GoldTask(1, Answer("number", 5.0), "7/a", tolerance=0.5)
     >>> [matches_gold(Answer("number", value), five, tolerance=0.3) for value in (5.0, 5.5, 5.6)]
     [True, True, False]
@@ -79,18 +73,10 @@ def add_gold(
     *,
     tolerance: float | None = None,
 ) -> int:
-    """Store gold answers, replace earlier ones, and request a turn; return how many were stored.
+    """Store gold answers by task id, replace earlier ones, and request a turn; return how many were stored.
 
-    Parameters
-    ----------
-    answers
-        Gold answers by task id; VotesError for a task that is not in the project. None makes a calibration task, on
-        which people are compared with each other.
-    units
-        The draw unit of each task of the project, by task id.
-    tolerance
-        Largest difference that still counts as right: in their unit for numbers and ratings, a distance of the codec
-        for all other types.
+    None as an answer makes a calibration task. `units` are the draw units of the project's tasks by task id; VotesError
+    for an answer to any other task. `tolerance` is that of `GoldTask`.
     """
     unknown = sorted(set(answers) - set(units))
     if unknown:

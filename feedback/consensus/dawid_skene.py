@@ -15,6 +15,7 @@ from feedback.consensus.sparse_votes import (
     fix_gold_labels,
     log_prior,
     normalize_log_weights,
+    sum_tasks,
     task_times,
 )
 from feedback.votes import Floats, Ints, Votes
@@ -95,7 +96,7 @@ def dawid_skene(
         proba, totals = normalize_log_weights(log)
         proba[~voted] = 0.0
         proba = fix_gold_labels(proba, gold)
-        likelihood = float(times_voted @ totals)
+        likelihood = sum_tasks(totals, times_voted)
         if likelihood - previous < tolerance * n_votes:
             break
         previous = likelihood
@@ -160,7 +161,9 @@ def one_coin_dawid_skene(
         log += log_prior(shares if prior is None else prior)
         proba, totals = normalize_log_weights(log)
         proba = fix_gold_labels(proba, gold)
-        likelihood = float(times @ totals + log_wrong @ n_votes)  # the second is the constant that the rows leave out
+        likelihood = sum_tasks(totals, times) + float(
+            log_wrong @ n_votes
+        )  # the second is the constant that the rows leave out
         if likelihood - previous < _MIN_GAIN * n_votes.sum():
             break
         previous = likelihood

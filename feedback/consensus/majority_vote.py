@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from feedback.consensus.consensus import Consensus, require_votes
-from feedback.consensus.sparse_votes import LabelVoteMatrix, fix_gold_labels, row_max, row_sums, task_times
+from feedback.consensus.sparse_votes import LabelVoteMatrix, fix_gold_labels, row_max, row_sums, sum_tasks, task_times
 from feedback.votes import Floats, Ints, Votes
 
 _MIN_CHANGE = 1e-4  # mean change of the probabilities, below which the rounds stop
@@ -57,7 +57,7 @@ def weighted_vote(
         weights = (_PRIOR_VOTES + n_votes) / (prior_distance + matrix.sum_by_person(distance))
         counts = matrix.weighted_counts(weights) + shares
         updated = fix_gold_labels(counts / row_sums(counts)[:, None], gold)
-        change = float(times @ row_sums(np.abs(updated - proba)) / (times.sum() * votes.n_labels))
+        change = float(sum_tasks(row_sums(np.abs(updated - proba)), times) / (times.sum() * votes.n_labels))
         proba = updated
         if change < _MIN_CHANGE:
             break
@@ -73,7 +73,7 @@ def majority_if_implausible(fit: Consensus, votes: Votes, times: Floats) -> Cons
     lead = top - row_max(rest)
     clear = (lead >= _CLEAR_LEAD) & (majority.support >= 3)
     overruled = (fit.labels != majority.labels) & clear
-    if times @ overruled <= _MAX_OVERRULED * (times @ (majority.support > 0)):
+    if times[overruled].sum() <= _MAX_OVERRULED * times[majority.support > 0].sum():
         return fit
     return Consensus.build(f"{fit.method} (majority)", votes, majority.proba, times=times)
 

@@ -11,7 +11,7 @@ import numpy as np
 from feedback.consensus.consensus import Consensus, require_votes
 from feedback.consensus.dawid_skene import dawid_skene, error_rates, hierarchical_dawid_skene, one_coin_dawid_skene
 from feedback.consensus.majority_vote import majority_vote, weighted_vote
-from feedback.consensus.sparse_votes import TaskGroups, VoteMatrix
+from feedback.consensus.sparse_votes import TaskGroups, VoteMatrix, sum_tasks
 from feedback.errors import VotesError
 from feedback.stats.intervals import binomial_tail
 from feedback.votes import Floats, Ints, Votes
@@ -131,12 +131,12 @@ def score_on_hidden_votes(votes: Votes, *, seed: int = 0) -> dict[str, HiddenVot
 
 def _score(gains: Floats, times: Floats) -> HiddenVoteScore:
     """Return the best temperature and its margin, from gains (temperatures, n_groups); tasks are independent."""
-    best = int((gains @ times).argmax())
+    best = int(np.argmax([sum_tasks(row, times) for row in gains]))
     by_task = gains[best]
     if not np.isfinite(by_task).all():
         return HiddenVoteScore(-np.inf, float(_TEMPERATURES[best]))
-    se = float(np.sqrt(by_task**2 @ times))
-    return HiddenVoteScore(float(by_task @ times) / max(se, 1e-12), float(_TEMPERATURES[best]))
+    se = np.sqrt(sum_tasks(by_task**2, times))
+    return HiddenVoteScore(sum_tasks(by_task, times) / max(se, 1e-12), float(_TEMPERATURES[best]))
 
 
 def _apply_temperature(proba: Floats, temperature: float) -> Floats:

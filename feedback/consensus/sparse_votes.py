@@ -140,6 +140,11 @@ class LabelVoteMatrix:
         return sums
 
 
+def sum_tasks(values: Floats, times: Floats) -> float:
+    """Return the sum over all tasks of a number for each row, (n_tasks,)."""
+    return float(np.einsum("i,i->", values, times))  # a dot product starts threads, which costs a hundred times more
+
+
 def error_rates_too_large(votes: Votes) -> bool:
     """Return whether one error matrix per person would not fit into memory."""
     return votes.n_people * votes.n_labels**2 > _MAX_ERROR_RATES

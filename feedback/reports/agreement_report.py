@@ -69,19 +69,9 @@ def analyse_project(
     Without drawn tasks, agreement is shown on all tasks but not interpreted: tasks that were chosen for several people
     because they are hard make people look worse than they are.
 
-    Parameters
-    ----------
-    gold
-        Gold answers by task id, as cells of a file; None uses the gold tasks of the project.
-    calibrate_gold
-        Number of gold answers that calibrate the confidence; the others score it.
-    segment
-        A field of the tasks; agreement is also measured within each of its values.
-
-    Raises
-    ------
-    VotesError
-        The project has no votes, or a gold answer is not of the type of the votes.
+    `gold` are answers by task id, as `read_gold` returns them; None uses the gold tasks of the project. `segment` is a
+    field of the tasks; agreement is also measured within each of its values. VotesError where the project has no votes,
+    or a gold answer is not of their type.
     """
     if not snapshot.votes:
         raise VotesError(f"project {snapshot.project.id} has no votes on {snapshot.control.name!r} yet.")

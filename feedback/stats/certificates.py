@@ -97,25 +97,18 @@ def certify_monitored(
     - confidence) or more; the first failure stops. The probability that a certificate of an epoch is false at any time
     is at most 1 - confidence.
 
+    Mixtures that stay valid at every row: Howard et al. (2021), doi:10.1214/20-AOS1991.
+
     Parameters
     ----------
     rows
         All certify rows of the epoch so far.
     grid
-        The thresholds of `threshold_grid`, strictest first.
+        The thresholds of `threshold_grid`, strictest first; EvidenceError where they do not fall.
     max_error
         Largest share of wrong rows among the accepted ones, in (0, 1).
     people_error
         Share of tasks on which people disagree with each other; no smaller max_error is certified.
-
-    Raises
-    ------
-    EvidenceError
-        If a level is outside (0, 1) or the grid does not fall.
-
-    References
-    ----------
-    Mixtures that stay valid at every row: Howard et al. (2021), doi:10.1214/20-AOS1991.
 
     Examples
     --------

@@ -37,23 +37,10 @@ class Verdict:
 def refresh_gate(d: Sequence[int] | NDArray[Any], *, max_loss: float = 0.02, alpha: float = 0.05) -> Verdict:
     """Decide on the same recipe trained on more answers: promote unless it is proven worse by more than `max_loss`.
 
-    A challenger that loses no more than `max_loss` is refused with probability at most alpha. Small losses add up over
-    many refreshes: give d against the best champion of the judge epoch where that matters.
+    A challenger that loses no more than `max_loss`, a share of rows in [0, 1), is refused with probability at most
+    alpha. Small losses add up over many refreshes: give d against the best champion of the judge epoch where that
+    matters. `d` (n,) holds +1, -1 and 0, else EvidenceError; without rows the challenger is promoted.
 
-    Parameters
-    ----------
-    d
-        +1, -1 or 0 per row, shape (n,); without rows the challenger is promoted.
-    max_loss
-        Share of rows in [0, 1).
-
-    Raises
-    ------
-    EvidenceError
-        If d holds other values, or a level is out of range.
-
-    Examples
-    --------
     >>> refresh_gate([-1] * 20 + [0] * 80).promote
     False
     """
