@@ -72,11 +72,7 @@ def pair_votes(votes: Votes, *, max_pairs: int = _MAX_PAIRS) -> VotePairs:
 
 
 def cohen_kappa(
-    votes: Votes,
-    *,
-    weighting: Weighting | ArrayLike = "nominal",
-    values: ArrayLike | None = None,
-    min_shared: int = _MIN_SHARED,
+    votes: Votes, *, weighting: Weighting | ArrayLike = "nominal", values: ArrayLike | None = None
 ) -> Coefficient:
     """Compute Cohen's kappa; for more than two people the mean over pairs, weighted by the items that they share.
 
@@ -85,8 +81,7 @@ def cohen_kappa(
     The standard error is the published one for two people, and the jackknife's over items for more. Below 30 items the
     interval of two people uses Student's quantile.
 
-    Votes, weighting and values are those of `fleiss_kappa`. Pairs of people who share fewer items than `min_shared` are
-    left out: chance decides their kappa.
+    Options are those of `fleiss_kappa`. Pairs of people who share fewer than five items are left out.
 
     References
     ----------
@@ -101,16 +96,16 @@ def cohen_kappa(
     0.4
     """
     pairs = pair_votes(votes)
-    kept, group, shared = _group_by_people(pairs, votes.n_people, min_shared, _MAX_CELLS // max(votes.n_labels, 1))
+    kept, group, shared = _group_by_people(pairs, votes.n_people, _MAX_CELLS // max(votes.n_labels, 1))
     if not len(kept):
-        note = f"no two people share {min_shared} items; alpha, fleiss and ac1 need no such pair"
+        note = f"no two people share {_MIN_SHARED} items; alpha, fleiss and ac1 need no such pair"
         return undefined("cohen", len(np.unique(pairs.task)), len(pairs), note)
     found = _kappas_by_pair(kept, group, shared, label_distance(weighting, votes.n_labels, values), votes.n_labels)
     usable = np.isfinite(found.rows)
     _, item = np.unique(kept.task[usable], return_inverse=True)
     times = np.bincount(item).astype(np.float64)
     if not len(times):
-        note = f"people who share {min_shared} items gave one and the same label; chance alone explains that"
+        note = f"people who share {_MIN_SHARED} items gave one and the same label; chance alone explains that"
         return undefined("cohen", len(np.unique(kept.task)), len(kept), note)
     value, chance = float(found.rows[usable].mean()), float(found.chance[group[usable]].mean())
     # kappa is biased low on few items: for one pair much less than its error, but a mean over many pairs has no error
@@ -143,7 +138,7 @@ def pairwise_kappa(votes: Votes, *, max_people: int = 30) -> Mapping[tuple[int, 
     place[people] = np.arange(len(people))
     kept = votes.select(place[votes.people] >= 0)
     kept = Votes(kept.tasks, place[kept.people], kept.labels, votes.n_tasks, len(people), votes.n_labels)
-    pairs, group, shared = _group_by_people(pair_votes(kept), len(people), _MIN_SHARED, len(people) ** 2)
+    pairs, group, shared = _group_by_people(pair_votes(kept), len(people), len(people) ** 2)
     found = _kappas_by_pair(pairs, group, shared, NominalDistance(), votes.n_labels)
     kappas: dict[tuple[int, int], Coefficient] = {}
     rows_by_pair = np.split(np.argsort(group, kind="stable"), np.cumsum(shared)[:-1])
@@ -156,10 +151,10 @@ def pairwise_kappa(votes: Votes, *, max_people: int = 30) -> Mapping[tuple[int, 
     return kappas
 
 
-def _group_by_people(pairs: VotePairs, n_people: int, min_shared: int, most: int) -> tuple[VotePairs, Ints, Ints]:
+def _group_by_people(pairs: VotePairs, n_people: int, most: int) -> tuple[VotePairs, Ints, Ints]:
     """Group pairs of votes by pair of people; return the kept pairs, the group of each, and the items per group."""
     _, group, shared = np.unique(pairs.left * n_people + pairs.right, return_inverse=True, return_counts=True)
-    wanted = shared >= min_shared
+    wanted = shared >= _MIN_SHARED
     if wanted.sum() > most:
         wanted &= shared > np.sort(shared)[-most]
     keep = wanted[group] if len(group) else np.zeros(0, dtype=np.bool_)

@@ -85,24 +85,19 @@ def judge_coefficient(coefficient: Coefficient, *, drawn: bool = True) -> tuple[
     return True, f"{coefficient}: people understand the task alike."
 
 
-def per_label_agreement(votes: Votes, *, measure: Measure = fleiss_kappa) -> tuple[Coefficient, ...]:
-    """Compute the agreement on each label against all other labels, one coefficient per label.
-
-    With `fleiss_kappa` these are the kappas per category of Fleiss (1971), doi:10.1037/h0031619.
+def per_label_agreement(votes: Votes) -> tuple[Coefficient, ...]:
+    """Compute Fleiss' kappa of each label against all other labels; Fleiss (1971), doi:10.1037/h0031619.
 
     >>> votes = Votes([0, 0, 1, 1, 2, 2], [0, 1] * 3, [0, 0, 1, 2, 2, 1])
     >>> [round(kappa.value, 2) for kappa in per_label_agreement(votes)]
     [1.0, -0.5, -0.5]
     """
-    return tuple(
-        measure(
-            Votes(votes.tasks, votes.people, (votes.labels == label).astype(np.int64), votes.n_tasks, votes.n_people, 2)
-        )
-        for label in range(votes.n_labels)
-    )
+    columns, sizes = (votes.tasks, votes.people), (votes.n_tasks, votes.n_people, 2)
+    given = (votes.labels == label for label in range(votes.n_labels))
+    return tuple(fleiss_kappa(Votes(*columns, own.astype(np.int64), *sizes)) for own in given)
 
 
-def per_group_agreement(votes: Votes, groups: Ints, *, measure: Measure = fleiss_kappa) -> Mapping[int, Coefficient]:
+def per_group_agreement(votes: Votes, groups: Ints, *, measure: Measure) -> Mapping[int, Coefficient]:
     """Compute the agreement within each group of tasks, for example a segment, a month or a guideline version.
 
     `groups` (n_tasks,) holds the group of each task; tasks with -1 are left out.

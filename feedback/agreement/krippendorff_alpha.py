@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from feedback.agreement.chance_corrected import IntervalMethod, estimate
 from feedback.agreement.coefficient import Coefficient, LinearizedCoefficient, analytic, undefined
-from feedback.agreement.label_distances import LabelDistance, NominalDistance, SquaredDistance, label_distance
+from feedback.agreement.label_distances import LabelDistance, SquaredDistance, Weighting, label_distance
 from feedback.agreement.vote_patterns import Patterns, count_patterns
 from feedback.errors import VotesError
 from feedback.votes import Floats, Ints, Votes
@@ -19,6 +19,7 @@ from ml_backend.records import Answer
 
 Distance = Callable[[Answer, Answer], float]
 Level = Literal["nominal", "ordinal", "interval", "ratio"]
+_WEIGHTINGS: Mapping[str, Weighting] = {"nominal": "nominal", "interval": "quadratic", "ratio": "ratio"}
 _MIN_PARTNERS = 20  # from this many, an answer's mean distance to all others is known well enough to linearise
 
 
@@ -140,12 +141,8 @@ def _alpha(table: Patterns, distance: LabelDistance) -> LinearizedCoefficient:
 
 def _scale(table: Patterns, level: Level, values: ArrayLike | None) -> LabelDistance:
     k = table.counts.shape[1]
-    if level == "nominal":
-        return NominalDistance()
-    if level == "interval":
-        return label_distance("quadratic", k, values)
-    if level == "ratio":
-        return label_distance("ratio", k, values)
+    if level in _WEIGHTINGS:
+        return label_distance(_WEIGHTINGS[level], k, values)
     if level != "ordinal":
         raise VotesError(f"no level called {level!r}; wanted nominal, ordinal, interval or ratio.")
     order = np.arange(k) if values is None else np.asarray(values, dtype=np.float64)

@@ -8,6 +8,7 @@ alternatives only. A mixture over all of [0, 1] would test "rate = p0" and grow 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -27,11 +28,7 @@ def rate_above(k: ArrayLike, n: ArrayLike, p0: float) -> Floats:
     >>> round(float(rate_above(12, 30, 0.2)), 3)
     6.29
     """
-    errors, others = _split_counts(k, n)
-    check_share(p0, "p0")
-    with np.errstate(divide="ignore"):  # log 0 is -inf: an e-value of 0
-        log_tail = np.log(betaincc(errors + 1.0, others + 1.0, p0))
-    return _exp(betaln(errors + 1.0, others + 1.0) + log_tail - _log_likelihood(errors, others, p0) - math.log1p(-p0))
+    return _uniform_mixture(k, n, check_share(p0, "p0"), betaincc, math.log1p(-p0))
 
 
 def rate_below(k: ArrayLike, n: ArrayLike, p0: float) -> Floats:
@@ -42,11 +39,7 @@ def rate_below(k: ArrayLike, n: ArrayLike, p0: float) -> Floats:
     >>> bool(rate_below(0, 223, 0.02) < 20 <= rate_below(0, 224, 0.02))
     True
     """
-    errors, others = _split_counts(k, n)
-    check_share(p0, "p0")
-    with np.errstate(divide="ignore"):
-        log_tail = np.log(betainc(errors + 1.0, others + 1.0, p0))
-    return _exp(betaln(errors + 1.0, others + 1.0) + log_tail - _log_likelihood(errors, others, p0) - math.log(p0))
+    return _uniform_mixture(k, n, check_share(p0, "p0"), betainc, math.log(p0))
 
 
 def rate_differs(k: ArrayLike, n: ArrayLike, p0: float) -> Floats:
@@ -55,8 +48,7 @@ def rate_differs(k: ArrayLike, n: ArrayLike, p0: float) -> Floats:
     >>> round(float(rate_differs(12, 30, 0.2)), 4)
     5.0545
     """
-    errors, others = _split_counts(k, n)
-    return _exp(betaln(errors + 1.0, others + 1.0) - _log_likelihood(errors, others, check_share(p0, "p0")))
+    return _uniform_mixture(k, n, check_share(p0, "p0"), lambda a, _b, _p: np.ones_like(a), 0.0)
 
 
 def loss_below(losses: ArrayLike, limit: float, *, bound: float = 1.0) -> float:
@@ -117,18 +109,20 @@ def e_holm(e_values: ArrayLike, *, alpha: float) -> Bools:
     return rejected
 
 
-def _log_likelihood(errors: Floats, others: Floats, p0: float) -> Floats:
-    """Return the log-likelihood of the counts at the rate p0."""
-    return errors * math.log(p0) + others * math.log1p(-p0)
+def _uniform_mixture(
+    k: ArrayLike, n: ArrayLike, p0: float, tail: Callable[[Floats, Floats, float], Floats], log_width: float
+) -> Floats:
+    """Return the likelihood ratio of the uniform mixture over the rates that `tail` integrates against the rate p0."""
+    errors, rows = np.asarray(k, dtype=np.float64), np.asarray(n, dtype=np.float64)
+    if not ((errors >= 0) & (errors <= rows)).all():
+        raise EvidenceError("a count is negative or above its number of rows: wanted 0 <= k <= n.")
+    others = rows - errors
+    with np.errstate(divide="ignore"):  # log 0 is -inf: an e-value of 0
+        log_tail = np.log(tail(errors + 1.0, others + 1.0, p0))
+    log_likelihood = errors * math.log(p0) + others * math.log1p(-p0)
+    return _exp(betaln(errors + 1.0, others + 1.0) + log_tail - log_likelihood - log_width)
 
 
 def _exp(logs: Floats) -> Floats:
     with np.errstate(over="ignore", under="ignore"):  # infinity and 0 are valid e-values
         return np.exp(logs)
-
-
-def _split_counts(k: ArrayLike, n: ArrayLike) -> tuple[Floats, Floats]:
-    errors, rows = np.asarray(k, dtype=np.float64), np.asarray(n, dtype=np.float64)
-    if not ((errors >= 0) & (errors <= rows)).all():
-        raise EvidenceError("a count is negative or above its number of rows: wanted 0 <= k <= n.")
-    return errors, rows - errors

@@ -24,7 +24,7 @@ def draw(secret: str, purpose: str, unit: str) -> float:
     >>> draw("key", "audit", "task 7") == draw("key", "audit", "task 7")
     True
     """
-    return next(iter(draws(secret, purpose, (unit,))))
+    return draws(secret, purpose, (unit,))[0]
 
 
 def draws(secret: str, purpose: str, units: Iterable[str]) -> list[float]:

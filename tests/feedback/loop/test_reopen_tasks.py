@@ -1,0 +1,112 @@
+"""Which tasks are opened for another vote always equals a recomputation from what Label Studio has."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from feedback.ingest.polling import poll_changes
+from feedback.loop.reopen_tasks import ReopenCache
+from feedback.policy import read_policy
+from feedback.project.snapshot import SnapshotCache
+from feedback.store.log import events
+from feedback.store.repositories.policies import policy_of
+from feedback.training.consensus_labels import ConsensusCache
+from ml_backend.label_config import read_label_config
+from ml_backend.records import Task
+from tests.feedback.routing.world import SMALL, World
+from tests.support import stores
+from tests.support.fake_platform import TEXT_CONFIG
+
+PROJECT = "7"
+POLICY = read_policy(SMALL.replace("[overlap]\nshare = 0.0", "[overlap]\nshare = 1.0\nmax_votes = 3"))
+KINDS = ["vote", "vote", "vote", "withdraw", "close", "close", "open", "add", "delete", "own", "nothing"]
+STEPS = st.lists(
+    st.tuples(st.sampled_from(KINDS), st.integers(0, 4), st.integers(1, 4), st.sampled_from(["fruit", "tool"])),
+    min_size=4,
+    max_size=12,
+)
+
+
+class Caches:
+    """One set of caches, as a worker keeps them."""
+
+    def __init__(self) -> None:
+        self.snapshots, self.consensus, self.reopened = SnapshotCache(), ConsensusCache(), ReopenCache()
+
+    def check(self, world: World) -> None:
+        """Reopen tasks, which must be those that a recomputation names; afterwards nothing is left for a new cache."""
+        store, studio = world.store, world.studio
+        poll_changes(store, studio, PROJECT, now_s=world.now_s)
+        project = store.projects.get_project(PROJECT)
+        assert project is not None
+        config = read_label_config(TEXT_CONFIG)
+        snapshot = self.snapshots.load(store, project, policy_of(project), config, config.control())
+        labels, asked = self.consensus.decide(snapshot), list[int]()
+        annotators = store.annotations.count_annotators(PROJECT, list(labels.needs_more_votes))
+        due = {
+            task
+            for task, votes in labels.needs_more_votes.items()
+            if snapshot.tasks[task].is_labeled or snapshot.tasks[task].overlap <= max(votes, annotators.get(task, 0))
+        }
+
+        class Platform:
+            def reopen_task(self, project: str, task: int, overlap: int) -> Task:
+                asked.append(task)
+                return studio.reopen_task(project, task, overlap)
+
+        for cache, wanted in ((self.reopened, due), (ReopenCache(), set())):
+            asked.clear()
+            if cache is not self.reopened:
+                snapshot = self.snapshots.load(store, project, policy_of(project), config, config.control())
+            cache.reopen(
+                store,
+                Platform(),  # type: ignore[arg-type]
+                snapshot,
+                labels,
+                may_write=lambda: True,
+                clock=lambda: world.now_s,
+            )
+            assert set(asked) == wanted
+
+
+def act(world: World, kind: str, place: int, person: int, label: str) -> None:
+    studio, tasks = world.studio, sorted(world.studio.tasks)
+    task = studio.tasks[tasks[place % len(tasks)]]
+    given_now = [row.id for row in studio.annotations.values() if row.task == task.id]
+    if kind == "vote":
+        studio.answer(task.id, label, person=person)
+    elif kind == "withdraw" and given_now:
+        del studio.annotations[given_now[0]]
+        world.store.append(events.deletions(PROJECT, "annotation", given_now[:1]), want=None)
+    elif kind in ("close", "open"):
+        closed = replace(task, is_labeled=kind == "close", overlap=1 + place, updated_at=studio._tick())
+        studio.tasks[task.id] = closed
+    elif kind == "add":
+        world.add(f"new {studio.seconds()}")
+    elif kind == "delete" and len(tasks) > 2:
+        del studio.tasks[task.id]
+        world.store.append(events.deletions(PROJECT, "task", [task.id]), want=None)
+    elif kind == "own" and given_now:
+        world.store.annotations.create_own_annotations(PROJECT, annotations=given_now[:1])
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=[Phase.generate])
+@given(steps=STEPS)
+def test_whatever_changes_the_reopened_tasks_equal_a_recomputation(tmp_path_factory: pytest.TempPathFactory, steps):
+    store = stores.fresh(tmp_path_factory.mktemp("reopen") / "hitl.db")
+    try:
+        world, caches = World(store, Path("models")), Caches()
+        world.use(POLICY)
+        for number in range(4):
+            world.add(f"t{number}")
+        caches.check(world)
+        for kind, place, person, label in steps:
+            act(world, kind, place, person, label)
+            caches.check(world)
+    finally:
+        store.close()
