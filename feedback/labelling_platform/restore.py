@@ -10,8 +10,7 @@ from feedback.store import AnnotationVersion, Store
 from feedback.store.log import events
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
-from ml_backend.labelstudio.own_annotations import OWN_ANNOTATION_FIELDS, own_unique_id
-from ml_backend.labelstudio.parsing import read_annotation
+from ml_backend.labelstudio.parsing import OWN_ANNOTATION_FIELDS, own_unique_id, read_annotation
 
 _CONFLICT = 409
 

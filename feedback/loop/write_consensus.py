@@ -13,7 +13,7 @@ from feedback.store import Store
 from feedback.training.consensus_labels import ConsensusLabels
 from feedback.training.dataset import ConsensusLabel
 from ml_backend.codecs import get_codec
-from ml_backend.labelstudio.own_annotations import own_unique_id
+from ml_backend.labelstudio.parsing import own_unique_id
 
 _KIND = "written_back"
 _MAX_ANSWERS_PER_TURN = 50  # each is two requests, and the next turn waits for them

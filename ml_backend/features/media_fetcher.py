@@ -82,9 +82,8 @@ class MediaFetcher:
             raise MediaError(f"{_shown(address)} is not fetched: only http and https, without user and password.")
         if self._home is not None and _is_below(url, self._home):
             return url, True
-        if port is not None and f"{host}:{port}" in self._hosts | self._private:
-            return url, False
-        if port in (None, 80, 443) and host in self._hosts | self._private:
+        names = {f"{host}:{port}", host} if port in (None, 80, 443) else {f"{host}:{port}"}
+        if names & (self._hosts | self._private):
             return url, False
         raise MediaError(
             f"{_shown(address)} is on a host that is not allowed.",
@@ -180,10 +179,8 @@ def _is_allowed_ip(address: IPv4Address | IPv6Address, *, private: bool) -> bool
 def _parse_hosts(hosts: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:
     """Return the public and the private hosts; SettingsError where a text is no host."""
     public, private = set[str](), set[str]()
-    for host in (text.strip().lower() for text in hosts):
+    for host in filter(None, (text.strip().lower() for text in hosts)):
         name = host.removeprefix(_PRIVATE)
-        if not host:
-            continue
         if not name or any(letter in name for letter in "/@?#*\\ ") or "://" in name:
             raise SettingsError(
                 f"HITL_MEDIA_HOSTS contains {host!r}, which is not a host.",

@@ -9,8 +9,7 @@ from typing import Any
 
 from ml_backend.errors import NotFound
 from ml_backend.labelstudio.client import Client, task_filter
-from ml_backend.labelstudio.own_annotations import OWN_ANNOTATION_FIELDS
-from ml_backend.labelstudio.parsing import read_task
+from ml_backend.labelstudio.parsing import OWN_ANNOTATION_FIELDS, read_task
 from ml_backend.labelstudio.projects import UNCERTAINTY
 from ml_backend.labelstudio.transport import Json
 from ml_backend.records import Task

@@ -23,7 +23,7 @@ from feedback.store import Store
 from feedback.store.log import events
 from ml_backend.labelstudio import changed_tasks, queue_writer
 from ml_backend.labelstudio.client import Client
-from ml_backend.labelstudio.own_annotations import own_unique_id
+from ml_backend.labelstudio.parsing import own_unique_id
 from ml_backend.labelstudio.review_project_client import write_final_answer
 from tests.support.label_studio import Project, Site, StubBackend, says
 

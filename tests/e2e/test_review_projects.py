@@ -12,7 +12,7 @@ from feedback.review.review_task_content import FACTS, HISTORY, KEY, REASON, VER
 from ml_backend.label_config import read_label_config
 from ml_backend.labelstudio import review_project_client
 from ml_backend.labelstudio.changed_tasks import poll_tasks
-from ml_backend.labelstudio.own_annotations import own_unique_id
+from ml_backend.labelstudio.parsing import own_unique_id
 from ml_backend.labelstudio.review_project_client import ReviewTask
 from tests.support.label_studio import SENTIMENT, Project, Site, StubBackend, delete_project, says
 

@@ -22,7 +22,7 @@ import orjson
 from feedback.store.database.engine import plain
 from feedback.store.log.events import canonical_json, canonical_time
 from ml_backend.codecs import decode_result
-from ml_backend.labelstudio.own_annotations import is_own_annotation
+from ml_backend.labelstudio.parsing import is_own_annotation
 
 # Values that depend on the source and time of the event: after a lost webhook they stay unknown.
 _NEVER_COMPARED = {"project", "seq", "seen_s", "unique_id", "source", "first_at", "last_at"}

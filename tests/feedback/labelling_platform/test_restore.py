@@ -13,8 +13,7 @@ from feedback.store import ProjectRow, Store
 from feedback.store.log import events
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
-from ml_backend.labelstudio.own_annotations import own_unique_id
-from ml_backend.labelstudio.parsing import read_annotation, read_webhook
+from ml_backend.labelstudio.parsing import own_unique_id, read_annotation, read_webhook
 from tests.support.make_events import annotation_event, at, deletion_event, skip_event, task, task_events
 
 CONFIG = (

@@ -19,7 +19,7 @@ from feedback.store import ProjectRow, Store, open_store
 from feedback.training.consensus_labels import ConsensusLabels, decide_labels
 from feedback.training.dataset import Dataset, build
 from feedback.training.model_factory import ModelFactory
-from ml_backend.labelstudio.own_annotations import own_unique_id
+from ml_backend.labelstudio.parsing import own_unique_id
 from ml_backend.registry import FolderRegistry
 from tests.support.fake_platform import TEXT_CONFIG, FakeLabelStudio
 

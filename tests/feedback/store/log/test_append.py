@@ -6,7 +6,7 @@ from feedback.errors import EventError
 from feedback.store import CaseRow, ProjectRow, Store
 from feedback.store.log import events
 from feedback.store.log.events import Event
-from ml_backend.labelstudio.own_annotations import own_unique_id
+from ml_backend.labelstudio.parsing import own_unique_id
 from tests.support.make_events import (
     annotation_event,
     at,

@@ -12,7 +12,7 @@ from feedback.store.database.engine import Database
 from feedback.store.log import events
 from feedback.store.log.events import Event
 from feedback.store.tables import main_tables
-from ml_backend.labelstudio.own_annotations import own_unique_id
+from ml_backend.labelstudio.parsing import own_unique_id
 from tests.support.clock import Clock
 from tests.support.make_events import annotation_event, at, deletion_event, labels, skip_event, task, task_events
 from tests.support.projections import list_problems, projection_hash
