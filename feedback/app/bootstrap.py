@@ -180,8 +180,7 @@ def make_model_factory(settings: Settings, store: Store) -> ModelFactory:
 
 def _make_media(settings: Settings) -> Media:
     """Return what reads media of tasks: from Label Studio with our token, and from the hosts of the settings."""
-    from ml_backend.features.media import Media
-    from ml_backend.features.media_fetcher import MediaFetcher
+    from ml_backend.features.media import Media, MediaFetcher
 
     authorization = make_client(settings).authorization if settings.has_label_studio else None
     hosts = settings.media_hosts.split(",")

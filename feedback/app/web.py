@@ -87,7 +87,6 @@ def _dashboard_config(settings: Settings, store: Store) -> DashboardConfig:
     label_studio_url, public = settings.label_studio_url, urlsplit(settings.url)
     return DashboardConfig(
         store,
-        policy_of,
         AccessSettings(secure=public.scheme == "https", open=settings.open_to_look, public=public.netloc),
         LabelStudioAccounts(label_studio_url, settings.label_studio_api_key) if label_studio_url else None,
         SharedAttempts(store.sessions, "pages", burst=10, every_s=30.0),

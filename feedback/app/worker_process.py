@@ -123,14 +123,7 @@ class _Jobs:
 def reading_inbox(
     ingest: Callable[[], object], *, every_s: float = _INBOX_EVERY_S, retry_s: float = _INBOX_RETRY_S
 ) -> Iterator[None]:
-    """Call `ingest` repeatedly in a thread while the block runs, because a job may run for minutes.
-
-    >>> from threading import Event
-    >>> called = Event()
-    >>> with reading_inbox(called.set):
-    ...     called.wait(5)
-    True
-    """
+    """Call `ingest` repeatedly in a thread while the block runs, because a job may run for minutes."""
     stop = threading.Event()
 
     def run() -> None:

@@ -23,15 +23,7 @@ def history(task: Task, project: OfProject, as_json: AsJson = False) -> None:
     if not versions:
         typer.echo(f"Task {task} has no annotation.")
         return
-    rows = []
-    for version in versions:
-        body: Mapping[str, Any] = version.body or {}
-        moment = version.version or datetime.fromtimestamp(version.received_s, UTC).isoformat(timespec="seconds")
-        action = "skipped" if version.action == "saved" and body.get("was_cancelled") else version.action
-        row_of_version = {"version": version.seq, "annotation": version.annotation, "action": action}
-        row_of_version |= {"person": body.get("person") or "", "answer": _answer_text(version)}
-        rows.append(row_of_version | {"time": moment, "source": version.source})
-    print_table(rows, title=f"Task {task}")
+    print_table(map(_version_cells, versions), title=f"Task {task}")
     typer.echo(f"`hitl restore VERSION --project {project}` restores a version.")
 
 
@@ -47,6 +39,19 @@ def restore(
         for version in versions:
             made = restore.restore(store, client, project, version)
             typer.echo(f"Version {version} is now annotation {made}.")
+
+
+def _version_cells(version: VersionRow) -> dict[str, object]:
+    body: Mapping[str, Any] = version.body or {}
+    return {
+        "version": version.seq,
+        "annotation": version.annotation,
+        "action": "skipped" if version.action == "saved" and body.get("was_cancelled") else version.action,
+        "person": body.get("person") or "",
+        "answer": _answer_text(version),
+        "time": version.version or datetime.fromtimestamp(version.received_s, UTC).isoformat(timespec="seconds"),
+        "source": version.source,
+    }
 
 
 def _answer_text(version: Any) -> str:

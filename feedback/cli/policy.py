@@ -37,11 +37,10 @@ def explain(
 ) -> None:
     """Explain a policy in plain words: each rule, each tier, and who may answer."""
     from feedback.policy.explain import explain_policy
-    from feedback.policy.loading import read_policy_file
     from feedback.store.repositories.policies import policy_of
 
     if file is not None:
-        policy = read_policy_file(file)
+        policy = _read(file)
     elif project:
         with opened_project(project) as (_store, row):
             policy = policy_of(row)
@@ -58,10 +57,9 @@ def check(file: File, project: OfProject = "", as_json: AsJson = False) -> None:
 
     Exit status 2 if the policy is not valid.
     """
-    from feedback.policy.loading import read_policy_file
     from feedback.project.policy_validation import raise_policy_errors, validate_policy
 
-    policy, settings = read_policy_file(file), load_settings()
+    policy, settings = _read(file), load_settings()
     if project:
         with opened_project(project, settings) as (store, row):
             findings = _validate(settings, store, row, policy)
@@ -76,9 +74,7 @@ def check(file: File, project: OfProject = "", as_json: AsJson = False) -> None:
 @app.command()
 def simulate(file: File, project: OfProject, as_json: AsJson = False) -> None:
     """Apply a policy to the recorded decisions of a project and compare it with the active one. Changes nothing."""
-    from feedback.policy.loading import read_policy_file
-
-    policy, settings = read_policy_file(file), load_settings()
+    policy, settings = _read(file), load_settings()
     with opened_project(project, settings) as (store, row):
         found = _simulate(settings, store, row, policy)
     print_found(asdict(found) | {"sentences": found.sentences}, _simulation_lines(found), as_json=as_json)
@@ -100,10 +96,9 @@ def thresholds(project: OfProject, as_json: AsJson = False) -> None:
 @app.command()
 def activate(file: File, project: OfProject) -> None:
     """Check and simulate a policy, and make it the active one from the next turn on."""
-    from feedback.policy.loading import read_policy_file
     from feedback.project.policy_validation import raise_policy_errors
 
-    policy, settings = read_policy_file(file), load_settings()
+    policy, settings = _read(file), load_settings()
     with opened_project(project, settings) as (store, row):
         findings = _validate(settings, store, row, policy)
         raise_policy_errors(findings)
@@ -142,6 +137,12 @@ def schema() -> None:
     from feedback.policy.schema import Policy
 
     print_json({"$schema": "https://json-schema.org/draft/2020-12/schema", **Policy.model_json_schema()})
+
+
+def _read(file: Path) -> Policy:
+    from feedback.policy.loading import read_policy_file
+
+    return read_policy_file(file)
 
 
 def _validate(settings: Settings, store: Store, row: ProjectRow, policy: Policy) -> list[PolicyFinding]:

@@ -7,7 +7,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import orjson
 import typer
+
+from feedback.errors import VotesError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,8 +36,6 @@ def screen(*, errors: bool = False) -> Console:
 
 def write_file(path: Path, text: str) -> None:
     """Write a text as UTF-8; VotesError if the file cannot be written."""
-    from feedback.errors import VotesError
-
     try:
         path.write_text(text, encoding="utf-8", newline="")
     except OSError as error:
@@ -43,8 +44,6 @@ def write_file(path: Path, text: str) -> None:
 
 def print_json(found: object) -> None:
     """Print records, mappings and lists as JSON; a number that is NaN or infinite becomes null."""
-    import orjson
-
     options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
     typer.echo(orjson.dumps(found, default=dict, option=options).decode())
 

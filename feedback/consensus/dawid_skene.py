@@ -9,14 +9,15 @@ import numpy as np
 from feedback.consensus.consensus import Consensus, require_votes
 from feedback.consensus.majority_vote import majority_if_implausible, vote_shares
 from feedback.consensus.sparse_votes import (
-    LabelVoteMatrix,
     VoteMatrix,
     error_rates_too_large,
     fix_gold_labels,
     log_prior,
     normalize_log_weights,
+    sum_by_person,
     sum_tasks,
     task_times,
+    weighted_counts,
 )
 from feedback.votes import Floats, Ints, Votes
 
@@ -147,15 +148,14 @@ def one_coin_dawid_skene(
 
     Zhang, Chen, Zhou and Jordan (2016), Spectral methods meet EM, Journal of Machine Learning Research 17(102).
     """
-    matrix = LabelVoteMatrix.build(require_votes(votes), times)
-    k, times = max(votes.n_labels, 2), task_times(votes, times)
+    k, times = max(require_votes(votes).n_labels, 2), task_times(votes, times)
     n_votes = np.bincount(votes.people, times[votes.tasks], minlength=votes.n_people)
     proba = fix_gold_labels(vote_shares(votes), gold)
     previous = -np.inf
     for _ in range(max_rounds):
-        accuracy = np.clip((matrix.sum_by_person(proba) + 1.0) / (n_votes + 2.0), 1.0 / k, 1.0 - 1e-6)
+        accuracy = np.clip((sum_by_person(votes, proba, times) + 1.0) / (n_votes + 2.0), 1.0 / k, 1.0 - 1e-6)
         log_wrong = np.log((1.0 - accuracy) / (k - 1))
-        log = matrix.weighted_counts(np.log(accuracy) - log_wrong)
+        log = weighted_counts(votes, np.log(accuracy) - log_wrong)
         shares = times @ proba + 1.0
         shares /= shares.sum()
         log += log_prior(shares if prior is None else prior)

@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 
 from feedback.consensus.consensus import Consensus, require_votes
-from feedback.consensus.sparse_votes import LabelVoteMatrix, fix_gold_labels, row_max, row_sums, sum_tasks, task_times
+from feedback.consensus.sparse_votes import (
+    fix_gold_labels,
+    row_max,
+    row_sums,
+    sum_by_person,
+    sum_tasks,
+    task_times,
+    weighted_counts,
+)
 from feedback.votes import Floats, Ints, Votes
 
 _MIN_CHANGE = 1e-4  # mean change of the probabilities, below which the rounds stop
@@ -28,9 +36,8 @@ def majority_vote(votes: Votes, *, times: Floats | None = None) -> Consensus:
     (array([1, 1]), array([0.33, 0.67]))
     """
     shares = vote_shares(require_votes(votes))
-    voter_agreement = peer_agreement(votes, shares, task_times(votes, times))[votes.people]
-    cells = votes.tasks * votes.n_labels + votes.labels
-    tie_break = np.bincount(cells, weights=voter_agreement, minlength=shares.size).reshape(shares.shape)
+    voter_agreement = peer_agreement(votes, shares, task_times(votes, times))
+    tie_break = weighted_counts(votes, voter_agreement)
     return Consensus.build("majority", votes, shares, scores=shares + _TIE_WEIGHT * tie_break, times=times)
 
 
@@ -45,8 +52,7 @@ def weighted_vote(
 
     Li, Rubinstein and Cohn (2019), Truth inference at scale (the model BWA), arXiv:1902.08918.
     """
-    matrix = LabelVoteMatrix.build(require_votes(votes), times)
-    times = task_times(votes, times)
+    times = task_times(require_votes(votes), times)
     n_votes = np.bincount(votes.people, times[votes.tasks], minlength=votes.n_people)
     proba = fix_gold_labels(vote_shares(votes), gold)
     prior_distance = _PRIOR_VOTES * _PRIOR_ACCURACY * (1.0 - _PRIOR_ACCURACY)
@@ -54,8 +60,8 @@ def weighted_vote(
         # the squared distance of a one-hot vote from the task's row is 1 - 2 row[label] + |row|²
         distance = 1.0 + row_sums(proba**2)[:, None] - 2.0 * proba
         shares = times @ proba / times.sum()
-        weights = (_PRIOR_VOTES + n_votes) / (prior_distance + matrix.sum_by_person(distance))
-        counts = matrix.weighted_counts(weights) + shares
+        weights = (_PRIOR_VOTES + n_votes) / (prior_distance + sum_by_person(votes, distance, times))
+        counts = weighted_counts(votes, weights) + shares
         updated = fix_gold_labels(counts / row_sums(counts)[:, None], gold)
         change = float(sum_tasks(row_sums(np.abs(updated - proba)), times) / (times.sum() * votes.n_labels))
         proba = updated
@@ -92,7 +98,6 @@ def peer_agreement(votes: Votes, shares: Floats, times: Floats) -> Floats:
 
 def vote_shares(votes: Votes) -> Floats:
     """Return the share of votes for each label, (n_tasks, k); rows of tasks without votes are 0."""
-    cells = np.bincount(votes.tasks * votes.n_labels + votes.labels, minlength=votes.n_tasks * votes.n_labels)
-    table = cells.reshape(votes.n_tasks, votes.n_labels).astype(np.float64)
-    shares: Floats = table / np.maximum(table.sum(axis=1, keepdims=True), 1.0)
+    table = weighted_counts(votes)
+    shares: Floats = table / np.maximum(row_sums(table)[:, None], 1.0)
     return shares

@@ -110,34 +110,17 @@ class VoteMatrix:
         return likelihood
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class LabelVoteMatrix:
-    """Counts of votes, (n_tasks * k, n_people) with row task * k + label, for methods with one figure per person."""
+def weighted_counts(votes: Votes, weights: Floats | None = None) -> Floats:
+    """Return the votes for each label, (n_tasks, k), where each person's vote counts `weights` (n_people,)."""
+    cells, k = votes.tasks * votes.n_labels + votes.labels, votes.n_labels
+    by_vote = None if weights is None else weights[votes.people]
+    return np.bincount(cells, by_vote, minlength=votes.n_tasks * k).reshape(votes.n_tasks, k).astype(np.float64)
 
-    by_cell: csr_array
-    by_person: csr_array  # a vote counts for each task that its row stands for
-    k: int
 
-    @staticmethod
-    def build(votes: Votes, times: Floats | None = None) -> LabelVoteMatrix:
-        """Build the matrix; a vote that occurs twice counts twice."""
-        cell = votes.tasks * votes.n_labels + votes.labels
-        shape = (votes.n_tasks * votes.n_labels, votes.n_people)
-        by_cell = coo_array((np.ones(len(votes)), (cell, votes.people)), shape=shape).tocsr()
-        by_person = by_cell.T.tocsr()
-        if times is not None:
-            by_person.data *= times[by_person.indices // votes.n_labels]
-        return LabelVoteMatrix(by_cell, by_person, votes.n_labels)
-
-    def weighted_counts(self, weights: Floats) -> Floats:
-        """Return the votes per label, (n_tasks, k), where each person's vote counts `weights` (n_people,)."""
-        table: Floats = (self.by_cell @ weights).reshape(-1, self.k)
-        return table
-
-    def sum_by_person(self, table: Floats) -> Floats:
-        """Return, per person, the sum of `table` (n_tasks, k) over the tasks and labels that they voted for."""
-        sums: Floats = self.by_person @ table.ravel()
-        return sums
+def sum_by_person(votes: Votes, table: Floats, times: Floats) -> Floats:
+    """Return, per person, the sum of `table` (n_tasks, k) over the tasks and labels that they voted for."""
+    by_vote = table[votes.tasks, votes.labels] * times[votes.tasks]
+    return np.bincount(votes.people, by_vote, minlength=votes.n_people)
 
 
 def sum_tasks(values: Floats, times: Floats) -> float:

@@ -17,7 +17,6 @@ from feedback.dashboard.permissions import ProjectAccess, Visitor, may_administe
 from feedback.dashboard.rendering import Refused, prepare, pseudonym, show, wants_json
 from feedback.dashboard.sign_in import LabelStudioAccounts, add_sign_in
 from feedback.errors import NotStored, PolicyError
-from feedback.policy import Policy
 from feedback.reports.annotator_report import people_page
 from feedback.reports.case_report import CaseReport, case_report, case_timeline
 from feedback.reports.formatting import percent, when
@@ -26,6 +25,7 @@ from feedback.reports.review_report import override_figures
 from feedback.reports.svg_charts import Point, interval_bar, over_time
 from feedback.review.case_state_machine import OPEN_STATES, STATE_MEANINGS, is_blind
 from feedback.store import CaseRow, ProjectRow, Store
+from feedback.store.repositories.policies import policy_of
 from ml_backend.app import Mount
 from ml_backend.app.limits import Limits
 from ml_backend.app.routes import UP
@@ -48,7 +48,6 @@ class DashboardConfig:
     """What the pages need; `feedback.app` fills it."""
 
     store: Store
-    policies: Callable[[ProjectRow], Policy]
     access_settings: AccessSettings = field(default_factory=AccessSettings)
     accounts: LabelStudioAccounts | None = None  # None: no Label Studio is configured, so nobody can sign in
     attempts: Attempts = field(default_factory=MemoryAttempts)  # failed sign-ins
@@ -233,7 +232,7 @@ class _Views:
 
     def _find_access(self, visitor: Visitor, row: ProjectRow) -> ProjectAccess | None:
         """Return None for a visitor who has no role in a project and never worked there."""
-        policy = self._config.policies(row)
+        policy = policy_of(row)
         role = role_of(visitor, policy)
         if not may_view(role) and all(
             annotator.id != visitor.person for annotator in self._store.annotations.list_annotators(row.id)
@@ -321,16 +320,10 @@ def _case_json(case: CaseRow, now_s: float) -> dict[str, Any]:
 
 
 def _accuracy_chart(points: Sequence[Mapping[str, Any]]) -> str:
-    drawing = [
-        Point(
-            point["at_s"],
-            point["value"],
-            point["low"],
-            point["high"],
-            f"{point['version']}: {percent(point['value'])} on {point['rows']} audit rows, {when(point['at_s'])}",
-        )
-        for point in points
-    ]
+    drawing = []
+    for point in points:
+        text = f"{point['version']}: {percent(point['value'])} on {point['rows']} audit rows, {when(point['at_s'])}"
+        drawing.append(Point(point["at_s"], point["value"], point["low"], point["high"], text))
     return over_time(drawing, label="Audit accuracy of the serving model over time, with 95 % intervals")
 
 

@@ -93,7 +93,7 @@ class ReopenCache:
         if kept is not None and moved is not None and kept.heads.own_marks == heads.own_marks:
             is_open = kept.open
             changes = store.events.list_changes(project, kept.heads.seq) if kept.heads.seq != heads.seq else None
-            for task in moved if changes is None else moved | changes.tasks:
+            for task in moved if changes is None else moved | changes.tasks | changes.annotated:
                 is_open.pop(task, None)
             if changes is not None and (changes.erased or changes.described):
                 is_open = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
@@ -174,14 +174,10 @@ def _case_of(review_task: Task) -> int:
 
 def _delete_review_task(platform: LabellingPlatform | None, review_task: _ReviewTask) -> bool:
     """Delete a review task in Label Studio; return whether it is gone there."""
-    if review_task.current is None:
-        return True
-    try:
-        return platform is not None and platform.delete_review_task(
-            review_task.review_project, review_task.id, answered=True
-        )
-    except LabelStudioError:
-        return False
+    project, number = review_task.review_project, review_task.id
+    return review_task.current is None or _arrives(
+        platform, lambda reached: reached.delete_review_task(project, number, answered=True)
+    )
 
 
 def _remove_comments(
@@ -205,13 +201,15 @@ def _remove_comments(
     if data == current.data:
         return True
     store.erasure.replace_task_data(project, replace(current, data=data))
+    return _arrives(platform, lambda reached: reached.update_review_task(project, review_task.id, data))
+
+
+def _arrives(platform: LabellingPlatform | None, change: Callable[[LabellingPlatform], bool | None]) -> bool:
+    """Make a change in Label Studio; return whether it was made."""
     try:
-        if platform is None:
-            return False
-        platform.update_review_task(project, review_task.id, data)
+        return platform is not None and change(platform) is not False
     except LabelStudioError:
         return False
-    return True
 
 
 def _replace_comment(line: Any, comments: Iterable[str]) -> Any:

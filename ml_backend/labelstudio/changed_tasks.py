@@ -40,7 +40,7 @@ def poll_tasks(
     `since` is an ISO time; "" yields all tasks. `skipped` receives the reason for each record that cannot be read.
     """
     if not since:
-        yield from sweep_tasks(client, project, page=page, skipped=skipped)
+        yield from _records(client.each_task(project, include=_TASK_FIELDS, page_size=page), project, skipped)
         return
     seen: set[tuple[int, str]] = set()
     number = 1
@@ -58,13 +58,6 @@ def poll_tasks(
         number = number + 1 if last == since else 1
         seen = {(raw["id"], raw["updated_at"]) for raw in raws if raw["updated_at"] == last}
         since = last
-
-
-def sweep_tasks(
-    client: Client, project: str, *, page: int = 200, skipped: list[str] | None = None
-) -> Iterator[AnnotatedTask]:
-    """Yield every task with its annotations, by id; tasks that are not among them were deleted in Label Studio."""
-    yield from _records(client.each_task(project, include=_TASK_FIELDS, page_size=page), project, skipped)
 
 
 def get_task_page(client: Client, project: str, *, above: int, size: int = 500) -> TaskPage:

@@ -152,7 +152,7 @@ def test_imported_annotations_take_the_numbers_of_deleted_ones_and_are_no_votes(
     def bring(label: str) -> set[int]:
         body = [{"data": {"text": "one"}, "annotations": [{"result": says(label)}]} for _ in range(5)]
         world.site.admin.import_tasks(world.project.id, body)
-        return {a.id for _, given in changed_tasks.sweep_tasks(world.site.admin, world.project.id) for a in given}
+        return {a.id for _, given in changed_tasks.poll_tasks(world.site.admin, world.project.id, "") for a in given}
 
     world.delete_all("at once")
     old = bring("good")
@@ -178,7 +178,10 @@ def test_what_we_wrote_reads_as_ours_whoever_wrote_it_and_however_it_is_heard(wo
     write_final_answer(person, task, says("good"), unique_id=own_unique_id("final"))
 
     (polled,) = [
-        a for t, given in changed_tasks.sweep_tasks(world.site.admin, world.project.id) for a in given if t.id == task
+        a
+        for t, given in changed_tasks.poll_tasks(world.site.admin, world.project.id, "")
+        for a in given
+        if t.id == task
     ]
     world.store.append([events.event_from_annotation(polled, "poll", project=world.project.id, seen_s=time.time())])
     assert world.votes() == set()

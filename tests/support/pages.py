@@ -16,7 +16,6 @@ from feedback.dashboard import AccessSettings, DashboardConfig, pages
 from feedback.policy import Policy
 from feedback.review.case_state_machine import CaseWorkflow
 from feedback.store import CaseRow, OverrideRow, ProjectRow, ReviewRow, Store, WindowRow
-from feedback.store.repositories.policies import policy_of
 from ml_backend.app import Security, create_app
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.accounts import User, WrongCredentials
@@ -211,7 +210,6 @@ def app_of(
     """An app with pages and no model."""
     made = DashboardConfig(
         store,
-        policy_of,
         access_settings or AccessSettings(),
         accounts or FakeAccounts(),
         clock=clock or Clock(),

@@ -41,15 +41,12 @@ class Prepared:
         if connection.dialect.name != "sqlite":
             return [dict(row) for row in connection.execute(self._statement, values).mappings()]
         found = _driver(connection).execute(*self.text(values)).fetchall()
-        if self._plain:
-            return [dict(zip(self._columns, row, strict=True)) for row in found]
-        return [
-            {
-                name: value if read is None else read(value)
-                for name, value, read in zip(self._columns, row, self._readers, strict=True)
-            }
-            for row in found
-        ]
+        names, readers = self._columns
+        rows = [dict(zip(names, row, strict=True)) for row in found]
+        for row in rows if readers else ():
+            for name, read in readers:
+                row[name] = read(row[name])
+        return rows
 
     def run(self, connection: Connection, values: Mapping[str, Any]) -> int:
         """Run it once; return how many rows it changed."""
@@ -71,8 +68,9 @@ class Prepared:
         """Return the statement as SQLite reads it, and its values in order."""
         lengths = tuple((name, len(value)) for name, value in values.items() if isinstance(value, (list, tuple)))
         given: list[Any] = []
-        for name in self._names:
-            value = values[name] if name in values else self._constants[name]
+        names, constants = self._parameters
+        for name in names:
+            value = values[name] if name in values else constants[name]
             if isinstance(value, (list, tuple)):
                 given += value
             else:
@@ -85,38 +83,26 @@ class Prepared:
         return cast(SQLCompiler, self._statement.compile(dialect=_DIALECT))
 
     @cached_property
-    def _names(self) -> tuple[str, ...]:
-        return tuple(self._compiled.positiontup or ())
+    def _parameters(self) -> tuple[tuple[str, ...], Row]:
+        """The names of the parameters in order, and the values of the statement's own constants."""
+        constants = {name: value for name, value in self._compiled.params.items() if value is not None}
+        return tuple(self._compiled.positiontup or ()), constants
 
     @cached_property
-    def _constants(self) -> Row:
-        return {name: value for name, value in self._compiled.params.items() if value is not None}
-
-    @cached_property
-    def _columns(self) -> tuple[str, ...]:
-        return tuple(column.key for column in self._statement.selected_columns)
-
-    @cached_property
-    def _readers(self) -> tuple[Callable[[Any], Any] | None, ...]:
-        return tuple(_reader(column.type) for column in self._statement.selected_columns)
-
-    @cached_property
-    def _plain(self) -> bool:
-        return not any(self._readers)
+    def _columns(self) -> tuple[tuple[str, ...], list[tuple[str, Callable[[Any], Any]]]]:
+        """The names of the columns, and how those are read that SQLite stores otherwise: it has no booleans."""
+        columns = list(self._statement.selected_columns)
+        readers = [(column.key, column.type.result_processor(_DIALECT, None)) for column in columns]
+        return tuple(column.key for column in columns), [(name, read) for name, read in readers if read is not None]
 
     def _expanded(self, lengths: tuple[tuple[str, int], ...]) -> str:
         lists: dict[str, Any] = {name: [0] * length for name, length in lengths}
-        others = dict.fromkeys(self._names)
+        others = dict.fromkeys(self._parameters[0])
         return str(self._compiled.construct_expanded_state(others | lists).statement)
 
     def _inserting(self, columns: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
         compiled = self._statement.compile(dialect=_DIALECT, column_keys=list(columns))
         return compiled.string, tuple(compiled.positiontup)
-
-
-def _reader(kind: Any) -> Callable[[Any], Any] | None:
-    """Return the conversion from what SQLite stores to the value of a column; SQLite has no booleans."""
-    return cast("Callable[[Any], Any] | None", kind.result_processor(_DIALECT, None))
 
 
 def _driver(connection: Connection) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import Connection, inspect, text
 
@@ -13,9 +13,6 @@ from feedback.store.database.engine import Database
 from feedback.store.database.row_mapping import metadata
 from feedback.store.tables import main_tables, review_tables, routing_tables
 from feedback.store.tables.main_tables import REVISION
-
-if TYPE_CHECKING:
-    from alembic.script import ScriptDirectory
 
 VERSIONS = Path(__file__).parent
 _TABLES = (main_tables, review_tables, routing_tables)  # all share one metadata
@@ -61,7 +58,7 @@ def upgrade(connection: Connection, *, to: str = REVISION, versions: Path = VERS
     config.set_main_option("script_location", str(VERSIONS).replace("%", "%%"))
     script = ScriptDirectory(str(VERSIONS), version_locations=[str(versions)])
     found = read_revision(connection)
-    if found and found not in _known(script):
+    if found and found not in {revision.revision for revision in script.walk_revisions()}:
         raise SchemaError(f"the database has revision {found!r}; this version knows up to {REVISION!r}.")
     if not found:
         metadata.create_all(connection)
@@ -74,7 +71,3 @@ def upgrade(connection: Connection, *, to: str = REVISION, versions: Path = VERS
     with EnvironmentContext(config, script, fn=steps, destination_rev=to) as environment:
         environment.configure(connection=connection, transactional_ddl=True)
         environment.run_migrations()
-
-
-def _known(script: ScriptDirectory) -> set[str]:
-    return {revision.revision for revision in script.walk_revisions()}

@@ -76,8 +76,7 @@ class AnnotationsRepository(Repository):
             if without_case:
                 of_task = select(case.id).where(case.project == project, case.task == table.task)
                 query = query.where(~of_task.exists())
-            parts = [query] if tasks is None else [query.where(table.task.in_(part)) for part in chunks(sorted(tasks))]
-            rows = [row for part in parts for row in connection.execute(part)]
+            rows = self._list_rows(query) if tasks is None else self._list_rows_in(query, table.task, tasks)
         return [Skip(row.task, row.person, row.id, epoch_s(row.version)) for row in rows]
 
     def list_annotators(self, project: str) -> list[AnnotatorCounts]:

@@ -137,7 +137,7 @@ class CasesRepository(Repository):
 
     def list_case_events(self, case: int) -> list[CaseEvent]:
         """Return the whole trail of a case, oldest first."""
-        return self._steps(case_event.c.case == case)
+        return self.list_events_of_cases([case])[case]
 
     def list_events_of_cases(self, cases: Sequence[int]) -> dict[int, list[CaseEvent]]:
         """Return the trails of these cases, oldest line first."""
@@ -150,11 +150,9 @@ class CasesRepository(Repository):
     def list_project_events(self, project: str, *, since_s: float = 0.0) -> list[CaseEvent]:
         """Return the trails of a project's cases, by case and number."""
         of_project = select(review_case.c.id).where(review_case.c.project == project)
-        return self._steps(case_event.c.case.in_(of_project), case_event.c.at_s >= since_s)
-
-    def _steps(self, *which: Any) -> list[CaseEvent]:
-        query = select(case_event).where(*which).order_by(case_event.c.case, case_event.c.number)
-        return [_EVENTS.from_row(row) for row in self._list_rows(query)]
+        query = select(case_event).where(case_event.c.case.in_(of_project), case_event.c.at_s >= since_s)
+        rows = self._list_rows(query.order_by(case_event.c.case, case_event.c.number))
+        return [_EVENTS.from_row(row) for row in rows]
 
     def list_case_ids(self, project: str, tasks: Collection[int]) -> frozenset[int]:
         """Return the cases of these tasks, and of former tasks that had their numbers."""

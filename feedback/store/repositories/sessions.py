@@ -5,7 +5,7 @@ from __future__ import annotations
 from secrets import token_urlsafe
 from typing import Any
 
-from sqlalchemy import Select, case, func, select
+from sqlalchemy import case, func, select
 
 from feedback.store.database.engine import plain
 from feedback.store.database.row_mapping import RowMapper
@@ -87,23 +87,18 @@ class SecretsRepository(Repository):
 
     def get_or_create_secret(self, name: str) -> str:
         """Return a secret; the first call makes it."""
-        found = self.get_secret(name)
-        if found is not None:
-            return found
-        with self._database.write() as connection:
-            self._database.add(connection, main_tables.secret, [{"name": name, "value": token_urlsafe(_BYTES)}])
-            return str(connection.execute(_value(name)).scalar_one())
+        if (found := self.get_secret(name)) is None:
+            with self._database.write() as connection:
+                self._database.add(connection, main_tables.secret, [{"name": name, "value": token_urlsafe(_BYTES)}])
+                found = self.get_secret(name)
+        return str(found)
 
     def get_secret(self, name: str) -> str | None:
         """Return a secret that was made or set before; None where there is none."""
-        found = self._get_value(_value(name))
-        return None if found is None else str(found)
+        value: str | None = self._get_value(select(main_tables.secret.c.value).where(main_tables.secret.c.name == name))
+        return value
 
     def save_secret(self, name: str, value: str) -> None:
         """Store a secret; replace the one before."""
         with self._database.write() as connection:
             self._database.upsert(connection, main_tables.secret, [{"name": name, "value": value}])
-
-
-def _value(name: str) -> Select[tuple[str]]:
-    return select(main_tables.secret.c.value).where(main_tables.secret.c.name == name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ml_backend.labelstudio import queue_writer
-from ml_backend.labelstudio.changed_tasks import poll_tasks, sweep_tasks
+from ml_backend.labelstudio.changed_tasks import poll_tasks
 from ml_backend.labelstudio.queue_writer import list_rows, write_queue_window
 from tests.e2e.queue.rows import rows_of
 from tests.support.label_studio import SENTIMENT, Project, Site, delete_annotation, patch_annotation, says
@@ -50,7 +50,7 @@ def test_a_sweep_sees_all_that_is_and_only_that(site: Site, project: Project) ->
     delete_annotation(site.admin, gone["id"])
     site.admin.delete_task(project.tasks[5])
 
-    found = {task.id: annotations for task, annotations in sweep_tasks(site.admin, project.id, page=4)}
+    found = {task.id: annotations for task, annotations in poll_tasks(site.admin, project.id, "", page=4)}
 
     assert set(found) == set(project.tasks) - {project.tasks[5]}
     assert [annotation.id for annotations in found.values() for annotation in annotations] == [kept["id"]]
@@ -58,7 +58,7 @@ def test_a_sweep_sees_all_that_is_and_only_that(site: Site, project: Project) ->
 
 def test_polling_moves_on_when_a_whole_page_has_one_time(site: Site) -> None:
     with site.project(7, label_config=SENTIMENT) as project:
-        times = {task.updated_at for task, _ in sweep_tasks(site.admin, project.id)}
+        times = {task.updated_at for task, _ in poll_tasks(site.admin, project.id, "")}
         found = [task.id for task, _ in poll_tasks(site.admin, project.id, min(times), page=1)]
 
     assert sorted(set(found)) == sorted(project.tasks)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from feedback.consensus import dawid_skene, hierarchical_dawid_skene, majority_vote, one_coin_dawid_skene, weighted_vote
-from feedback.consensus.sparse_votes import LabelVoteMatrix, TaskGroups, VoteMatrix
+from feedback.consensus.sparse_votes import TaskGroups, VoteMatrix, sum_by_person, weighted_counts
 from feedback.errors import VotesError
 from feedback.votes import Votes
 from tests.support.published import DAWID_SKENE_1979
@@ -190,12 +190,14 @@ def test_one_figure_per_person_takes_no_matrix_where_that_would_not_fit():
 def test_sparse_tables_count_what_loops_count():
     votes, _ = crowd([0.8, 0.5, 0.6], n=30)
     weights, proba = np.array([1.0, 2.0, 0.5]), np.random.default_rng(0).dirichlet(np.ones(3), 30)
-    weighted_counts, counts = np.zeros((30, 3)), np.zeros((3, 3, 3))
+    by_label, sums, counts = np.zeros((30, 3)), np.zeros(3), np.zeros((3, 3, 3))
     for task, person, label in zip(votes.tasks, votes.people, votes.labels, strict=True):
-        weighted_counts[task, label] += weights[person]
+        by_label[task, label] += weights[person]
+        sums[person] += proba[task, label]
         counts[person, label] += proba[task]
 
-    assert LabelVoteMatrix.build(votes).weighted_counts(weights) == pytest.approx(weighted_counts)
+    assert weighted_counts(votes, weights) == pytest.approx(by_label)
+    assert sum_by_person(votes, proba, np.ones(30)) == pytest.approx(sums)
     assert VoteMatrix.build(votes).expected_counts(proba) == pytest.approx(counts)
 
 

@@ -12,7 +12,6 @@ from werkzeug.test import TestResponse
 
 from feedback.dashboard import AccessSettings, DashboardConfig, SharedAttempts, pages
 from feedback.store import Store, open_store
-from feedback.store.repositories.policies import policy_of
 from ml_backend.app import create_app
 from ml_backend.labelstudio.accounts import User
 from ml_backend.predictor import Predictor
@@ -200,7 +199,7 @@ def test_the_form_itself_needs_its_key(store: Store):
 
 
 def test_sign_in_without_a_configured_label_studio_is_explained(store: Store):
-    config = DashboardConfig(store, policy_of)
+    config = DashboardConfig(store)
     app = create_app(Predictor(FakeRegistry()), mounts=[pages(config)])
 
     page = app.test_client().get("/sign-in", headers=HTML).text
