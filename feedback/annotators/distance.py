@@ -53,8 +53,7 @@ def distances_of_answers(
         for row in rows.tolist():
             references = [answers[other] for other in rows if other != row]
             if truth is not None:
-                true_answer = truth.get(int(tasks[row]))
-                references = [] if true_answer is None else [true_answer]
+                references = [truth[task] for task in (int(tasks[row]),) if task in truth]
             if references:
                 distances[row] = sum(distance(answers[row], other) for other in references) / len(references)
     return _by_person(people, distances)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from feedback.app.bootstrap import load_settings, make_client, opened_project
 from feedback.cli.terminal import AsJson, OfProject, Task, print_json, print_table
+
+if TYPE_CHECKING:
+    from feedback.store import AnnotationVersion
 
 
 def history(task: Task, project: OfProject, as_json: AsJson = False) -> None:
@@ -41,7 +44,7 @@ def restore(
             typer.echo(f"Version {version} is now annotation {made}.")
 
 
-def _version_cells(version: VersionRow) -> dict[str, object]:
+def _version_cells(version: AnnotationVersion) -> dict[str, object]:
     body: Mapping[str, Any] = version.body or {}
     return {
         "version": version.seq,
@@ -54,7 +57,7 @@ def _version_cells(version: VersionRow) -> dict[str, object]:
     }
 
 
-def _answer_text(version: Any) -> str:
+def _answer_text(version: AnnotationVersion) -> str:
     """Return the values of a result, shortened."""
     if version.body is None:
         return "" if version.action == "deleted" else "(erased)"

@@ -112,15 +112,19 @@ class VoteMatrix:
 
 def weighted_counts(votes: Votes, weights: Floats | None = None) -> Floats:
     """Return the votes for each label, (n_tasks, k), where each person's vote counts `weights` (n_people,)."""
-    cells, k = votes.tasks * votes.n_labels + votes.labels, votes.n_labels
-    by_vote = None if weights is None else weights[votes.people]
-    return np.bincount(cells, by_vote, minlength=votes.n_tasks * k).reshape(votes.n_tasks, k).astype(np.float64)
+    by_vote = None if weights is None else weights.take(votes.people)
+    counts = np.bincount(_cells(votes), by_vote, minlength=votes.n_tasks * votes.n_labels)
+    return counts.reshape(votes.n_tasks, votes.n_labels).astype(np.float64, copy=False)
 
 
 def sum_by_person(votes: Votes, table: Floats, times: Floats) -> Floats:
     """Return, per person, the sum of `table` (n_tasks, k) over the tasks and labels that they voted for."""
-    by_vote = table[votes.tasks, votes.labels] * times[votes.tasks]
-    return np.bincount(votes.people, by_vote, minlength=votes.n_people)
+    by_vote = table.ravel().take(_cells(votes)) * times.take(votes.tasks)
+    return np.bincount(votes.people, by_vote, minlength=votes.n_people).astype(np.float64, copy=False)
+
+
+def _cells(votes: Votes) -> Ints:
+    return votes.tasks * votes.n_labels + votes.labels
 
 
 def sum_tasks(values: Floats, times: Floats) -> float:

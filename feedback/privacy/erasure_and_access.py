@@ -204,7 +204,7 @@ def _remove_comments(
     return _arrives(platform, lambda reached: reached.update_review_task(project, review_task.id, data))
 
 
-def _arrives(platform: LabellingPlatform | None, change: Callable[[LabellingPlatform], bool | None]) -> bool:
+def _arrives(platform: LabellingPlatform | None, change: Callable[[LabellingPlatform], object]) -> bool:
     """Make a change in Label Studio; return whether it was made."""
     try:
         return platform is not None and change(platform) is not False

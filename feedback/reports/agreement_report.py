@@ -177,8 +177,6 @@ def _agreement_by_group(votes: Sequence[Vote], group_of: Mapping[int, Hashable])
     code_of = {group: code for code, group in enumerate(sorted(largest, key=str))}
     named = _encode(votes)
     codes = [code_of.get(group_of.get(task), -1) for task in named.tasks]  # type: ignore[call-overload]
-    if not len(named.votes):
-        return {}
     figures = per_group_agreement(named.votes, np.array(codes, dtype=np.int64), measure=cohen_kappa)
     return {str(group): figures[code] for group, code in code_of.items() if code in figures}
 

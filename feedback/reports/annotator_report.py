@@ -221,13 +221,12 @@ def _accuracy_json(record: Reliability | None, label_texts: Sequence[str]) -> di
     if record is None or not record.compared or math.isnan(record.accuracy.value):
         return {"accuracy": None, "compared": 0, "against": None, "weakest_label": None}
     weakest = record.weakest_label
+    figure = None if weakest is None else record.by_label[weakest].to_json(digits=4) | {"label": label_texts[weakest]}
     return {
         "accuracy": record.accuracy.to_json(digits=4),
         "compared": record.compared,
         "against": record.against,
-        "weakest_label": weakest
-        if weakest is None
-        else {"label": label_texts[weakest], **record.by_label[weakest].to_json(digits=4)},
+        "weakest_label": figure,
     }
 
 

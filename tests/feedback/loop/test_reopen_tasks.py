@@ -24,11 +24,11 @@ from tests.support.fake_platform import TEXT_CONFIG
 
 PROJECT = "7"
 POLICY = read_policy(SMALL.replace("[overlap]\nshare = 0.0", "[overlap]\nshare = 1.0\nmax_votes = 3"))
-KINDS = ["vote", "vote", "vote", "withdraw", "close", "close", "open", "add", "delete", "own", "nothing"]
+KINDS = ["vote", "vote", "close", "close", "close", "open", "withdraw", "add", "delete", "own", "nothing"]
 STEPS = st.lists(
-    st.tuples(st.sampled_from(KINDS), st.integers(0, 4), st.integers(1, 4), st.sampled_from(["fruit", "tool"])),
-    min_size=4,
-    max_size=12,
+    st.tuples(st.sampled_from(KINDS), st.integers(0, 2), st.integers(1, 4), st.sampled_from(["fruit", "tool"])),
+    min_size=8,
+    max_size=16,
 )
 
 
@@ -102,7 +102,7 @@ def test_whatever_changes_the_reopened_tasks_equal_a_recomputation(tmp_path_fact
     try:
         world, caches = World(store, Path("models")), Caches()
         world.use(POLICY)
-        for number in range(4):
+        for number in range(2):
             world.add(f"t{number}")
         caches.check(world)
         for kind, place, person, label in steps:
