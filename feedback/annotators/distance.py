@@ -53,7 +53,8 @@ def distances_of_answers(
         for row in rows.tolist():
             references = [answers[other] for other in rows if other != row]
             if truth is not None:
-                references = [truth[task] for task in (int(tasks[row]),) if task in truth]
+                known = truth.get(int(tasks[row]))
+                references = [] if known is None else [known]
             if references:
                 distances[row] = sum(distance(answers[row], other) for other in references) / len(references)
     return _by_person(people, distances)

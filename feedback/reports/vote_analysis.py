@@ -120,26 +120,20 @@ def _analyse_labels(
     votes = named.votes
     known, gold_notes = encode_gold(named, gold) if gold is not None else (None, [])
     choice = select_method(votes)
-    fits = {
-        name: fit
-        for name, method in METHODS.items()
-        if (fit := choice.fits.get(name) or fit_or_none(method, votes)) is not None
-    }
-    others = {name: fit_or_none(consensus.load_method(name), votes) for name in consensus.plugin_names()}
-    fits |= {name: fit for name, fit in others.items() if fit is not None}
+    methods = {**METHODS, **{name: consensus.load_method(name) for name in consensus.plugin_names()}}
+    tried = {name: choice.fits.get(name) or fit_or_none(method, votes) for name, method in methods.items()}
+    fits = {name: fit for name, fit in tried.items() if fit is not None}
     figures = _ordered_figures(named) if ordered else _label_figures(votes)
     reading = interpret_agreement(votes, named.labels, coefficient=figures["alpha"], drawn=drawn)
     scorer = LabelScorer(votes, known, calibrate_gold)
+    people = compare_people(votes, fit=fits.get("hierarchical"), gold=known)
     best = scorer.score(choice.consensus, choose=lambda given: prefer_proven_on_gold(choice, given).consensus)
     return Analysis(
         figures,
         reading.text,
         tuple(named.tasks[task] for task in reading.open_first),
         {"auto": replace(best, reason=choice.reason), **{name: scorer.score(fit) for name, fit in fits.items()}},
-        tuple(
-            _reliability_json(named, record)
-            for record in compare_people(votes, fit=fits.get("hierarchical"), gold=known)
-        ),
+        tuple(_reliability_json(named, record) for record in people),
         (*notes, *gold_notes),
         pairs=_agreement_by_pair(named),
         by_label=_agreement_by_label(named),
@@ -186,10 +180,7 @@ def _analyse_answers(
 ) -> Analysis:
     """Analyse answers of any type with a codec: alpha by distance, medoid or fusion, and each person's distance."""
     tasks, people, distance = named.votes.tasks, named.votes.people, get_codec(kind).distance
-    figures = {
-        "percent": percent_agreement(named.votes),
-        "alpha": alpha_by_distance(tasks.tolist(), answers, distance),
-    }
+    alpha = alpha_by_distance(tasks.tolist(), answers, distance)
     by_task: dict[int, list[Answer]] = {}
     for task, answer in zip(tasks.tolist(), answers, strict=True):
         by_task.setdefault(task, []).append(answer)
@@ -210,8 +201,8 @@ def _analyse_answers(
     worst = sorted((found.support, task) for task, found in medoids.items() if found.support < 1.0)
     by_gold = () if truth is None else distances_of_answers(tasks, people, answers, distance, truth=truth)
     return Analysis(
-        figures,
-        judge_coefficient(figures["alpha"])[1],
+        {"percent": percent_agreement(named.votes), "alpha": alpha},
+        judge_coefficient(alpha)[1],
         tuple(named.tasks[task] for _, task in worst[:_N_OPEN_FIRST]),
         {"auto": scores.get("fusion", scores["medoid"]), **scores},
         _distances_json(named, by_gold, distances_of_answers(tasks, people, answers, distance)),
