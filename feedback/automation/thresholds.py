@@ -13,7 +13,7 @@ from feedback.project.snapshot import ProjectSnapshot, load_snapshot
 from feedback.review.final_answers import FinalAnswerCache
 from feedback.routing.rule_inputs import load_decision_history, load_open_tasks
 from feedback.store import ProjectRow, Store
-from feedback.training.consensus_labels import ConsensusLabels, decide_labels
+from feedback.training.consensus_labels import ConsensusCache, ConsensusLabels
 from feedback.training.dataset import single_label
 from feedback.training.model_factory import ModelFactory
 
@@ -27,7 +27,7 @@ def build_threshold_table(
     """Evaluate and record all thresholds, on recorded decisions or, where there are none, on the tasks as they are."""
     snapshot = load_snapshot(store, project, policy)
     review = FinalAnswerCache()
-    consensus_labels = review.apply(decide_labels(snapshot), review.load(store, snapshot), snapshot)
+    consensus_labels = review.apply(ConsensusCache().decide(snapshot), review.load(store, snapshot), snapshot)
     history = load_decision_history(store, project.id)
     if not history.tasks:
         history = load_open_tasks(store, project, policy, model_factory, now_s=now_s)

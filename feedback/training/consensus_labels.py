@@ -175,7 +175,11 @@ class ConsensusCache:
         return labels
 
     def decide(self, snapshot: ProjectSnapshot) -> ConsensusLabels:
-        """Return what `decide_labels` decides; it looks only at tasks with changed votes, routes or consensus."""
+        """Settle the votes: by the policy's consensus where models learn, by majority where something is proved.
+
+        Audit and gold tasks are people's alone: neither their answers nor how many are asked depends on a model of
+        people. Only tasks with changed votes, routes or consensus are decided again.
+        """
         kept = self._decided.get(snapshot.project.id)
         aggregated = self.aggregate(snapshot)
         same = kept is not None and kept.snapshot.changes.revision == snapshot.changes.revision != 0
@@ -216,14 +220,6 @@ class ConsensusCache:
         decided = _Decided(snapshot, aggregated, rule, again, people, settled, needs, labels)
         self._decided.put(snapshot.project.id, decided, size=len(settled) + len(needs))
         return labels
-
-
-def decide_labels(snapshot: ProjectSnapshot, cache: ConsensusCache | None = None) -> ConsensusLabels:
-    """Settle a project's votes: by the policy's consensus where models learn, by majority where something is proved.
-
-    Audit and gold tasks are people's alone: neither their answers nor how many are asked depends on a model of people.
-    """
-    return (cache or ConsensusCache()).decide(snapshot)
 
 
 def _aggregated_votes(snapshot: ProjectSnapshot, task: int) -> tuple[Vote, ...]:

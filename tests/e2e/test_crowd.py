@@ -23,7 +23,6 @@ from feedback.store.repositories.policies import policy_of
 from feedback.training.consensus_labels import (
     ConsensusCache,
     ConsensusLabels,
-    decide_labels,
     reweigh_with_model,
 )
 from feedback.training.dataset import build
@@ -158,7 +157,7 @@ def test_a_careless_annotator_is_found_asked_about_and_outweighed(crowd: Crowd):
     assert len(again & doubtful) > 0.8 * len(doubtful)  # what the careless one said alone is asked of somebody else
 
     consensus_cache = ConsensusCache()
-    consensus_labels = decide_labels(snapshot, consensus_cache)
+    consensus_labels = consensus_cache.decide(snapshot)
     settled = {one.task: one.answer for one in consensus_labels.settled}
     ours = _share(settled.get(task) == Answer("choices", (crowd.truth[task],)) for task in others)
     raw = _share(_majority(asked[task][: first_asked[task]], crowd.truth[task]) for task in others)
@@ -227,7 +226,7 @@ def test_a_label_that_changed_is_asked_again_first_and_the_consensus_is_written_
     crowd.store.projects.save_project(third)
     crowd.turn()
     crowd.work()
-    shared = [one for one in decide_labels(crowd.snapshot()).settled if one.votes > 1]
+    shared = [one for one in ConsensusCache().decide(crowd.snapshot()).settled if one.votes > 1]
     for _ in range(3):
         crowd.turn()
     written = crowd.store.records.list_records(crowd.project.id, "written_back", limit=1000)

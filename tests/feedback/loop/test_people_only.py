@@ -16,7 +16,7 @@ from feedback.project.snapshot import ProjectSnapshot, load_snapshot
 from feedback.reports.agreement_report import agreement_figures
 from feedback.reports.annotator_report import annotator_figures
 from feedback.store import ProjectRow, Store, open_store
-from feedback.training.consensus_labels import ConsensusLabels, decide_labels
+from feedback.training.consensus_labels import ConsensusCache, ConsensusLabels
 from feedback.training.dataset import Dataset, build
 from feedback.training.model_factory import ModelFactory
 from ml_backend.labelstudio.parsing import own_unique_id
@@ -90,7 +90,7 @@ class World:
 
     def known(self) -> Known:
         snapshot = self.snapshot()
-        consensus_labels = decide_labels(snapshot)
+        consensus_labels = ConsensusCache().decide(snapshot)
         agreement = agreement_figures(snapshot)
         return Known(
             dataset(snapshot, consensus_labels).fingerprint,

@@ -9,7 +9,7 @@ from feedback.policy import read_policy
 from feedback.project.audit_splits import Splits
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.store import ProjectRow, Store, Vote
-from feedback.training.consensus_labels import decide_labels
+from feedback.training.consensus_labels import ConsensusCache
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Answer, Task
 from tests.support.fake_platform import TEXT_CONFIG, FakeLabelStudio
@@ -41,7 +41,7 @@ def snapshot(*, on: str = "true", said: dict[int, tuple[str, ...]] = SAID) -> Pr
 
 
 def run(store: Store, site: FakeLabelStudio, one: ProjectSnapshot, but: frozenset[int] = frozenset()) -> int:
-    consensus_labels = decide_labels(one)
+    consensus_labels = ConsensusCache().decide(one)
     return WrittenConsensus().write(store, site, one, consensus_labels, exclude=but, may_write=lambda: True).done
 
 
@@ -77,7 +77,7 @@ def test_a_kill_between_write_and_record_writes_no_second_answer(store: Store, s
 
 def test_a_task_that_is_asked_again_is_not_written_yet(store: Store, site: FakeLabelStudio):
     one = snapshot()
-    consensus_labels = replace(decide_labels(one), needs_more_votes={1: 2})
+    consensus_labels = replace(ConsensusCache().decide(one), needs_more_votes={1: 2})
     WrittenConsensus().write(store, site, one, consensus_labels, may_write=lambda: True)
 
     assert [task for task, _, _ in site.finals.values()] == [2]

@@ -16,7 +16,7 @@ from feedback.project.label_changes import record_label_change
 from feedback.project.snapshot import ProjectSnapshot, SnapshotCache
 from feedback.queue.open_tasks import OpenTaskCache, find_open_tasks
 from feedback.store import CurrentDecision, Decision, ProjectRow, Store, open_store
-from feedback.training.consensus_labels import ConsensusCache, decide_labels
+from feedback.training.consensus_labels import ConsensusCache
 from feedback.training.dataset import DatasetCache, build
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Answer
@@ -65,7 +65,7 @@ class Worker:
         assert dict(kept.votes_by_task) == dict(fresh.votes_by_task)
         assert kept.changes.revision
         self._check_changes(kept)
-        labels, anew = self.consensus.decide(kept), decide_labels(fresh)
+        labels, anew = self.consensus.decide(kept), ConsensusCache().decide(fresh)
         assert labels == anew
         assert list(labels.needs_more_votes) == list(anew.needs_more_votes)
         data = {number: fresh.data(number) for number in fresh.tasks}

@@ -14,7 +14,7 @@ from feedback.review.final_answers import FinalAnswerCache
 from feedback.review.overrides import OverrideCache
 from feedback.review.review_context import CaseCache
 from feedback.store.log import events
-from feedback.training.consensus_labels import ConsensusCache, ConsensusLabels, decide_labels
+from feedback.training.consensus_labels import ConsensusCache, ConsensusLabels
 from feedback.training.model_cache import PredictionCache
 from ml_backend.label_config import read_label_config
 from tests.feedback.review.test_explanations import promote
@@ -76,7 +76,7 @@ def check(world: World, caches: Caches) -> None:
     final = caches.final.load(store, kept.snapshot)
     assert final == FinalAnswerCache().load(store, new.snapshot)
     labels = caches.final.apply(caches.consensus.decide(kept.snapshot), final, kept.snapshot)
-    votes_alone = decide_labels(new.snapshot)
+    votes_alone = ConsensusCache().decide(new.snapshot)
     assert plain(labels) == plain(FinalAnswerCache().apply(votes_alone, final, new.snapshot))
 
     cases = caches.cases.read(store, PROJECT)
