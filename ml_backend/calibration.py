@@ -7,7 +7,7 @@ the order of the classes and load without pickle.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -31,24 +31,14 @@ class Calibrator:
 
     It changes probabilities, never the order of the classes of a task. A row of NaN stays a row of NaN.
 
-    >>> Calibrator.temperature(2.0).apply(np.array([[0.9, 0.1]])).round(2)
+    >>> Calibrator("temperature", 2.0).apply(np.array([[0.9, 0.1]])).round(2)
     array([[0.75, 0.25]])
     """
 
-    kind: str  # "identity", "temperature", "isotonic"
-    degree: float = 1.0  # temperature: above 1 where the model was overconfident
+    kind: str = "identity"  # "identity", "temperature", "isotonic"
+    degree: float = 1.0  # temperature: divides log-probabilities; above 1 where the model was overconfident
     given: tuple[float, ...] = ()  # isotonic: probabilities of the best class, rising
     meant: tuple[float, ...] = ()  # isotonic: the share of correct answers at each of them
-
-    @staticmethod
-    def identity() -> Calibrator:
-        """Return the calibrator that changes nothing."""
-        return Calibrator("identity")
-
-    @staticmethod
-    def temperature(degree: float) -> Calibrator:
-        """Return the calibrator that divides log-probabilities by `degree`, which is above 0."""
-        return Calibrator("temperature", degree=degree)
 
     def apply(self, proba: Floats) -> Floats:
         """Return calibrated probabilities, shape (n, k), for `proba` of the same shape; rows sum to 1."""
@@ -60,7 +50,7 @@ class Calibrator:
 
     def state(self) -> Mapping[str, Any]:
         """Return the JSON values from which `load` builds an equal calibrator."""
-        return {"kind": self.kind, "degree": self.degree, "given": list(self.given), "meant": list(self.meant)}
+        return asdict(self)
 
     @staticmethod
     def load(state: Mapping[str, Any]) -> Calibrator:
@@ -93,7 +83,7 @@ def fit_temperature(proba: Floats, y: Ints, *, seed: int = 0) -> Calibrator:
     has_column = y >= 0  # no temperature gives a missing class a probability
     proba, y = proba[has_column], y[has_column]
     helps = _lowers_log_loss(temperature_scaling, proba, y, seed=seed)
-    return temperature_scaling(proba, y) if helps else Calibrator.identity()
+    return temperature_scaling(proba, y) if helps else Calibrator()
 
 
 def temperature_scaling(proba: Floats, y: Ints) -> Calibrator:
@@ -123,7 +113,7 @@ def temperature_scaling(proba: Floats, y: Ints) -> Calibrator:
         return float(-((1.0 - other) * truth + other * rest).mean())
 
     bounds = (np.log(_MIN_TEMPERATURE), np.log(_MAX_TEMPERATURE))
-    return Calibrator.temperature(float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x)))
+    return Calibrator("temperature", float(np.exp(minimize_scalar(loss, bounds=bounds, method="bounded").x)))
 
 
 def isotonic_regression(proba: Floats, y: Ints) -> Calibrator:

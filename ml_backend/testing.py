@@ -161,7 +161,7 @@ def check_recipe(recipe: Recipe, data: Tasks, labels: Sequence[str], *, control:
         NotTrained, lambda: recipe.fit([{}] * len(data), labels, field=field), "unreadable rows are not enough"
     )
 
-    bundle = Bundle(model, Calibrator.identity(), control, "hash", recipe.name, "m1", len(data), 0.0, {})
+    bundle = Bundle(model, Calibrator(), control, "hash", recipe.name, "m1", len(data), 0.0, {})
     packed = pack(replace(bundle, model=second))
     _require(pack(bundle) == packed, "two fits of the same rows give the same bytes")
     _require(np.array_equal(recipe.load(model.state()).predict_proba(data), proba), "a state gives the same model")
@@ -170,7 +170,9 @@ def check_recipe(recipe: Recipe, data: Tasks, labels: Sequence[str], *, control:
 def check_archived(recipe: Recipe, data: Tasks, labels: Sequence[str], *, control: Control) -> None:
     """Check that an unpacked bundle predicts the same, for a recipe that is installed by name."""
     model = recipe.fit(data, labels, field=control.field)
-    bundle = Bundle(model, Calibrator.temperature(1.5), control, "hash", recipe.name, "m1", len(data), 0.0, {"rows": 1})
+    bundle = Bundle(
+        model, Calibrator("temperature", 1.5), control, "hash", recipe.name, "m1", len(data), 0.0, {"rows": 1}
+    )
     artefact = pack(bundle)
     loaded = unpack(artefact.data, artefact.digest)
     _require(np.array_equal(loaded.proba(data), bundle.proba(data)), "an unpacked bundle gives the same probabilities")

@@ -148,7 +148,8 @@ def one_coin_dawid_skene(
 
     Zhang, Chen, Zhou and Jordan (2016), Spectral methods meet EM, Journal of Machine Learning Research 17(102).
     """
-    k, times = max(require_votes(votes).n_labels, 2), task_times(votes, times)
+    votes = require_votes(votes).in_order()  # sums of the same numbers in another order differ by rounding
+    k, times = max(votes.n_labels, 2), task_times(votes, times)
     n_votes = np.bincount(votes.people, times[votes.tasks], minlength=votes.n_people)
     proba = fix_gold_labels(vote_shares(votes), gold)
     previous = -np.inf

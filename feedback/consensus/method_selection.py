@@ -144,7 +144,7 @@ def _apply_temperature(proba: Floats, temperature: float) -> Floats:
     if temperature == 1.0:
         return proba
     # a probability of exactly 0 would stay 0 at every temperature
-    return Calibrator.temperature(temperature).apply(np.maximum(proba, _MIN_PROBABILITY))
+    return Calibrator("temperature", temperature).apply(np.maximum(proba, _MIN_PROBABILITY))
 
 
 def _predictor(seen: Votes, hidden: Votes, times: Floats) -> Callable[[Floats], Floats]:

@@ -88,13 +88,7 @@ def measure_review(
 
 
 def forecast_tiers(
-    store: Store,
-    project: str,
-    policy: Policy,
-    tiers: Sequence[TierMetrics],
-    *,
-    now_s: float,
-    hours: int = _FORECAST_HOURS,
+    store: Store, project: str, policy: Policy, tiers: Sequence[TierMetrics], *, now_s: float
 ) -> list[TierForecast]:
     """Forecast each tier from the arrivals of the last week at the same hours of the day, with advice where late."""
     cases = store.cases.list_cases(project)
@@ -110,7 +104,7 @@ def forecast_tiers(
             decisions.append(event.at_s)
     first_s = min((at_s for times in (*arrivals.values(), decisions) for at_s in times), default=now_s)
     days = max(1.0, min(_HISTORY_DAYS, (now_s - first_s) / _DAY_S))
-    begins = [now_s + hour * _HOUR_S for hour in range(hours)]
+    begins = [now_s + hour * _HOUR_S for hour in range(_FORECAST_HOURS)]
     forecasts = []
     for metrics in tiers:
         if metrics.segment:
@@ -126,7 +120,7 @@ def forecast_tiers(
         if ahead.late_from is not None:
             share = policy.second_look.share
             takes_second_looks = name == policy.tier_after(policy.first_tier)
-            drawn = _expected_per_hour(decisions, begins, days) if takes_second_looks else [0.0] * hours
+            drawn = _expected_per_hour(decisions, begins, days) if takes_second_looks else [0.0] * _FORECAST_HOURS
             others = [max(0.0, rate - share * decided) for rate, decided in zip(expected, drawn, strict=True)]
             remedy = advise(others, drawn, people, handling_s, share=share, waiting=waiting, target_s=target_s)
             advice = f"{name} breaches from {format_time(begins[ahead.late_from])}: {_remedy_text(remedy, share)}"

@@ -20,16 +20,10 @@ from feedback.annotators.accuracy import Reliability, compare_people
 from feedback.annotators.distance import AnnotatorDistance, distances_of_answers, distances_of_numbers
 from feedback.consensus import select_method
 from feedback.consensus.distance_aggregation import medoid
-from feedback.consensus.method_selection import METHODS, fit_or_none, prefer_proven_on_gold
+from feedback.consensus.method_selection import fit_or_none, prefer_proven_on_gold
 from feedback.consensus.numeric_consensus import NumericConsensus, median, trimmed_mean
 from feedback.consensus.region_fusion import fuse_boxes, fuse_spans
-from feedback.reports.consensus_scores import (
-    ConsensusScore,
-    LabelScorer,
-    encode_gold,
-    gold_by_code,
-    score_by_distance,
-)
+from feedback.reports.consensus_scores import ConsensusScore, LabelScorer, encode_gold, gold_by_code, score_by_distance
 from feedback.stats.intervals import Interval, json_number
 from feedback.votes import EncodedVotes, Floats, Votes, encode_votes
 from ml_backend.codecs import get_codec
@@ -120,8 +114,8 @@ def _analyse_labels(
     votes = named.votes
     known, gold_notes = encode_gold(named, gold) if gold is not None else (None, [])
     choice = select_method(votes)
-    methods = {**METHODS, **{name: consensus.load_method(name) for name in consensus.plugin_names()}}
-    tried = {name: choice.fits.get(name) or fit_or_none(method, votes) for name, method in methods.items()}
+    names = (*consensus.BUILTINS, *consensus.plugin_names())
+    tried = {name: choice.fits.get(name) or fit_or_none(consensus.load_method(name), votes) for name in names}
     fits = {name: fit for name, fit in tried.items() if fit is not None}
     figures = _ordered_figures(named) if ordered else _label_figures(votes)
     reading = interpret_agreement(votes, named.labels, coefficient=figures["alpha"], drawn=drawn)

@@ -63,25 +63,23 @@ def _read_events(
         last.setdefault(value.annotation, {})[value.name] = value
     values: list[IndicatorValue] = []
     for event in events:
-        previous, answered = last.get(event.annotation, {}), answers[event.seq]
-        if event.action == "saved" and event.body is None:
-            continue  # erased
         body = event.body or {}
         person = body.get("person")
-        if person in bots or body.get("imported"):
-            continue
+        if (event.action == "saved" and event.body is None) or person in bots or body.get("imported"):
+            continue  # erased, or not given by a person
+        previous, answered = last.setdefault(event.annotation, {}), answers[event.seq]
         task = sources.get(int(body.get("task") or 0))
         answered_s = epoch_s(event.version) if event.action == "saved" else event.received_s
         if event.action != "saved" and previous:
             answered_s = max(answered_s, *(value.answered_s for value in previous.values()))
-        for name, question in snapshot.policy.feedback.items():
+        for name in snapshot.policy.indicators:
             old = previous.get(name)
-            if not question.feature or (name not in answered and old is None):
+            if name not in answered and old is None:
                 continue
-            entity = old.entity if old is not None else _entity(question, snapshot, task)
+            entity = old.entity if old is not None else _entity(snapshot.policy.feedback[name], snapshot, task)
             if not entity:
                 continue
-            value = IndicatorValue(
+            previous[name] = IndicatorValue(
                 entity,
                 name,
                 answered.get(name),
@@ -94,8 +92,7 @@ def _read_events(
                 event.received_s,
                 counted=is_source,  # in a review project it counts once its review does
             )
-            values.append(value)
-            last.setdefault(event.annotation, {})[name] = value
+            values.append(previous[name])
     return values
 
 
@@ -110,12 +107,8 @@ def _answers(event: AnnotationVersion, policy: Policy) -> dict[str, Value]:
     if not isinstance(result, Sequence) or isinstance(result, str) or (event.body or {}).get("was_cancelled"):
         return {}
     regions = [region for region in result if isinstance(region, Mapping)]
-    found: dict[str, Value] = {}
-    for name, question in policy.feedback.items():
-        value = _value(answer_to_question(name, regions), question) if question.feature else None
-        if value is not None:
-            found[name] = value
-    return found
+    found = {name: _value(answer_to_question(name, regions), policy.feedback[name]) for name in policy.indicators}
+    return {name: value for name, value in found.items() if value is not None}
 
 
 def _value(answer: Any, question: Question) -> Value:
@@ -131,9 +124,6 @@ def _value(answer: Any, question: Question) -> Value:
 
 def _hash_questions(policy: Policy) -> str:
     """Return a hash of the indicator questions: when it changes, the logs are read again from the beginning."""
-    questions = {
-        name: [question.kind, question.entity, list(question.options)]
-        for name, question in policy.feedback.items()
-        if question.feature
-    }
+    asked = {name: policy.feedback[name] for name in policy.indicators}
+    questions = {name: [item.kind, item.entity, list(item.options)] for name, item in asked.items()}
     return hashlib.sha256(canonical_json(questions)).hexdigest()[:16]

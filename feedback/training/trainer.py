@@ -64,9 +64,9 @@ def train(
 def calibrate(model: Model, rows: Sequence[Row]) -> Calibrator:
     """Fit the scaler on rows that the model never saw; too few, or no gain on unseen ones, leave it as it is."""
     if not rows:
-        return Calibrator.identity()
+        return Calibrator()
     place = {label: index for index, label in enumerate(model.classes)}
     proba = model.predict_proba([row.data for row in rows])
     readable = ~np.isnan(proba).any(axis=1)
     labels = np.array([place.get(row.label, -1) for row in rows])  # -1: a label that the model never saw
-    return fit_calibrator(proba[readable], labels[readable]) if readable.any() else Calibrator.identity()
+    return fit_calibrator(proba[readable], labels[readable]) if readable.any() else Calibrator()

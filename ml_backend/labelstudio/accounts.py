@@ -64,15 +64,13 @@ def check_token(url: str, token: str) -> User:
     refused = WrongCredentials("Label Studio does not accept this access token.", status=401)
     if not (token.isascii() and token.isprintable() and token.strip() and " " not in token):
         raise refused  # not possible in a header
-    transport = Transport(url, token, timeout_s=_LOGIN_TIMEOUT_S, tries=1)
     try:
-        me = as_object(transport.send("GET", "api/current-user/whoami"))
+        with Transport(url, token, timeout_s=_LOGIN_TIMEOUT_S, tries=1) as transport:
+            me = as_object(transport.send("GET", "api/current-user/whoami"))
     except LabelStudioError as error:
         if error.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             raise refused from None
         raise
-    finally:
-        transport.close()
     return User(int(me["id"]), str(me["email"]))
 
 

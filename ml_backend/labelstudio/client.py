@@ -23,12 +23,6 @@ class Client(Transport):
     lost responses, no page by id, and no check of the traps named below.
     """
 
-    def __enter__(self) -> Client:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def version(self) -> str:
         """Return Label Studio's release, such as "1.23.2"."""
         return str(self.send("GET", "api/version")["release"])

@@ -36,7 +36,7 @@ def promote(registry: Registry, *, rows: int = 1_000, version: str = "bench-1") 
     """Make a trained text model the champion of the benchmark's project."""
     config = read_label_config(bodies.CONFIG)
     name = recipe_for(config.control()).name
-    bundle = Bundle(fit(rows), Calibrator.identity(), config.control(), config.hash, name, version, rows, 0.0, {})
+    bundle = Bundle(fit(rows), Calibrator(), config.control(), config.hash, name, version, rows, 0.0, {})
     registry.add(str(bodies.PROJECT), version, pack(bundle), {})
     registry.promote(str(bodies.PROJECT), version)
 

@@ -71,7 +71,7 @@ def promote(world: World) -> None:
     data = [with_indicators({"text": f"huge refund number {number}"}, one) for number, one in enumerate(known)]
     model = TextChoices().fit(data, ["tool" if one else "fruit" for one in known], field="text")
     name = recipe_with_indicators(TextChoices.name, ["fraud_type"])
-    made = Bundle(model, Calibrator.identity(), config.control(), config.hash, name, "m40", 40, 0.0, {})
+    made = Bundle(model, Calibrator(), config.control(), config.hash, name, "m40", 40, 0.0, {})
     world.store.registry.add(world.project, "m40", pack(made), {})
     world.store.registry.promote(world.project, "m40")
 

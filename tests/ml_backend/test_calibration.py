@@ -15,7 +15,7 @@ from ml_backend.calibration import (
 from tests.support.hypothesis_profiles import examples
 
 CURVE = Calibrator("isotonic", given=(0.3, 0.6, 0.95), meant=(0.2, 0.5, 0.8))
-CALIBRATORS = [Calibrator.identity(), Calibrator.temperature(0.4), Calibrator.temperature(3.0), CURVE]
+CALIBRATORS = [Calibrator(), Calibrator("temperature", 0.4), Calibrator("temperature", 3.0), CURVE]
 
 
 def ece(proba, y):
@@ -125,8 +125,8 @@ def test_a_calibrator_that_does_not_help_on_unseen_rows_is_not_used():
 def test_few_rows_leave_the_model_as_it_is():
     proba, y = answers(19, sharper=5.0)
 
-    assert fit_temperature(proba, y) == fit_calibrator(proba, y) == Calibrator.identity()
-    assert fit_temperature(np.zeros((0, 3)), np.zeros(0, int)) == Calibrator.identity()
+    assert fit_temperature(proba, y) == fit_calibrator(proba, y) == Calibrator()
+    assert fit_temperature(np.zeros((0, 3)), np.zeros(0, int)) == Calibrator()
 
 
 def test_a_few_right_answers_do_not_make_a_model_certain():
@@ -168,7 +168,7 @@ def test_a_truth_without_a_class_lowers_the_curve():
     y = np.where(np.arange(600) % 2 == 0, 0, -1)
 
     assert isotonic_regression(proba, y).apply(proba)[0, 0] == pytest.approx(0.5, abs=0.01)
-    assert fit_temperature(proba, np.full(600, -1)) == Calibrator.identity()
+    assert fit_temperature(proba, np.full(600, -1)) == Calibrator()
 
 
 def test_the_same_rows_give_the_same_calibrator():

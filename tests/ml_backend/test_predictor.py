@@ -308,7 +308,7 @@ def test_a_real_model_of_a_real_registry_serves_and_a_truncated_one_never_replac
     model = recipe.fit([{"text": text} for text in texts], labels, field="text", weights=None, seed=0)
     registry, clock = FolderRegistry(tmp_path), FakeClock()
     for version in ("m1", "m2"):
-        bundle = Bundle(model, Calibrator.identity(), control, "", recipe.name, version, 20, 0.0, {})
+        bundle = Bundle(model, Calibrator(), control, "", recipe.name, version, 20, 0.0, {})
         registry.add("1", version, pack(bundle), {})
     registry.promote("1", "m1")
     predictor = Predictor(registry, clock=clock)

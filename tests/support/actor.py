@@ -61,9 +61,7 @@ def promote(store: Store, folder: Path) -> None:
     model = recipe.fit([{"text": "apple"}, {"text": "hammer"}], ["fruit", "tool"], field=control.field)
     for number in count(len(store.registry.versions("2")) + 1):
         version = f"m{number}"
-        bundle = Bundle(
-            model, Calibrator.identity(), control, "h", recipe.name, version, 2, float(number), {"n": number}
-        )
+        bundle = Bundle(model, Calibrator(), control, "h", recipe.name, version, 2, float(number), {"n": number})
         store.registry.add("2", version, pack(bundle), {"n": number})
         store.registry.promote("2", version, verdict={"promote": True, "challenger": version})
         print(f"promoted {number}", flush=True)  # noqa: T201

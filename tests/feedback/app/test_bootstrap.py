@@ -30,7 +30,7 @@ def fitted() -> Bundle:
     recipe = recipe_for(config.control())
     data = [{"text": text} for text in ("an apple", "a pear", "a saw", "a hammer")]
     model = recipe.fit(data, ["fruit", "fruit", "tool", "tool"], field="text")
-    return Bundle(model, Calibrator.identity(), config.control(), config.hash, recipe.name, "m4", 4, 0.0, {})
+    return Bundle(model, Calibrator(), config.control(), config.hash, recipe.name, "m4", 4, 0.0, {})
 
 
 def test_a_model_loads_though_the_policy_of_another_project_cannot_be_read(tmp_path: Path):

@@ -42,7 +42,7 @@ def promote(world: World, version: str = "m36") -> Bundle:
     data = [{"text": text} for text in (*TEXTS, *TOOLS)]
     labels = ["fruit"] * len(TEXTS) + ["tool"] * len(TOOLS)
     model = TextChoices().fit(data, labels, field="text")
-    made = Bundle(model, Calibrator.identity(), config.control(), config.hash, TextChoices.name, version, 36, 0.0, {})
+    made = Bundle(model, Calibrator(), config.control(), config.hash, TextChoices.name, version, 36, 0.0, {})
     world.store.registry.add(PROJECT, version, pack(made), {})
     world.store.registry.promote(PROJECT, version)
     return made

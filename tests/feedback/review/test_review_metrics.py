@@ -242,7 +242,7 @@ def test_what_each_queue_will_bring_is_foretold_from_the_same_hours_of_the_week_
         "open",
     )
     tiers = measure_review(store, PROJECT, POLICY, {}, control="kind").tiers
-    (_, received) = forecast_tiers(store, PROJECT, POLICY, tiers, now_s=now_s, hours=12)
+    (_, received) = forecast_tiers(store, PROJECT, POLICY, tiers, now_s=now_s)
     days = (now_s - arrived_s["refunds"]) / 86_400
 
     assert received.queues == {"chats": round(10 / days, 2), "refunds": round(30 / days, 2)}  # nobody comes at night

@@ -27,7 +27,7 @@ DATA = [with_indicators({"text": text}, known) for text, known in zip(TEXTS, IND
 def bundle() -> Bundle:
     model = TextChoices().fit(DATA, LABELS, field="text")
     name = recipe_with_indicators(TextChoices.name, ["fraud_type", "risk"])
-    return Bundle(model, Calibrator.identity(), CONTROL, "hash", name, "m40", 40, 0.0, {})
+    return Bundle(model, Calibrator(), CONTROL, "hash", name, "m40", 40, 0.0, {})
 
 
 def test_an_indicator_decides_where_the_text_tells_nothing():

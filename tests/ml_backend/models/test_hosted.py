@@ -132,7 +132,7 @@ def test_a_task_on_which_the_code_fails_costs_no_neighbour(spec):
 def test_what_it_learned_is_archived_and_loads_only_where_the_operator_named_the_file(spec):
     data, labels = texts(60)
     ours = recipe(spec("Keywords"))
-    bundle = Bundle(ours.fit(data, labels, field="text"), Calibrator.identity(), TEXT, "", ours.name, "m1", 60, 0.0, {})
+    bundle = Bundle(ours.fit(data, labels, field="text"), Calibrator(), TEXT, "", ours.name, "m1", 60, 0.0, {})
     artefact = pack(bundle)
 
     with pytest.raises(ArtefactError, match="hosted-model"):

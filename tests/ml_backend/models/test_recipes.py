@@ -233,7 +233,7 @@ from ml_backend.registry import Bundle, pack
 for control, (data, labels) in ((TEXT, texts(300)), (IMAGE, images(300))):
     recipe = recipe_for(control)
     model = recipe.fit(data, labels, field=control.field)
-    print(pack(Bundle(model, Calibrator.identity(), control, "", recipe.name, "m1", 1, 0.0, {})).digest)
+    print(pack(Bundle(model, Calibrator(), control, "", recipe.name, "m1", 1, 0.0, {})).digest)
 """
     seen = set()
     for threads in ("1", "2"):

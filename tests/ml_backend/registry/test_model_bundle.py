@@ -19,7 +19,9 @@ from tests.support.small_tasks import TEXT, texts
 def bundle(*, n=60, seed=0, control=TEXT):
     data, labels = texts(n)
     model = recipe_for(TEXT).fit(data, labels, field="text", seed=seed)
-    return Bundle(model, Calibrator.temperature(1.7), control, "hash", "text-choices/1", "m60-ab", n, 12.5, {"rows": n})
+    return Bundle(
+        model, Calibrator("temperature", 1.7), control, "hash", "text-choices/1", "m60-ab", n, 12.5, {"rows": n}
+    )
 
 
 def fixed(*rows, classes=("a", "b", "c"), labels=("a", "b", "c")):
@@ -38,7 +40,7 @@ def fixed(*rows, classes=("a", "b", "c"), labels=("a", "b", "c")):
     model = Fixed()
     model.classes = classes
     control = Control("c", "t", "choices", tuple(labels), False, "text", "text")
-    return Bundle(model, Calibrator.identity(), control, "", "fixed/1", "m1", 1, 0.0, {})
+    return Bundle(model, Calibrator(), control, "", "fixed/1", "m1", 1, 0.0, {})
 
 
 def test_the_answer_is_the_best_class_and_its_calibrated_probability():
