@@ -10,7 +10,7 @@ from typing import cast
 import numpy as np
 
 from feedback.consensus.consensus import AggregatedLabel, AggregatedLabels
-from feedback.consensus.region_fusion import answer_weights, fuse_boxes, fuse_spans
+from feedback.consensus.region_fusion import FUSED_KINDS, answer_weights, fuse_regions
 from feedback.errors import VotesError
 from feedback.votes import EncodedVotes, Floats
 from ml_backend.codecs import get_codec
@@ -24,7 +24,6 @@ _PRIOR_ANSWERS = 2.0  # each person starts with this many answers at the mean di
 _MAX_WEIGHT = 10.0  # largest and, as 1 / 10, smallest weight of a person
 _MIN_DISTANCE = 0.05  # people nearer than this have equal weights, so that none of them decides alone
 _CACHE_SIZE = 200_000  # distances: a turn must not compute again what the last turn did
-_FUSIONS: Mapping[str, Callable[..., Sequence[object]]] = {"labels": fuse_spans, "rectanglelabels": fuse_boxes}
 _EQUAL = 1e-9  # sums of the same distances in another order differ by rounding
 _DIGITS = 9
 _GOLD = -1  # the "person" who gave the gold answers
@@ -94,7 +93,7 @@ def aggregate_by_distance(encoded: EncodedVotes, gold: Mapping[int, Answer]) -> 
         for task, given in by_task.items()
         if task not in gold and (len(given) > 1 or distances is not None)  # else the single answer stays as it is
     }
-    method = "fusion" if kind in _FUSIONS else "median" if kind == "number" else "medoid"
+    method = "fusion" if kind in FUSED_KINDS else "median" if kind == "number" else "medoid"
     equal = "all alike: too little is known of people"
     reason = "by how near people are to the others" if distances is not None else equal
     tasks = np.array(sorted(labels), dtype=np.int64)
@@ -160,8 +159,8 @@ def _weighted_answer(kind: str, answers: Sequence[Answer], weights: Sequence[flo
         order = np.argsort(values, kind="stable")
         cumulative = np.cumsum(np.array(weights)[order])
         return answers[int(order[np.searchsorted(cumulative, cumulative[-1] / 2.0)])]
-    if kind in _FUSIONS:
-        regions = tuple(fused.region for fused in _FUSIONS[kind](answers, weights=weights))  # type: ignore[attr-defined]
+    if kind in FUSED_KINDS:
+        regions = tuple(fused.region for fused in fuse_regions(answers, weights=weights))
         if regions:
             return Answer(kind, regions)
     return medoid(answers, _distance, weights=weights).answer

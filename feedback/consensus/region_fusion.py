@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
@@ -16,30 +16,31 @@ from ml_backend.codecs.regions import similarities
 from ml_backend.codecs.spans import Span, span_similarity, spans_of
 from ml_backend.records import Answer
 
-Region = TypeVar("Region", bound=tuple[Any, ...])
+Region = tuple[Any, ...]  # a span or a box
 _MIN_SIMILARITY = 0.5  # regions with at least this similarity are the same region
 _MIN_ROTATION = 1e-9  # degrees
 
 
 @dataclass(frozen=True, slots=True)
-class FusedRegion(Generic[Region]):
+class FusedRegion:
     """One region of the consensus, and the share of the weight of all people behind it."""
 
     region: Region
     support: float  # (0, 1]
 
 
-def fuse_spans(
+def fuse_regions(
     answers: Sequence[Answer], *, weights: Sequence[float] | None = None, keep: float = 0.5
-) -> tuple[FusedRegion[Span], ...]:
-    """Fuse spans: keep those that more than the share `keep` of the people marked; ends are weighted medians.
+) -> tuple[FusedRegion, ...]:
+    """Fuse spans or boxes: keep those that more than the share `keep` of the people drew; ends are weighted medians.
 
-    Spans of two people are matched one to one by their similarity (Hungarian algorithm). The result is sorted by start.
+    Regions of two people are matched one to one by their similarity (Hungarian algorithm). Of rotated boxes, whose
+    angles have no median, the box nearest to all others is kept. The result is sorted by start.
 
     Parameters
     ----------
     answers
-        One per person; a person without spans gives an empty answer.
+        One per person, of a kind in `FUSED_KINDS`; a person without regions gives an empty answer.
     weights
         The weight of each person, 0 or more, for example their accuracy; 1 by default.
     keep
@@ -53,34 +54,12 @@ def fuse_spans(
     Examples
     --------
     >>> a, b, c = (Answer("labels", ((start, 12, "PER"),)) for start in (0, 1, 5))
-    >>> fuse_spans([a, b, c])
+    >>> fuse_regions([a, b, c])
     (FusedRegion(region=(1, 12, 'PER'), support=1.0),)
     """
-    return _fuse([spans_of(answer) for answer in answers], span_similarity, _median_span, weights, keep)
-
-
-def fuse_boxes(
-    answers: Sequence[Answer], *, weights: Sequence[float] | None = None, keep: float = 0.5
-) -> tuple[FusedRegion[LabelledBox], ...]:
-    """Fuse boxes: keep those that more than the share `keep` of the people drew; edges are weighted medians.
-
-    Of rotated boxes, whose angles have no median, the box nearest to all others is kept. Options are those of
-    `fuse_spans`.
-    """
-    return _fuse([boxes_of(answer) for answer in answers], box_similarity, _median_box, weights, keep)
-
-
-Center = Callable[[Sequence[Region], Floats], Region]
-
-
-def _fuse(
-    drawn: Sequence[Sequence[Region]],
-    similar: Callable[[Region, Region], float],
-    center: Center[Region],
-    weights: Sequence[float] | None,
-    keep: float,
-) -> tuple[FusedRegion[Region], ...]:
-    weight = answer_weights(weights, len(drawn))
+    weight = answer_weights(weights, len(answers))
+    regions_of, similar, center = FUSED_KINDS[answers[0].kind]
+    drawn = [regions_of(answer) for answer in answers]
     groups: list[list[tuple[int, Region]]] = []  # a person is in a group at most once
     # sorted, so that the order of the answers changes nothing
     for person in sorted(range(len(drawn)), key=lambda row: (-weight[row], drawn[row])):
@@ -140,6 +119,13 @@ def _median(values: Floats, weights: Floats) -> float:
     low = int(np.searchsorted(cumulative, 0.5 - 1e-12))
     high = low + 1 if abs(cumulative[low] - 0.5) < 1e-9 and low + 1 < len(values) else low
     return float(values[order[low]] + values[order[high]]) / 2.0
+
+
+# kind of the answers -> their regions, the similarity of two regions in [0, 1], and the region in the middle of several
+FUSED_KINDS: Mapping[str, tuple[Callable[..., Any], Callable[..., float], Callable[..., Region]]] = {
+    "labels": (spans_of, span_similarity, _median_span),
+    "rectanglelabels": (boxes_of, box_similarity, _median_box),
+}
 
 
 def answer_weights(weights: Sequence[float] | None, n: int) -> Floats:

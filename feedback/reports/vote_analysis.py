@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -22,7 +22,7 @@ from feedback.consensus import select_method
 from feedback.consensus.distance_aggregation import medoid
 from feedback.consensus.method_selection import fit_or_none, prefer_proven_on_gold
 from feedback.consensus.numeric_consensus import NumericConsensus, median, trimmed_mean
-from feedback.consensus.region_fusion import fuse_boxes, fuse_spans
+from feedback.consensus.region_fusion import FUSED_KINDS, fuse_regions
 from feedback.reports.consensus_scores import ConsensusScore, LabelScorer, encode_gold, gold_by_code, score_by_distance
 from feedback.stats.intervals import Interval, json_number
 from feedback.votes import EncodedVotes, Floats, Votes, encode_votes
@@ -37,7 +37,6 @@ _MAX_RATING_CELLS = 20_000_000  # items times people
 _MAX_VOTES = 200_000  # beyond it the overall figures are precise enough, and breakdowns would double the time
 _MAX_LABELS = 50
 _ROUNDING = 1e-9  # numbers that differ by less are equal
-_FUSIONS: Mapping[str, Callable[..., Sequence[Any]]] = {"labels": fuse_spans, "rectanglelabels": fuse_boxes}
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,8 +179,8 @@ def _analyse_answers(
         by_task.setdefault(task, []).append(answer)
     medoids = {task: medoid(given, distance) for task, given in by_task.items()}
     results: dict[str, dict[int, Answer]] = {"medoid": {task: found.answer for task, found in medoids.items()}}
-    if kind in _FUSIONS:
-        fused = {task: tuple(found.region for found in _FUSIONS[kind](given)) for task, given in by_task.items()}
+    if kind in FUSED_KINDS:
+        fused = {task: tuple(found.region for found in fuse_regions(given)) for task, given in by_task.items()}
         # without a region of a majority, the medoid is the consensus
         results["fusion"] = {
             task: Answer(kind, regions) if regions else medoids[task].answer for task, regions in fused.items()

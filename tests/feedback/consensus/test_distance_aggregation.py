@@ -135,7 +135,7 @@ def _equal(answers: list[Answer]) -> Answer:
     kind = answers[0].kind
     if kind == "number":
         return sorted(answers, key=lambda item: item.value)[len(answers) // 2]  # type: ignore[arg-type,return-value]
-    fuse = {"labels": region_fusion.fuse_spans, "rectanglelabels": region_fusion.fuse_boxes}[kind]
+    fuse = region_fusion.fuse_regions
     regions = tuple(item.region for item in fuse(answers))
     return Answer(kind, regions or answers[0].value)
 
@@ -163,8 +163,8 @@ def test_the_order_of_the_answers_changes_neither_medoid_nor_fusion():
         first, second = (medoid(answers, get_codec("labels").distance) for answers in (drawn, shuffled))
 
         assert (first.answer, first.support) == (second.answer, second.support)
-        assert [f.region for f in region_fusion.fuse_spans(drawn, keep=0.3)] == [
-            f.region for f in region_fusion.fuse_spans(shuffled, keep=0.3)
+        assert [f.region for f in region_fusion.fuse_regions(drawn, keep=0.3)] == [
+            f.region for f in region_fusion.fuse_regions(shuffled, keep=0.3)
         ]
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from feedback.consensus.region_fusion import fuse_boxes, fuse_spans
+from feedback.consensus.region_fusion import fuse_regions
 from ml_backend.records import Answer
 
 
@@ -15,7 +15,7 @@ def boxes(*regions):
 
 
 def test_spans_that_most_people_mean_are_kept_with_median_ends():
-    fused = fuse_spans(
+    fused = fuse_regions(
         [
             spans((0, 5, "PER"), (20, 30, "ORG")),
             spans((0, 6, "PER"), (20, 30, "ORG"), (40, 44, "LOC")),
@@ -28,14 +28,14 @@ def test_spans_that_most_people_mean_are_kept_with_median_ends():
 
 
 def test_a_label_that_differs_is_another_span():
-    assert fuse_spans([spans((0, 5, "PER")), spans((0, 5, "ORG"))]) == ()
-    assert [item.region for item in fuse_spans([spans((0, 5, "PER")), spans((0, 5, "ORG"))], weights=[3, 1])] == [
+    assert fuse_regions([spans((0, 5, "PER")), spans((0, 5, "ORG"))]) == ()
+    assert [item.region for item in fuse_regions([spans((0, 5, "PER")), spans((0, 5, "ORG"))], weights=[3, 1])] == [
         (0, 5, "PER")
     ]
 
 
 def test_boxes_are_fused_by_their_edges():
-    fused = fuse_boxes(
+    fused = fuse_regions(
         [
             boxes((10, 10, 20, 20, "Car")),
             boxes((12, 10, 20, 20, "Car")),
@@ -49,11 +49,11 @@ def test_boxes_are_fused_by_their_edges():
 def test_two_boxes_of_one_person_never_become_one():
     twins = boxes((10, 10, 20, 20, "Car"), (12, 10, 20, 20, "Car"))
 
-    assert len(fuse_boxes([twins, twins, twins])) == 2
+    assert len(fuse_regions([twins, twins, twins])) == 2
 
 
 def test_turned_boxes_are_chosen_and_not_averaged():
     def turned(angle):
         return Answer("rectanglelabels", ((30.0, 30.0, 20.0, 20.0, angle, 1.0, "Car"),))
 
-    assert fuse_boxes([turned(1.0), turned(2.0), turned(3.0)])[0].region[4] == 2.0
+    assert fuse_regions([turned(1.0), turned(2.0), turned(3.0)])[0].region[4] == 2.0
