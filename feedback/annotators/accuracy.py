@@ -1,9 +1,10 @@
-"""How often each person is right: against gold where they answered enough of it, else against the other people."""
+"""How often each person is right, against gold or the other people; how much they follow predictions that they see."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -13,8 +14,8 @@ from feedback.annotators.distance import AnnotatorDistance, distances_of_answers
 from feedback.annotators.gold import GoldTask, matches_gold
 from feedback.consensus import Consensus, hierarchical_dawid_skene
 from feedback.errors import VotesError
-from feedback.stats.intervals import Bools, Interval, wilson
-from feedback.store import OverlapVote, Vote
+from feedback.stats.intervals import Bools, Interval, newcombe, wilson
+from feedback.store import OverlapVote, OverrideRow, Vote
 from feedback.votes import LABEL_KINDS, EncodedVotes, Floats, Ints, Votes, encode_votes
 from ml_backend.codecs import get_codec
 from ml_backend.errors import UnknownName
@@ -193,6 +194,23 @@ def advise_pause(record: Reliability, *, below: float) -> str:
         return ""
     what = "gold answers" if record.against == "gold" else "tasks that others answered too"
     return f"right on {record.accuracy} of {record.compared} {what}: proven below {below:g}"
+
+
+def measure_anchoring(answers: Iterable[OverrideRow]) -> dict[int, Interval]:
+    """Measure how much more often each person agrees with a prediction that they see than with a hidden one.
+
+    The differences of shares are in [-1, 1], with Newcombe's interval; one is proven where its lower bound is above 0.
+    Where no random draw decided which tasks are blind, they may be harder.
+    """
+    counts: dict[int, Counter[tuple[bool, bool]]] = defaultdict(Counter)
+    for row in answers:
+        if row.person is not None and row.shown is not None:
+            counts[row.person][row.blind, row.changed] += 1
+    effects = {}
+    for person, own in counts.items():
+        shown, blind = own[False, False], own[True, False]  # answers equal to the prediction
+        effects[person] = newcombe(shown, shown + own[False, True], blind, blind + own[True, True])
+    return effects
 
 
 def _against_gold_tasks(

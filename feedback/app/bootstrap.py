@@ -119,7 +119,6 @@ def make_loop(settings: Settings, store: Store) -> Loop:
     from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter, ReviewWebhook
     from feedback.loop.turn import Loop
     from feedback.project.connect import webhook_secrets
-    from feedback.store.repositories.policies import policy_of
     from ml_backend.labelstudio.parsing import SECRET_HEADER
     from ml_backend.registry import FolderRegistry
 
@@ -134,14 +133,14 @@ def make_loop(settings: Settings, store: Store) -> Loop:
         post=post_json,
         model_factory=make_model_factory(settings, store),
         folder=FolderRegistry(settings.data_dir / "models"),
-        policies=policy_of,
+        policies=lambda row: row.policy,
         clock=time.time,
     )
 
 
 def run_turn(settings: Settings, store: Store, project: str) -> Turn:
     """Run one turn now, and then its reports, under the leases that keep two workers from one project."""
-    from feedback.jobs.worker_loop import run_held
+    from feedback.jobs.worker import run_held
 
     require_project(store, project)
     loop = make_loop(settings, store)
@@ -152,7 +151,7 @@ def run_turn(settings: Settings, store: Store, project: str) -> Turn:
 
 def claim_job(store: Store, project: str, kind: str) -> JobClaim:
     """Claim a job that somebody runs by hand; wait for a worker that runs it, but not for a parked one."""
-    from feedback.jobs.worker_loop import LEASE_S
+    from feedback.jobs.worker import LEASE_S
 
     store.jobs.request_job(project, kind)
     store.jobs.unpark_job(project, kind)
@@ -165,14 +164,13 @@ def claim_job(store: Store, project: str, kind: str) -> JobClaim:
 
 def make_model_factory(settings: Settings, store: Store) -> ModelFactory:
     """Return what makes and loads models, including the hosted ones that a policy names."""
-    from feedback.store.repositories.policies import policy_of
     from feedback.training.model_factory import ModelFactory
 
     def hosted() -> set[str]:
         found = set()
         for row in store.projects.list_projects():
             with suppress(PolicyError):  # its own turn reports it; the other projects go on
-                found.add(policy_of(row).model.hosted)
+                found.add(row.policy.model.hosted)
         return found - {""}
 
     return ModelFactory(hosted, media=_make_media(settings))

@@ -22,7 +22,6 @@ from feedback.project.snapshot import load_splits
 from feedback.reports.project_status import service_gauges
 from feedback.settings import Settings
 from feedback.store import Store, open_store
-from feedback.store.repositories.policies import policy_of
 from ml_backend.app import Limits, Metrics, Security, TrustedProxies, create_app, freeze_startup_objects
 from ml_backend.predictor import IndicatorReader, Predictor
 from ml_backend.records import Task
@@ -47,12 +46,12 @@ def make_application(settings: Settings) -> Flask:
         row = store.projects.get_project(project)
         if row is None:
             return lambda _task: False
-        draws = load_splits(store, row, policy_of(row))
+        draws = load_splits(store, row, row.policy)
         return lambda task: draws.blind(task.data)
 
     def read_indicators(project: str) -> IndicatorReader:
         row = store.projects.get_project(project)
-        return make_indicator_reader(store, project, policy_of(row) if row else Policy())
+        return make_indicator_reader(store, project, row.policy if row else Policy())
 
     def secrets() -> tuple[str, ...]:
         # before the first connect Label Studio has no secret: on loopback, webhooks need none

@@ -13,9 +13,7 @@ from feedback.app.bootstrap import claim_job, make_client, make_loop, opened_sto
 from feedback.app.logging import log_to_stderr
 from feedback.errors import FeedbackError, StoreError
 from feedback.ingest.full_sync import FullSyncProgress, is_full_sync_due, run_full_sync
-from feedback.jobs.lease import Held
-from feedback.jobs.wake_up import make_waiter
-from feedback.jobs.worker_loop import Job, Worker, run_held
+from feedback.jobs.worker import Held, Job, Worker, make_waiter, run_held
 from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter
 from feedback.labelling_platform.stale_predictions import delete_stale_predictions, is_deletion_due
 from feedback.settings import Settings

@@ -36,12 +36,11 @@ def cases(
     """List the review cases, the most urgent first, or show figures about them."""
     from feedback.reports.review_report import forecast_tiers, measure_review
     from feedback.review.case_state_machine import OPEN_STATES
-    from feedback.store.repositories.policies import policy_of
 
     settings = load_settings()
     with opened_project(project, settings) as (store, row):
         if figures or segments or forecast:
-            policy = policy_of(row)
+            policy = row.policy
             emails = list_emails(settings, store)  # for wages
             measured = measure_review(store, project, policy, emails, control=row.control, by_segment=segments)
             ahead = forecast_tiers(store, project, policy, measured.tiers, now_s=time.time()) if forecast else []
@@ -72,12 +71,11 @@ def case(
     """Show the history of a case, answer its question, or escalate it."""
     from feedback.reports.case_report import case_report
     from feedback.review.case_state_machine import CaseWorkflow
-    from feedback.store.repositories.policies import policy_of
 
     with opened_store(load_settings()) as store:
         row = store.cases.get_case(number)
         if answered or escalate:
-            policy = policy_of(require_project(store, row.project))
+            policy = require_project(store, row.project).policy
             workflow = CaseWorkflow(store, row.project, policy, now_s=time.time())
             if answered:
                 row = workflow.move(row, "answered", note=answered)

@@ -21,14 +21,13 @@ def connect(
     from feedback.policy.loading import read_policy_file
     from feedback.project import connect
     from feedback.store import ProjectRow
-    from feedback.store.repositories.policies import policy_of
 
     settings = load_settings()
     path = policy or (Path("hitl.toml") if Path("hitl.toml").exists() else None)
     wanted = read_policy_file(path) if path else None
     with opened_store(settings) as store, make_client(settings) as client:
         changes = connect.connect(settings, store, client, project, policy=wanted, dry_run=dry_run, now_s=time.time())
-        active = wanted or policy_of(store.projects.get_project(project) or ProjectRow(project))
+        active = wanted or (store.projects.get_project(project) or ProjectRow(project)).policy
         describe_learning = connect.describe_learning(str(client.project(project)["label_config"]), active)
     if not changes:
         typer.echo(f"Project {project}: nothing to change, it is already connected.")

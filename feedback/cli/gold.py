@@ -37,12 +37,11 @@ def add(
     """Add gold tasks. Everybody gets them like any other task, and models never learn from them."""
     from feedback.annotators.gold import add_gold
     from feedback.reports.votes_file import parse_answers, read_gold
-    from feedback.store.repositories.policies import policy_of
     from ml_backend.label_config import read_label_config
 
     cells, notes = read_gold(file)
     with opened_project(project) as (store, row):
-        policy = policy_of(row)
+        policy = row.policy
         control = read_label_config(row.label_config).control(policy.model.control)
         answers = parse_answers(cells, control)
         done = add_gold(store, project, answers, _units(store, row, policy, answers), tolerance=tolerance)
@@ -55,11 +54,10 @@ def add(
 def ask(project: Project, tasks: Tasks) -> None:
     """Give these tasks to everybody and compare each person with the others; no right answer is needed."""
     from feedback.annotators.gold import add_gold
-    from feedback.store.repositories.policies import policy_of
 
     unknown = dict.fromkeys(tasks)
     with opened_project(project) as (store, row):
-        done = add_gold(store, project, unknown, _units(store, row, policy_of(row), unknown))
+        done = add_gold(store, project, unknown, _units(store, row, row.policy, unknown))
     typer.echo(f"{done} tasks of project {project} are given to everybody.")
 
 
@@ -67,10 +65,9 @@ def ask(project: Project, tasks: Tasks) -> None:
 def show(project: Project, as_json: AsJson = False) -> None:
     """List the gold tasks, how often each was answered, and how often the answer was right."""
     from feedback.reports.annotator_report import gold_figures
-    from feedback.store.repositories.policies import policy_of
 
     with opened_project(project) as (store, row):
-        found = gold_figures(store, row, policy_of(row))
+        found = gold_figures(store, row, row.policy)
     none = f"Project {project} has no gold tasks. Add some: hitl gold add {project} FILE.csv"
     print_found(found, map(_gold_text, found) if found else [none], as_json=as_json)
 

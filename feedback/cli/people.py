@@ -19,10 +19,9 @@ def people(
     from feedback.project.snapshot import load_snapshot
     from feedback.reports.annotator_report import annotator_figures
     from feedback.reports.formatting import pseudonym
-    from feedback.store.repositories.policies import policy_of
 
     with opened_project(project) as (store, row):
-        found = annotator_figures(store, load_snapshot(store, row, policy_of(row)))
+        found = annotator_figures(store, load_snapshot(store, row, row.policy))
         secret = store.secrets.get_or_create_secret("pseudonyms")
     if pseudonyms:
         found = [figures | {"person": pseudonym(secret, figures["person"])} for figures in found]

@@ -37,13 +37,12 @@ def explain(
 ) -> None:
     """Explain a policy in plain words: each rule, each tier, and who may answer."""
     from feedback.policy.explain import explain_policy
-    from feedback.store.repositories.policies import policy_of
 
     if file is not None:
         policy = _read(file)
     elif project:
         with opened_project(project) as (_store, row):
-            policy = policy_of(row)
+            policy = row.policy
     else:
         raise PolicyError("there is no policy to explain.", hint="Give a policy file, or --project 12.")
     typer.echo(f"Policy {policy.hash}")
@@ -84,12 +83,11 @@ def simulate(file: File, project: OfProject, as_json: AsJson = False) -> None:
 def thresholds(project: OfProject, as_json: AsJson = False) -> None:
     """Compare confidence thresholds on recorded decisions: automation, error, load and cost. Changes nothing."""
     from feedback.automation.thresholds import build_threshold_table, threshold_table_to_json
-    from feedback.store.repositories.policies import policy_of
 
     settings = load_settings()
     with opened_project(project, settings) as (store, row):
         models = make_model_factory(settings, store)
-        found = build_threshold_table(store, row, policy_of(row), models, now_s=time.time())
+        found = build_threshold_table(store, row, row.policy, models, now_s=time.time())
     print_found(threshold_table_to_json(found), found.sentences, as_json=as_json)
 
 
@@ -124,10 +122,9 @@ def show(
     hash_: Annotated[str, typer.Option("--hash", help="The hash of an earlier policy. Default: the active one.")] = "",
 ) -> None:
     """Print a stored policy as JSON."""
-    from feedback.store.repositories.policies import policy_of
 
     with opened_project(project) as (store, row):
-        policy = store.policies.get_policy(project, hash_) if hash_ else policy_of(row)
+        policy = store.policies.get_policy(project, hash_) if hash_ else row.policy
     typer.echo(policy.model_dump_json(indent=2))
 
 
@@ -157,12 +154,11 @@ def _simulate(settings: Settings, store: Store, row: ProjectRow, policy: Policy)
     """Compare a policy with the active one, on past decisions or, where there are none, on the open tasks."""
     from feedback.policy.simulate import simulate
     from feedback.routing.rule_inputs import load_decision_history, load_open_tasks
-    from feedback.store.repositories.policies import policy_of
 
     history = load_decision_history(store, row.id)
     if not history.tasks:
         history = load_open_tasks(store, row, policy, make_model_factory(settings, store), now_s=time.time())
-    return simulate(policy_of(row), policy, history)
+    return simulate(row.policy, policy, history)
 
 
 def _warning_lines(findings: Sequence[PolicyFinding]) -> list[str]:

@@ -28,7 +28,6 @@ def relabel(
     """
     from feedback.project.label_changes import apply_label_changes, record_label_change
     from feedback.project.snapshot import load_snapshot
-    from feedback.store.repositories.policies import policy_of
 
     name, _, label = where.partition("=")
     hint = "hitl relabel 12 --where label=X, with --map X=Y for a new name or --split X=a,b,c for several labels."
@@ -38,7 +37,7 @@ def relabel(
         raise VotesError("--map and --split cannot be used together.", hint=hint)
     to, parts = renamed(label, mapped=mapped, split=split)
     with opened_project(project) as (store, row):
-        snapshot = load_snapshot(store, row, policy_of(row))
+        snapshot = load_snapshot(store, row, row.policy)
         labels, now_s = snapshot.control.labels, time.time()
         done = record_label_change(store, project, snapshot.votes, labels, label=label, to=to, split=parts, now_s=now_s)
         everybody = {vote.person for vote in snapshot.votes}

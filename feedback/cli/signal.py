@@ -39,14 +39,13 @@ def push(
 ) -> None:
     """Store a signal, as POST /signal does. The next turn uses it for routing."""
     from feedback.ingest.signals import SignalHandler
-    from feedback.store.repositories.policies import policy_of
 
     body: dict[str, Any] = {"project": project, "signal": name, "source": "hitl signal"}
     body |= {"id": number} if number else {"at": datetime.now(UTC).isoformat()}
     optional = {"task": task, "key": key, "note": note, "callback": callback}
     body |= {field: given for field, given in optional.items() if given not in (None, "")}
     with opened_project(project) as (store, row):
-        kind = policy_of(row).all_signals.get(name)
+        kind = row.policy.all_signals.get(name)
         if value:  # a text such as 4711 is not a number
             body["value"] = value if kind is not None and kind.kind in ("text", "choice") else _value(value)
         done = SignalHandler(store)(body)
@@ -76,10 +75,9 @@ def list_(
 def outcomes(project: OfProject, as_json: AsJson = False) -> None:
     """Compare late outcomes with the decisions of each model and policy."""
     from feedback.ingest.signals import summarize_outcomes
-    from feedback.store.repositories.policies import policy_of
 
     with opened_project(project) as (store, row):
-        found = summarize_outcomes(store, row.id, policy_of(row))
+        found = summarize_outcomes(store, row.id, row.policy)
     lines = (
         f"{summary.signal}: {summary.count}{'' if summary.mean is None else f', mean {summary.mean:.3g}'}; "
         f"model {summary.model or 'none'}, policy {summary.policy or 'none'}, decision {summary.outcome or 'none'}"

@@ -28,7 +28,6 @@ def why(
     """Show where a task was routed and why, replay the decision, and show what people did with the task."""
     from feedback.reports.case_report import case_report, describe_case
     from feedback.routing.router import explain_decision
-    from feedback.store.repositories.policies import policy_of
 
     settings = load_settings()
     with opened_store(settings) as store:
@@ -40,7 +39,7 @@ def why(
         signals = store.signals.list_signals(project, task=task)
         known = store.tasks.get_task(project, task) is not None
         cases = [case_report(store, case.id) for case in store.cases.list_cases(project, tasks=[task])]
-        reasons = policy_of(row).reasons
+        reasons = row.policy.reasons
     if as_json:
         rules = [entry.rule.model_dump(mode="json") if entry.rule else None for entry in explained]
         made = [asdict(entry) | {"rule": rule} for entry, rule in zip(explained, rules, strict=True)]

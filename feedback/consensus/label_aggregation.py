@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from feedback.consensus import Consensus, hierarchical_dawid_skene, load_method, select_method
 from feedback.consensus.consensus import AggregatedLabel, AggregatedLabels
@@ -16,8 +16,6 @@ from feedback.errors import VotesError
 from feedback.votes import LABEL_KINDS, Floats, Ints, VoteColumns, VoteLike, Votes
 from ml_backend.errors import UnknownName
 from ml_backend.records import Answer
-
-Bools = NDArray[np.bool_]
 
 _MAX_LABELS = 200  # error rates grow with its square
 _MIN_PEOPLE = 3  # with two people who differ, one cannot see who is wrong
@@ -58,35 +56,45 @@ def aggregate_columns(columns: VoteColumns, *, by: str, gold: Mapping[int, Answe
         return AggregatedLabels(reason=f"{len(answers)} different answers are too many to learn error rates")
     if len(answers) < 2:
         return AggregatedLabels(reason="everybody gives the same answer")
-    tasks, votes = np.array(encoded.tasks, dtype=np.int64), encoded.votes
-    truth = _gold_codes(tasks, answers, gold)
-    groups = TaskGroups.build(votes, truth[votes.tasks] - _UNUSABLE)
-    truth, rows, times = truth[groups.first], groups.votes.tasks, groups.times[groups.votes.tasks]
-    on_gold, shared = truth[rows] >= 0, np.bincount(rows)[rows] > 1
-    usable = (shared | on_gold) & (truth[rows] != _UNUSABLE)
-    compared, n_compared = groups.votes.select(usable), int(times[usable].sum())
-    people = len(np.unique(compared.people))
-    enough_gold = int(times[on_gold].sum()) >= _MIN_VOTES_PER_PERSON * people > 0  # then even one person can be judged
-    if n_compared < _MIN_VOTES_PER_PERSON * people or (people < _MIN_PEOPLE and not enough_gold):
-        reason = f"{n_compared} votes of {people} people on shared tasks are too few to learn error rates"
-        return AggregatedLabels(reason=reason)
-    is_compared = np.isin(np.arange(len(truth)), compared.tasks)
+    tasks = np.array(encoded.tasks, dtype=np.int64)
+    crowd = _Crowd.build(encoded.votes, _gold_codes(tasks, answers, gold))
+    if crowd.too_few:
+        return AggregatedLabels(reason=crowd.too_few)
     try:
-        if by == "auto" and enough_gold:
-            start = _start_from_gold(compared, groups.times, truth)
-            fit = rates_fit = hierarchical_dawid_skene(compared, times=groups.times, gold=truth, start=start)
-            reason = f"{int(groups.times[truth >= 0].sum())} gold tasks show the error rates of people"
-        else:
-            everywhere = votes.select(is_compared[groups.of_task][votes.tasks])
-            fit, rates_fit, reason = _fit(by, everywhere, compared, groups)
+        fit, rates_fit, reason = _fit(by, crowd)
     except (VotesError, UnknownName) as error:
         return AggregatedLabels(reason=str(error))
     if by == "auto" and fit.method == "majority":
         return AggregatedLabels(reason=reason)
-    n_votes = np.bincount(compared.labels, times[usable], minlength=compared.n_labels)
-    labels = _label_groups(answers, groups.votes, fit, rates_fit, enough_votes=n_votes >= _MIN_VOTES_PER_PERSON)
-    no_gold = truth[groups.of_task] == _NO_GOLD
-    return AggregatedLabels(fit.method, reason, tuple(answers), tuple(labels), tasks[no_gold], groups.of_task[no_gold])
+    groups, labels = crowd.groups.of_task, _label_groups(answers, crowd, fit, rates_fit)
+    no_gold = crowd.gold[groups] == _NO_GOLD
+    return AggregatedLabels(fit.method, reason, tuple(answers), tuple(labels), tasks[no_gold], groups[no_gold])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Crowd:
+    """The votes by groups of equal tasks, and those of them from which error rates are learnt."""
+
+    votes: Votes  # of each task
+    groups: TaskGroups
+    gold: Ints  # (n_groups,) code of the gold answer; _NO_GOLD and _UNUSABLE where there is none
+    compared: Votes  # of each group: on tasks that several people answered, and on gold tasks
+    enough_gold: bool  # to learn error rates on it; then even one person can be judged
+    too_few: str  # why error rates cannot be learnt; "" where they can
+
+    @staticmethod
+    def build(votes: Votes, gold: Ints) -> _Crowd:
+        groups = TaskGroups.build(votes, gold[votes.tasks] - _UNUSABLE)
+        rows, times, gold = groups.votes.tasks, groups.times[groups.votes.tasks], gold[groups.first]
+        on_gold, shared = gold[rows] >= 0, np.bincount(rows)[rows] > 1
+        usable = (shared | on_gold) & (gold[rows] != _UNUSABLE)
+        compared, n_compared = groups.votes.select(usable), int(times[usable].sum())
+        people = len(np.unique(compared.people))
+        enough_gold = int(times[on_gold].sum()) >= _MIN_VOTES_PER_PERSON * people > 0
+        too_few = ""
+        if n_compared < _MIN_VOTES_PER_PERSON * people or (people < _MIN_PEOPLE and not enough_gold):
+            too_few = f"{n_compared} votes of {people} people on shared tasks are too few to learn error rates"
+        return _Crowd(votes, groups, gold, compared, enough_gold, too_few)
 
 
 def _gold_codes(tasks: Ints, answers: Sequence[Answer], gold: Mapping[int, Answer]) -> Ints:
@@ -97,14 +105,24 @@ def _gold_codes(tasks: Ints, answers: Sequence[Answer], gold: Mapping[int, Answe
     return truth
 
 
-def _fit(by: str, votes: Votes, compared: Votes, groups: TaskGroups) -> tuple[Consensus, Consensus, str]:
-    """Return the consensus of each group, a fit with error rates, and the reason; `compared` are `votes` by group."""
-    if by == "auto":
-        selection = select_method(votes)
-        rates_fit = selection.fits.get("hierarchical", selection.consensus)
-        return selection.consensus.take(groups.first), rates_fit.take(groups.first), selection.reason
-    fit = METHODS[by](compared, times=groups.times) if by in METHODS else load_method(by)(votes).take(groups.first)
-    rates_fit = hierarchical_dawid_skene(compared, times=groups.times) if fit.errors is None else fit
+def _fit(by: str, crowd: _Crowd) -> tuple[Consensus, Consensus, str]:
+    """Return the consensus of each group, a fit with error rates, and the reason."""
+    groups, times, gold = crowd.groups, crowd.groups.times, crowd.gold
+    if by == "auto" and crowd.enough_gold:
+        start = _start_from_gold(crowd.compared, times, gold)
+        fit = hierarchical_dawid_skene(crowd.compared, times=times, gold=gold, start=start)
+        return fit, fit, f"{int(times[gold >= 0].sum())} gold tasks show the error rates of people"
+    if by in METHODS:
+        fit = METHODS[by](crowd.compared, times=times)
+    else:
+        is_compared = np.isin(groups.of_task, crowd.compared.tasks)
+        each = crowd.votes.select(is_compared[crowd.votes.tasks])
+        if by == "auto":
+            selection = select_method(each)
+            rates_fit = selection.fits.get("hierarchical", selection.consensus)
+            return selection.consensus.take(groups.first), rates_fit.take(groups.first), selection.reason
+        fit = load_method(by)(each).take(groups.first)
+    rates_fit = hierarchical_dawid_skene(crowd.compared, times=times) if fit.errors is None else fit
     return fit, rates_fit, f"the policy sets the method to {by}"
 
 
@@ -125,9 +143,12 @@ def _start_from_gold(votes: Votes, times: Floats, gold: Ints) -> Floats:
 
 
 def _label_groups(
-    answers: Sequence[Answer], votes: Votes, fit: Consensus, rates_fit: Consensus, *, enough_votes: Bools
+    answers: Sequence[Answer], crowd: _Crowd, fit: Consensus, rates_fit: Consensus
 ) -> list[AggregatedLabel]:
-    """Pick the likeliest given answer of each task; `enough_votes` (k,) marks labels whose error rates are known."""
+    """Pick the likeliest given answer of each group of tasks."""
+    votes = crowd.groups.votes
+    n_compared = np.bincount(crowd.compared.labels, crowd.groups.times[crowd.compared.tasks], minlength=votes.n_labels)
+    enough_votes = n_compared >= _MIN_VOTES_PER_PERSON  # the errors of the other labels are not known
     errors, prior, mean_errors = _rates(rates_fit, votes.n_people, votes.n_labels)
     rows = fit.proba.copy()
     single = np.bincount(votes.tasks, minlength=votes.n_tasks)[votes.tasks] == 1

@@ -25,7 +25,6 @@ from feedback.reports.review_report import override_figures
 from feedback.reports.svg_charts import Point, interval_bar, over_time
 from feedback.review.case_state_machine import OPEN_STATES, STATE_MEANINGS, is_blind
 from feedback.store import CaseRow, ProjectRow, Store
-from feedback.store.repositories.policies import policy_of
 from ml_backend.app import Mount
 from ml_backend.app.limits import Limits
 from ml_backend.app.routes import UP
@@ -232,7 +231,7 @@ class _Views:
 
     def _find_access(self, visitor: Visitor, row: ProjectRow) -> ProjectAccess | None:
         """Return None for a visitor who has no role in a project and never worked there."""
-        policy = policy_of(row)
+        policy = row.policy
         role = role_of(visitor, policy)
         if not may_view(role) and all(
             annotator.id != visitor.person for annotator in self._store.annotations.list_annotators(row.id)

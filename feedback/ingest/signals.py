@@ -17,7 +17,6 @@ from feedback.policy.rule_matching import identifier_text, make_data_reader
 from feedback.store import Signal, Store
 from feedback.store.log.events import canonical_json, canonical_time
 from feedback.store.log.projections import epoch_s
-from feedback.store.repositories.policies import policy_of
 from ml_backend.app import Mount, make_post_route
 from ml_backend.app.openapi import PROJECT
 from ml_backend.errors import BodyError
@@ -80,7 +79,7 @@ class SignalHandler:
         row = self._store.projects.get_project(project)
         if row is None:
             raise BodyError(f"project {project} is not connected.", hint="Connect it: `hitl connect PROJECT`.")
-        policy = policy_of(row)
+        policy = row.policy
         signal = parse_signal(body, project, policy, now_s=self._clock())
         if signal.external:
             task, parked = find_task_by_key(self._store, project, policy, signal.external)

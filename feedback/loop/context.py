@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from feedback.jobs.lease import Held
+from feedback.jobs.worker import Held
 from feedback.labelling_platform.interface import LabellingPlatform
 from feedback.loop.reopen_tasks import ReopenCache
 from feedback.loop.write_consensus import WrittenConsensus

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 
 from feedback.automation.thresholds import refresh_threshold_table
-from feedback.jobs.lease import Held
+from feedback.jobs.worker import Held
 from feedback.labelling_platform.interface import LabellingPlatform
 from feedback.loop import stages
 from feedback.loop.context import Services, Turn, TurnContext

@@ -1,8 +1,9 @@
-"""Read a policy file: TOML text into a Policy, with an error message for every wrong key."""
+"""Load a policy, from a file or from the store, with an error message for every wrong key."""
 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args
@@ -12,6 +13,9 @@ from pydantic import ValidationError
 from feedback.errors import PolicyError
 from feedback.policy.field_types import NAME
 from feedback.policy.schema import Policy
+
+_ORDER = "order"  # an added key for the order of keys, because the store sorts the keys of JSON
+_IN_ORDER = ("reasons", "feedback")  # tables that reviewers read from top to bottom
 
 
 def read_policy(text: str, *, source: str = "hitl.toml") -> Policy:
@@ -30,7 +34,7 @@ def read_policy(text: str, *, source: str = "hitl.toml") -> Policy:
     try:
         return Policy.model_validate(raw)
     except ValidationError as error:
-        raise PolicyError(f"{source}: {describe_errors(error)}") from None
+        raise PolicyError(f"{source}: {_describe(error)}") from None
 
 
 def read_policy_file(path: Path) -> Policy:
@@ -44,8 +48,24 @@ def read_policy_file(path: Path) -> Policy:
     return read_policy(text, source=path.name)
 
 
-def describe_errors(error: ValidationError) -> str:
-    """Return the errors of a policy: each wrong key, the valid values, and the nearest valid key."""
+def policy_to_json(policy: Policy) -> dict[str, Any]:
+    """Return a policy for the store."""
+    return policy.model_dump(mode="json") | {_ORDER: {name: list(getattr(policy, name)) for name in _IN_ORDER}}
+
+
+def policy_from_json(body: Mapping[str, Any], what: str) -> Policy:
+    """Return a policy from the store; PolicyError about `what` where this version cannot read it."""
+    stored = dict(body)
+    for name, order in stored.pop(_ORDER, {}).items():
+        stored[name] = {key: stored[name][key] for key in order}
+    try:
+        return Policy.model_validate(stored)
+    except ValidationError as error:
+        hint = "A newer or older version has stored it: activate a policy file with this version."
+        raise PolicyError(f"{what} cannot be read: {_describe(error)}", hint=hint) from None
+
+
+def _describe(error: ValidationError) -> str:
     return "; ".join(_sentence(item) for item in error.errors())
 
 

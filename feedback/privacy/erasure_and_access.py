@@ -17,7 +17,6 @@ from feedback.review.review_task_content import HISTORY, KEY
 from feedback.store import DataSubject, ErasureResult, Store
 from feedback.store.log.events import canonical_time
 from feedback.store.log.projections import canonical_time_of, epoch_s
-from feedback.store.repositories.policies import policy_of
 from ml_backend.errors import LabelStudioError
 from ml_backend.records import Task
 
@@ -223,7 +222,7 @@ def _remove_from_policy(store: Store, project: str, emails: frozenset[str], *, n
     row = store.projects.get_project(project)
     if row is None:
         raise NotStored(f"project {project} is not known.")
-    policy = policy_of(row)
+    policy = row.policy
     body = policy.model_dump(mode="json")
     people = {email: body["people"][email] for email in policy.people if not any(same_email(email, e) for e in emails)}
     if len(people) == len(policy.people):

@@ -14,7 +14,6 @@ from feedback.project.policy_validation import check_clocks, raise_policy_errors
 from feedback.settings import Settings
 from feedback.store import ProjectRow, Store
 from feedback.store.log import events
-from feedback.store.repositories.policies import policy_of
 from ml_backend.codecs import get_codec
 from ml_backend.errors import UnknownName
 from ml_backend.label_config import read_label_config
@@ -68,7 +67,7 @@ def connect(
             hint=f"Its answers are read with project {stored.source}.",
         )
     body = client.project(project)
-    active_policy = policy or policy_of(stored)
+    active_policy = policy or stored.policy
     row = replace(stored, title=str(body["title"]), label_config=str(body["label_config"]))
     read_label_config(row.label_config).control(active_policy.model.control)
     if policy is None:  # it was validated when it was activated; the lock of Label Studio may have changed

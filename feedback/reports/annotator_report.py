@@ -15,9 +15,9 @@ from feedback.annotators.accuracy import (
     against_others,
     encode_answers,
     measure_accuracy,
+    measure_anchoring,
     onboarding_progress,
 )
-from feedback.annotators.anchoring import anchoring
 from feedback.annotators.gold import load_gold_tasks, matches_gold
 from feedback.annotators.speed import AccuracyTrend, accuracy_trends, measure_speed, time_share_by_label
 from feedback.errors import VotesError
@@ -25,7 +25,7 @@ from feedback.policy import Policy
 from feedback.project.snapshot import ProjectSnapshot, load_splits
 from feedback.reports.formatting import answer_text
 from feedback.stats.intervals import Interval
-from feedback.store import AnnotatorCounts, OverlapVote, OverrideRow, ProjectRow, Store, Vote
+from feedback.store import AnnotatorCounts, OverlapVote, ProjectRow, Store, Vote
 from feedback.votes import LABEL_KINDS, Floats, Ints
 from ml_backend.errors import LabelConfigError
 from ml_backend.label_config import read_label_config
@@ -60,7 +60,7 @@ def annotator_figures(store: Store, snapshot: ProjectSnapshot) -> list[dict[str,
         accuracy_trends(people, at_s, accuracy.hits, by=by, weights=accuracy.weights) for by in ("hour", "practice")
     )
     shares = _time_shares(snapshot.votes)
-    anchored = _anchoring(store.overrides.list_overrides(snapshot.project.id))
+    anchored = measure_anchoring(store.overrides.list_overrides(snapshot.project.id))
     rows = []
     for person in sorted(speed):
         record, distance = accuracy.records.get(person), accuracy.distances.get(person)
@@ -207,14 +207,6 @@ def _time_shares(votes: Sequence[Vote]) -> dict[int, dict[str, Any]]:
         person: {text: share.to_json(digits=4) for text, share in zip(texts, own, strict=True) if share.value > 0}
         for person, own in shares.items()
     }
-
-
-def _anchoring(rows: Sequence[OverrideRow]) -> dict[int, Interval]:
-    shown = [row for row in rows if row.person is not None and row.shown is not None]
-    people = np.array([row.person for row in shown], dtype=np.int64)
-    visible = np.array([not row.blind for row in shown])
-    agrees = np.array([not row.changed for row in shown])
-    return anchoring(people, visible, agrees)
 
 
 def _accuracy_json(record: Reliability | None, label_texts: Sequence[str]) -> dict[str, Any]:

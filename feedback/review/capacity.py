@@ -17,7 +17,6 @@ _MAX_PEOPLE = 500  # more are never advised
 class Forecast:
     """The forecast of one queue. Every tuple has one entry per hour, in the order of the given hours."""
 
-    backlog: tuple[float, ...]  # cases waiting at the end of the hour
     wait_s: tuple[float, ...]  # wait of a case that arrives at the end of the hour
     busy: tuple[float, ...]  # share of the people's time that is used, [0, 1]
     late_from: int | None  # the first hour whose wait is longer than the target; None if there is none
@@ -57,7 +56,7 @@ def forecast(
         raise VotesError(f"{len(arrivals)} hours of arrivals and {len(people)} of people; wanted as many of each.")
     if handling_s <= 0:
         raise VotesError(f"handling takes {handling_s} s; wanted more than none.")
-    backlog, waits, loads, ends = waiting, list[float](), list[float](), list[float]()
+    backlog, waits, loads = waiting, list[float](), list[float]()
     late_from: int | None = None
     for hour, (arriving, staff) in enumerate(zip(arrivals, people, strict=True)):
         capacity = staff * _HOUR_S / handling_s
@@ -66,12 +65,11 @@ def forecast(
         busy = done / capacity if capacity else float(backlog > 0)
         chance_s = _random_wait_s(arriving, staff, handling_s, (hour + 1) * _HOUR_S)
         wait_s = _wait_s(hour, backlog, people, handling_s) + chance_s
-        ends.append(backlog)
         waits.append(wait_s)
         loads.append(busy)
         if late_from is None and backlog + arriving > 0 and wait_s > target_s:
             late_from = hour
-    return Forecast(tuple(ends), tuple(waits), tuple(loads), late_from)
+    return Forecast(tuple(waits), tuple(loads), late_from)
 
 
 def advise(

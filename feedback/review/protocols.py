@@ -23,7 +23,6 @@ class ProtocolResult:
     n_reviewers: int  # that the case needs in total
     answer: Answer | None = None
     note: str = ""
-    n_agreeing: int = 0
 
 
 def apply_protocol(reviews: Sequence[ReviewRow], tier: Tier) -> ProtocolResult:
@@ -41,23 +40,20 @@ def apply_protocol(reviews: Sequence[ReviewRow], tier: Tier) -> ProtocolResult:
     >>> apply_protocol([*fixes, Review(verdict="accept", answer=ham)], Tier(protocol="panel", panel=3)).note
     '2 of 3 reviewers agree'
     """
-    n_needed = tier.n_reviewers
-    if tier.protocol == "two-reader" and len(reviews) >= 2 and _answer_key(reviews[0]) != _answer_key(reviews[1]):
-        if len(reviews) < 3:
+    n_needed, answers = tier.n_reviewers, [_answer_key(review) for review in reviews]
+    if tier.protocol == "two-reader" and len(answers) >= 2 and answers[0] != answers[1]:
+        if len(answers) < 3:
             return ProtocolResult("wait", 3, note="two reviewers differ; a third decides")
-        return _result_of(reviews[2], 3, "the third reviewer decided", 1)
-    if len(reviews) < n_needed:
-        return ProtocolResult("wait", n_needed, note=f"{len(reviews)} of {n_needed} reviewers have answered")
+        return _result_of(answers[2], 3, "the third reviewer decided")
+    if len(answers) < n_needed:
+        return ProtocolResult("wait", n_needed, note=f"{len(answers)} of {n_needed} reviewers have answered")
     if n_needed == 1:
-        return _result_of(reviews[0], 1, "", 1)
-    counts = Counter(_answer_key(review) for review in reviews)
-    most = max(counts.values())
-    leaders = [key for key, count in counts.items() if count == most]
-    note = f"{most} of {len(reviews)} reviewers agree"
-    if len(leaders) > 1 or most <= tier.min_agreement * len(reviews):
-        return ProtocolResult("escalate", n_needed, note=f"only {note}", n_agreeing=most)
-    leader = next(review for review in reviews if _answer_key(review) == leaders[0])
-    return _result_of(leader, n_needed, note, most)
+        return _result_of(answers[0], 1, "")
+    (leader, most), *others = Counter(answers).most_common(2)
+    note = f"{most} of {len(answers)} reviewers agree"
+    if any(count == most for _answer, count in others) or most <= tier.min_agreement * len(answers):
+        return ProtocolResult("escalate", n_needed, note=f"only {note}")
+    return _result_of(leader, n_needed, note)
 
 
 def _answer_key(review: ReviewRow) -> tuple[str, Answer | None]:
@@ -67,7 +63,7 @@ def _answer_key(review: ReviewRow) -> tuple[str, Answer | None]:
     return (review.verdict, None)
 
 
-def _result_of(review: ReviewRow, n_reviewers: int, note: str, n_agreeing: int) -> ProtocolResult:
-    kind, answer = _answer_key(review)
+def _result_of(key: tuple[str, Answer | None], n_reviewers: int, note: str) -> ProtocolResult:
+    kind, answer = key
     full_note = f"{note}: {kind}" if note and kind != "answer" else note
-    return ProtocolResult(_OUTCOMES.get(kind, "decide"), n_reviewers, answer, full_note, n_agreeing)
+    return ProtocolResult(_OUTCOMES.get(kind, "decide"), n_reviewers, answer, full_note)

@@ -122,17 +122,14 @@ def _act_on_clocks(context: ReviewContext, platform: LabellingPlatform | None) -
     if platform is not None:
         cases = _start_cases_with_drafts(context, cases, platform)
     for case in cases:
-        tier = context.policy.tiers.get(case.tier)
-        if tier is not None:
-            _check_case(context, case, tier)
-
-
-def _check_case(context: ReviewContext, case: CaseRow, tier: Tier) -> None:
-    current: CaseRow | None = case
-    for alarm in new_alarms(case, tier, context.workflow.calendar(case.tier), context.workflow.now_s):
-        if current is None or current.entered_s != case.entered_s or current.tier != case.tier:
-            return  # the first alarm has restarted its clocks
-        current = _act_on_alarm(context, current, tier, alarm)
+        tier, workflow, current = context.policy.tiers.get(case.tier), context.workflow, case
+        if tier is None:
+            continue
+        for alarm in new_alarms(case, tier, workflow.calendar(case.tier), workflow.now_s):
+            moved = _act_on_alarm(context, current, tier, alarm)
+            if moved is None or (moved.entered_s, moved.tier) != (case.entered_s, case.tier):
+                break  # somebody else moved it, or the alarm has restarted its clocks
+            current = moved
 
 
 def _act_on_alarm(context: ReviewContext, case: CaseRow, tier: Tier, alarm: Alarm) -> CaseRow | None:

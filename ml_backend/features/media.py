@@ -43,19 +43,11 @@ class MediaError(BackendError):
 Fetch = Callable[[str], bytes]  # an address to its bytes, with a time limit of its own; raises MediaError
 
 
-def refuse_fetch(address: str) -> bytes:
-    """Raise MediaError: the default fetcher, so that no task can make the service open a file or call a host."""
-    raise MediaError(
-        f"{address[:_MAX_SHOWN]!r} is not a data URI, and there is no fetcher for other addresses.",
-        hint="Import images as data URIs, or give the recipe Media(fetch=...).",
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Media:
     """How media are fetched, and how large they may be."""
 
-    fetch: Fetch = refuse_fetch
+    fetch: Fetch | None = None  # by default no task can make the service open a file or call a host
     max_bytes: int = 32 << 20  # of the file
     max_pixels: int = 50_000_000  # of the opened image: allows a large photograph, not a decompression bomb
 
@@ -64,6 +56,9 @@ class Media:
         if not isinstance(value, str) or not value:
             raise MediaError(f"wanted the address of an image, got {type(value).__name__}.")
         if value[:5].lower() != "data:":
+            if self.fetch is None:
+                what = f"{value[:_MAX_SHOWN]!r} is not a data URI, and there is no fetcher for other addresses."
+                raise MediaError(what, hint="Import images as data URIs, or give the recipe Media(fetch=...).")
             data = self.fetch(value)
         else:
             if len(value) > 3 * self.max_bytes + 1_000:  # percent signs take three characters a byte

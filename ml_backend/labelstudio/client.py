@@ -7,12 +7,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+import tenacity
+
 from ml_backend.errors import LabelStudioError, NotFound
 from ml_backend.labelstudio.transport import Json, Transport, as_object, project_number
 
 _BULK_TIMEOUT_S = 300.0  # a recount of 100,000 tasks takes seconds, and a minute on a busy PostgreSQL
 _PAGE = 500
 _UNREACHED = "Can't connect to ML backend"  # followed by details of its HTTP library
+_NO_SETUP = "doesn't look like a valid ML backend"  # its /setup failed, or took longer than 3 s
+_REGISTRATIONS = 4  # tries, a second apart: a busy backend may answer too late
 _WEBHOOK: Mapping[str, Any] = {"send_payload": True, "send_for_all_actions": True, "is_active": True}
 
 
@@ -212,10 +216,20 @@ class Client(Transport):
         return list(self.send("GET", "api/ml/", query={"project": project_number(project)}))
 
     def create_backend(self, project: str, *, url: str, title: str, **fields: Any) -> Json:
-        """Connect an ML backend, which must be running; basic_auth_user and basic_auth_pass turn on authentication."""
+        """Connect an ML backend, which must be running; basic_auth_user and basic_auth_pass turn on authentication.
+
+        It is tried again where Label Studio refuses because the backend did not answer in time.
+        """
         body = {"url": url, "title": title, "project": project_number(project), **_auth(fields)}
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception_message(match=f".*({_UNREACHED}|{_NO_SETUP})"),
+            wait=tenacity.wait_fixed(1.0),
+            stop=tenacity.stop_after_attempt(_REGISTRATIONS),
+            sleep=self._sleep,
+            reraise=True,
+        )
         try:
-            return as_object(self.send("POST", "api/ml/", body=body))
+            return as_object(retrying(self.send, "POST", "api/ml/", body=body))
         except LabelStudioError as error:
             if _UNREACHED not in str(error):
                 raise

@@ -28,7 +28,6 @@ from feedback.policy import Policy
 from feedback.project.snapshot import load_splits
 from feedback.store import ProjectRow, Store, open_store
 from feedback.store.log import events
-from feedback.store.repositories.policies import policy_of
 from feedback.training.model_factory import ModelFactory
 from ml_backend.records import Annotation, Task
 from ml_backend.registry import FolderRegistry
@@ -94,7 +93,7 @@ class Large:
             platform=self.studio,
             model_factory=ModelFactory(lambda: ()),
             folder=FolderRegistry(folder / "models"),
-            policies=policy_of,
+            policies=lambda row: row.policy,
             clock=time.time,
         )
         self.turn()  # collects everything once: what follows is told by webhook
@@ -171,7 +170,7 @@ def test_turns_of_a_large_project(large: Large) -> None:
         platform=large.studio,
         model_factory=ModelFactory(lambda: ()),
         folder=FolderRegistry(large.store._database.path.parent / "again"),  # type: ignore[union-attr]
-        policies=policy_of,
+        policies=lambda row: row.policy,
         clock=time.time,
     )
     first = _turn_after(large, MORE)
@@ -198,13 +197,13 @@ def test_what_a_prediction_request_asks_of_the_store(large: Large) -> None:
     """The rule that hides audit tasks is made twice a second for each project, and asked for each task."""
     store, row = large.store, large.store.projects.get_project("7")
     assert row is not None
-    draws = load_splits(store, row, policy_of(row))
+    draws = load_splits(store, row, row.policy)
     task = Task(1, {"text": "an apple a day"}, "7")
 
     def rule(store: Store = store) -> None:
         found = store.projects.get_project("7")
         assert found is not None
-        load_splits(store, found, policy_of(found))
+        load_splits(store, found, found.policy)
 
     made_ms, asked_ms = each_ms(rule), each_ms(lambda: draws.blind(task.data))
     champion_ms = each_ms(lambda: store.registry.champion("7"))

@@ -19,7 +19,6 @@ from feedback.project.connect import connect, disconnect
 from feedback.project.label_changes import record_label_change
 from feedback.project.snapshot import ProjectSnapshot, load_snapshot
 from feedback.store import Store, Vote, open_store
-from feedback.store.repositories.policies import policy_of
 from feedback.training.consensus_labels import (
     ConsensusCache,
     ConsensusLabels,
@@ -103,7 +102,7 @@ class Crowd:
     def snapshot(self) -> ProjectSnapshot:
         row = self.store.projects.get_project(self.project.id)
         assert row is not None
-        return load_snapshot(self.store, row, policy_of(row))
+        return load_snapshot(self.store, row, row.policy)
 
     def user(self, person: int) -> int:
         return int(self.site.people[person].me()["id"])

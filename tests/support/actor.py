@@ -10,8 +10,8 @@ from pathlib import Path
 
 from feedback.app import bootstrap
 from feedback.errors import StoreError
-from feedback.jobs import worker_loop
-from feedback.jobs.wake_up import PollingWaiter
+from feedback.jobs import worker
+from feedback.jobs.worker import PollingWaiter
 from feedback.settings import read_settings
 from feedback.store import ProjectRow, Store, open_store
 from tests.support.proof import CONFIG
@@ -19,7 +19,7 @@ from tests.support.proof import CONFIG
 
 def work(store: Store, folder: Path) -> None:
     """The worker's own loop: turns that train at each few answers. Only the lease is shorter, to be soon free again."""
-    worker_loop.LEASE_S = 1.0
+    worker.LEASE_S = 1.0
     loop = bootstrap.make_loop(read_settings({"HITL_DATA_DIR": str(folder)}), store)
     project = store.projects.get_project("1") or ProjectRow("1")
     policy = {"train": {"min_rows": 4, "min_new": 1, "growth": 0.0}, "audit": {"start": 0}}
@@ -36,16 +36,14 @@ def work(store: Store, folder: Path) -> None:
         loop.report(project, held=held)  # type: ignore[arg-type]
 
     due = PollingWaiter(lambda: any(row.state != "idle" for row in store.jobs.list_jobs()), every_s=0.05)
-    worker_loop.Worker(
-        store, {"turn": turn, "report": report}, owner=f"actor {time.time()}", tick_s=0.2, waiter=due
-    ).run()
+    worker.Worker(store, {"turn": turn, "report": report}, owner=f"actor {time.time()}", tick_s=0.2, waiter=due).run()
 
 
 def serve() -> None:
     """`hitl worker` as it is, by the environment's settings; only the lease is shorter, to be soon free again."""
     from feedback.app.worker_process import run_worker
 
-    worker_loop.LEASE_S = 2.0
+    worker.LEASE_S = 2.0
     run_worker(read_settings(os.environ))
 
 

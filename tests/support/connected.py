@@ -9,7 +9,6 @@ from typing import Any
 from feedback.loop.turn import Loop
 from feedback.settings import Settings
 from feedback.store import Store
-from feedback.store.repositories.policies import policy_of
 from feedback.training.model_factory import ModelFactory
 from ml_backend.registry import FolderRegistry
 from tests.support.label_studio import Site, StubBackend
@@ -31,7 +30,7 @@ def loop_of(store: Store, folder: Path, **more: Any) -> Loop:
         store,
         model_factory=ModelFactory(lambda: ()),
         folder=FolderRegistry(folder),
-        policies=policy_of,
+        policies=lambda row: row.policy,
         clock=time.time,
         **more,
     )

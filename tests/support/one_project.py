@@ -11,7 +11,6 @@ from feedback.loop.turn import Loop
 from feedback.policy import Policy
 from feedback.policy.schema import Audit, Overlap, Queue, Train
 from feedback.store import ProjectRow, Store
-from feedback.store.repositories.policies import policy_of
 from feedback.training.model_factory import ModelFactory
 from ml_backend.registry import FolderRegistry
 from tests.support.fake_platform import TEXT_CONFIG, FakeLabelStudio
@@ -50,7 +49,7 @@ class World:
             platform=None if alone else self.studio,
             model_factory=ModelFactory(lambda: ()),
             folder=FolderRegistry(self.folder),
-            policies=policy_of,
+            policies=lambda row: row.policy,
             clock=lambda: float(next(clock)),
         )
 

@@ -12,7 +12,6 @@ from feedback.loop.turn import Loop
 from feedback.policy import read_policy
 from feedback.review.notifications import Post
 from feedback.store import CaseRow, ProjectRow, Store
-from feedback.store.repositories.policies import policy_of
 from feedback.training.model_factory import ModelFactory
 from ml_backend.registry import FolderRegistry
 from tests.support import stores
@@ -56,7 +55,7 @@ class World:
             platform=self.site.platform,
             model_factory=ModelFactory(lambda: ()),
             folder=FolderRegistry(self.folder),
-            policies=policy_of,
+            policies=lambda row: row.policy,
             clock=self.site.seconds,
             post=self.post,
         )

@@ -19,8 +19,13 @@ from feedback.errors import StoreError
 
 Durability = Literal["full", "normal"]
 
+_LOG = logging.getLogger(__name__)
 _POLL_S = 0.0005  # SQLite's own wait sleeps up to 100 ms, which made the slowest webhooks slow
 _WANTED = "Wanted sqlite:////path/to/file or postgresql+psycopg://user:password@host/database."
+_CHANNEL = "hitl_jobs"
+_CONNECT_TIMEOUT_S = 2  # of the connection that listens
+_RETRY_S = 1.0  # after a failure, so that a server that is down is not asked in a busy loop
+NOTIFY = text(f"NOTIFY {_CHANNEL}")
 
 
 def parse(url: str) -> URL:
@@ -117,14 +122,6 @@ def _postgresql(url: URL, durability: Durability, wait_s: float) -> Engine:
     except ImportError as error:
         hint = "Install it: pip install 'label-studio-hitl[postgres]'."
         raise StoreError("the PostgreSQL driver psycopg is not installed.", hint=hint) from error
-
-
-_LOG = logging.getLogger(__name__)
-_CHANNEL = "hitl_jobs"
-_CONNECT_TIMEOUT_S = 2
-_RETRY_S = 1.0  # after a failure, so that a server that is down is not asked in a busy loop
-
-NOTIFY = text(f"NOTIFY {_CHANNEL}")
 
 
 def notify_workers(connection: Connection) -> None:

@@ -25,6 +25,7 @@ from feedback.store.tables.routing_tables import indicator
 
 GENESIS = "0" * 64  # the hash before the first event of a project
 _SALT_BYTES = 16  # with it, a hash in the chain reveals nothing about an erased payload
+REUSED_ID = "reused id"  # the kind of record that keeps the task id that a case had
 
 _EVENT, _PAYLOAD = main_tables.event.c, main_tables.payload.c
 _LINKED = [column.name for column in main_tables.event.columns if column.name != "hash"]
@@ -255,9 +256,6 @@ def _is_known(event: Event, body: Mapping[str, Any], state: State, known: Known,
 
 def _sum(a: Appended, b: Appended) -> Appended:
     return Appended(a.new + b.new, a.duplicates + b.duplicates, a.changed + b.changed, a.replaced + b.replaced)
-
-
-REUSED_ID = "reused id"  # the kind of record that keeps the task id that a case had
 
 
 def detach_reused_ids(database: Database, connection: Connection, project: str, tasks: Collection[int]) -> None:

@@ -24,13 +24,11 @@ from feedback.store.log.events import canonical_json, canonical_time
 from ml_backend.codecs import decode_result
 from ml_backend.labelstudio.parsing import is_own_annotation
 
+BEYOND_VERSION = frozenset({"unique_id"})  # known to webhooks only: the REST API never shows it
+_OUTLIVES = ("id", "deleted_until", "deleted_s", "erased_until")  # the fields that stay after an erasure
 # Values that depend on the source and time of the event: after a lost webhook they stay unknown.
 _NEVER_COMPARED = {"project", "seq", "seen_s", "unique_id", "source", "first_at", "last_at"}
 _NEVER_COMPARED |= {"last_shown_s", "deleted_until", "deleted_s", "erased_until"}
-
-
-BEYOND_VERSION = frozenset({"unique_id"})  # known to webhooks only: the REST API never shows it
-_OUTLIVES = ("id", "deleted_until", "deleted_s", "erased_until")  # the fields that stay after an erasure
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,15 @@ class Skip:
     at_s: float
 
 
+class OverlapVote(NamedTuple):
+    """One person's latest answer to a task that another person answered too; a tuple, because there may be many."""
+
+    task: int
+    content: str  # names the task's data, as TaskRow does
+    person: int
+    answer: str  # Answer.key
+
+
 class AnnotationsRepository(Repository):
     """Reads of projected annotations. A project that was deleted has none."""
 
@@ -137,21 +146,6 @@ class AnnotationsRepository(Repository):
             self._database.add(connection, main_tables.own_unique, names)
 
 
-def _annotation(row: Any) -> Annotation:
-    result = orjson.loads(row.body).get("result")
-    raw = tuple(result) if isinstance(result, list) else (result,)
-    return _ANNOTATIONS.from_row(row, result=raw, imported=row.source == "import")
-
-
-class OverlapVote(NamedTuple):
-    """One person's latest answer to a task that another person answered too; a tuple, because there may be many."""
-
-    task: int
-    content: str  # names the task's data, as TaskRow does
-    person: int
-    answer: str  # Answer.key
-
-
 class VotesRepository(Repository):
     """Reads of votes. Answers of bots, imports and our own annotations are never votes."""
 
@@ -228,3 +222,9 @@ class VotesRepository(Repository):
                     first_s = min((epoch_s(created_at) if created_at else 0.0) or at_s, at_s)
                     found[task] = min(first_s, found.get(task, first_s))
         return found
+
+
+def _annotation(row: Any) -> Annotation:
+    result = orjson.loads(row.body).get("result")
+    raw = tuple(result) if isinstance(result, list) else (result,)
+    return _ANNOTATIONS.from_row(row, result=raw, imported=row.source == "import")

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
-
-from pydantic import ValidationError
 
 from feedback.errors import PolicyError
 from feedback.policy import Policy
-from feedback.policy.loading import describe_errors
+from feedback.policy.loading import policy_from_json, policy_to_json
 from feedback.store.database.engine import Database
 from feedback.store.repositories.jobs import JobsRepository
 from feedback.store.repositories.projects import ProjectsRepository
 from feedback.store.repositories.records import RecordsRepository
 from feedback.store.tables.main_tables import ProjectRow
-
-_ORDER = "order"  # an added key for the order of keys, because the store sorts the keys of JSON
-_IN_ORDER = ("reasons", "feedback")  # tables that reviewers read from top to bottom
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +34,16 @@ class PoliciesRepository:
 
     def create_policy(self, project: str, policy: Policy) -> str:
         """Store a policy by its hash, so that its decisions can be replayed; return the hash. Safe to repeat."""
-        self._records.create_record(project, "policy", {"policy": _stored(policy)}, key=policy.hash)
+        self._records.create_record(project, "policy", {"policy": policy_to_json(policy)}, key=policy.hash)
         return policy.hash
 
     def activate_policy(self, project: ProjectRow, policy: Policy, *, who: str, now_s: float) -> Activation:
         """Make a policy the active one of a project and request a turn. Repeating it records nothing more."""
-        before = policy_of(project).hash if project.options.get("policy") else ""
+        before = project.policy.hash if project.options.get("policy") else ""
         done = Activation(policy.hash, now_s, who, before)
         with self._database.write():
             self.create_policy(project.id, policy)
-            self._projects.save_project(replace(project, options={**project.options, "policy": _stored(policy)}))
+            self._projects.save_project(replace(project, options={**project.options, "policy": policy_to_json(policy)}))
             if before != policy.hash:
                 self._records.create_record(project.id, "policy_active", asdict(done))
             self._jobs.request_job(project.id, "turn")
@@ -67,24 +60,4 @@ class PoliciesRepository:
         stored = self._records.get_latest_record(project, "policy", key=policy_hash)
         if stored is None:
             raise PolicyError(f"no policy {policy_hash} was ever active in project {project}.")
-        return _read(stored.body["policy"], f"policy {policy_hash}")
-
-
-def policy_of(project: ProjectRow) -> Policy:
-    """The policy that is active for a project."""
-    return _read(project.options.get("policy", {}), f"the active policy of project {project.id}")
-
-
-def _stored(policy: Policy) -> dict[str, Any]:
-    return policy.model_dump(mode="json") | {_ORDER: {name: list(getattr(policy, name)) for name in _IN_ORDER}}
-
-
-def _read(body: Mapping[str, Any], what: str) -> Policy:
-    stored = dict(body)
-    for name, order in stored.pop(_ORDER, {}).items():
-        stored[name] = {key: stored[name][key] for key in order}
-    try:
-        return Policy.model_validate(stored)
-    except ValidationError as error:
-        hint = "A newer or older version has stored it: activate a policy file with this version."
-        raise PolicyError(f"{what} cannot be read: {describe_errors(error)}", hint=hint) from None
+        return policy_from_json(stored.body["policy"], f"policy {policy_hash}")

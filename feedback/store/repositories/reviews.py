@@ -26,6 +26,17 @@ REVIEWS = RowMapper(ReviewRow, review)
 _OVERRIDES = RowMapper(OverrideRow, override)
 
 
+class OverrideCount(NamedTuple):
+    """How many human answers have the same values in all other fields."""
+
+    shown: str | None  # Answer.key of the model's answer; on a blind vote, of the answer that it would have given
+    answer: str  # Answer.key
+    blind: bool
+    changed: bool
+    reason: str  # "" where nothing was changed
+    times: int
+
+
 class ReviewsRepository(Repository):
     """Reviewers' answers on cases."""
 
@@ -137,17 +148,6 @@ class ReviewProjectsRepository(Repository):
         table = review_project
         conditions = (table.c.project == project, table.c.tier == tier, table.c.current)
         connection.execute(table.update().where(*conditions).values(current=False, config_digest=""))
-
-
-class OverrideCount(NamedTuple):
-    """How many human answers have the same values in all other fields."""
-
-    shown: str | None  # Answer.key of the model's answer; on a blind vote, of the answer that it would have given
-    answer: str  # Answer.key
-    blind: bool
-    changed: bool
-    reason: str  # "" where nothing was changed
-    times: int
 
 
 class OverridesRepository(Repository):

@@ -10,12 +10,10 @@ from sqlalchemy import case, func, select
 from feedback.store.database.engine import plain
 from feedback.store.database.row_mapping import RowMapper
 from feedback.store.repositories.repository import Repository
-from feedback.store.tables import main_tables
-from feedback.store.tables.main_tables import SessionRow, login_attempt, session
+from feedback.store.tables.main_tables import SessionRow, login_attempt, secret, session
 
-_MOST = 10_000  # addresses stored for each login; the oldest are removed beyond that
-
-
+_MOST_ADDRESSES = 10_000  # addresses stored for each login; the oldest are removed beyond that
+_SECRET_BYTES = 32
 _SESSIONS = RowMapper(SessionRow, session)
 
 
@@ -73,13 +71,10 @@ class SessionsRepository(Repository):
         table = login_attempt.c
         connection.execute(login_attempt.delete().where(table.scope == scope, table.restored_s <= now_s))
         n_addresses = connection.execute(select(func.count()).where(table.scope == scope)).scalar_one()
-        if n_addresses >= _MOST:
+        if n_addresses >= _MOST_ADDRESSES:
             first = select(table.restored_s).where(table.scope == scope).order_by(table.restored_s)
-            oldest = connection.execute(first.offset(n_addresses - _MOST).limit(1)).scalar_one()
+            oldest = connection.execute(first.offset(n_addresses - _MOST_ADDRESSES).limit(1)).scalar_one()
             connection.execute(login_attempt.delete().where(table.scope == scope, table.restored_s <= oldest))
-
-
-_BYTES = 32
 
 
 class SecretsRepository(Repository):
@@ -89,16 +84,16 @@ class SecretsRepository(Repository):
         """Return a secret; the first call makes it."""
         if (found := self.get_secret(name)) is None:
             with self._database.write() as connection:
-                self._database.add(connection, main_tables.secret, [{"name": name, "value": token_urlsafe(_BYTES)}])
+                self._database.add(connection, secret, [{"name": name, "value": token_urlsafe(_SECRET_BYTES)}])
                 found = self.get_secret(name)
         return str(found)
 
     def get_secret(self, name: str) -> str | None:
         """Return a secret that was made or set before; None where there is none."""
-        value: str | None = self._get_value(select(main_tables.secret.c.value).where(main_tables.secret.c.name == name))
+        value: str | None = self._get_value(select(secret.c.value).where(secret.c.name == name))
         return value
 
     def save_secret(self, name: str, value: str) -> None:
         """Store a secret; replace the one before."""
         with self._database.write() as connection:
-            self._database.upsert(connection, main_tables.secret, [{"name": name, "value": value}])
+            self._database.upsert(connection, secret, [{"name": name, "value": value}])

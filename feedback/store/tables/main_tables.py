@@ -8,6 +8,8 @@ from typing import Any
 
 from sqlalchemy import Index, MetaData, UniqueConstraint, text
 
+from feedback.policy import Policy
+from feedback.policy.loading import policy_from_json
 from feedback.store.database.row_mapping import RowMapper, make_table
 from feedback.store.log.projections import AnnotationState, AnnotatorCounts, ProjectState, TaskState
 from ml_backend.records import Answer
@@ -122,6 +124,11 @@ class ProjectRow:
     options: Mapping[str, Any] = field(default_factory=dict, hash=False)
     described_at: str = ""  # time of title and label config; a save does not restore older ones
     source: str = ""  # of a review project: the project whose cases it shows
+
+    @property
+    def policy(self) -> Policy:
+        """Read the active policy; PolicyError where another version has stored one that this version cannot read."""
+        return policy_from_json(self.options.get("policy", {}), f"the active policy of project {self.id}")
 
 
 _DESCRIBED = ["title", "label_config", "described_at"]  # by the table project_description

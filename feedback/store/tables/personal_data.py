@@ -19,6 +19,10 @@ from feedback.store.tables import routing_tables
 from feedback.store.tables.review_tables import case_event, override, review, review_case, review_task
 from feedback.store.tables.routing_tables import task_key
 
+DERIVED = ("agreement", "people")  # kinds of records that are computed again from the remaining data
+_KEYED = {"gold": {"add", "retire"}}  # kind -> names of fields that hold task ids
+_GONE: Any = object()
+
 
 @dataclass(frozen=True, slots=True)
 class DataSubject:
@@ -121,11 +125,6 @@ def places(subject: DataSubject) -> list[tuple[PersonalDataTable, ColumnElement[
     return found
 
 
-DERIVED = ("agreement", "people")  # kinds of records that are computed again from the remaining data
-_KEYED = {"gold": {"add", "retire"}}  # kind -> names of fields that hold task ids
-_GONE: Any = object()
-
-
 def mentions(body: Any, subject: DataSubject) -> bool:
     """Return whether a body holds something about the data subject.
 
@@ -175,7 +174,7 @@ def _without(value: Any, subject: DataSubject) -> Any:
         if _is_address(str(name), subject):
             continue
         if name == "people" and subject.person is not None:
-            inner = _without_person(inner, subject.person)  # a table or list by their numbers
+            inner = _without_numbers(inner, frozenset({subject.person}))  # a table or list by their numbers
         rest = _without(inner, subject)
         if rest is not _GONE:
             kept[name] = rest
@@ -202,14 +201,6 @@ def _in(value: Any, numbers: frozenset[int]) -> bool:
 
 def _is_address(text: str, subject: DataSubject) -> bool:
     return any(same_email(text, email) for email in subject.emails)
-
-
-def _without_person(value: Any, person: int) -> Any:
-    if isinstance(value, Mapping):
-        return {name: item for name, item in value.items() if str(name) != str(person)}
-    if isinstance(value, list):
-        return [item for item in value if item != person]
-    return value
 
 
 def _without_numbers(value: Any, numbers: frozenset[int]) -> Any:

@@ -1,12 +1,14 @@
-"""The accuracy of people against gold and against others."""
+"""The accuracy of people against gold and against others, and whether they follow what they see."""
 
 import numpy as np
 import pytest
 
-from feedback.annotators.accuracy import advise_pause, against_gold, against_others
+from feedback.annotators.accuracy import advise_pause, against_gold, against_others, measure_anchoring
 from feedback.consensus import majority_vote
 from feedback.errors import VotesError
+from feedback.store import OverrideRow
 from feedback.votes import Votes
+from ml_backend.records import Answer
 
 
 def crowd(right=(0.9, 0.9, 0.9, 0.5), n=300, k=3, seed=0):
@@ -89,3 +91,18 @@ def test_who_answers_what_nobody_answered_rightly_is_wrong():
 def test_gold_of_another_length_is_refused():
     with pytest.raises(VotesError, match="one per task"):
         against_gold(Votes([0, 1], [0, 0], [0, 1]), np.array([1]))
+
+
+def test_people_who_follow_what_they_see_are_found():
+    rng, same = np.random.default_rng(0), Answer("choices", ("a",))
+    people, shown = np.repeat([0, 1], 400), np.tile([True, False], 400)
+    agrees = rng.random(800) < np.where((people == 1) & shown, 0.95, 0.75)
+    rows = [
+        OverrideRow("7", at, at, person, same, 0.6, "m", same, not agreed, not visible, "", "", "L1", "p", 0.0, "")
+        for at, (person, visible, agreed) in enumerate(zip(people.tolist(), shown, agrees, strict=True))
+    ]
+
+    steady, led = measure_anchoring(rows)[0], measure_anchoring(rows)[1]
+
+    assert led.low > 0.0
+    assert steady.low <= 0.0 <= steady.high

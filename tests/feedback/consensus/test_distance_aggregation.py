@@ -135,8 +135,7 @@ def _equal(answers: list[Answer]) -> Answer:
     kind = answers[0].kind
     if kind == "number":
         return sorted(answers, key=lambda item: item.value)[len(answers) // 2]  # type: ignore[arg-type,return-value]
-    fuse = region_fusion.fuse_regions
-    regions = tuple(item.region for item in fuse(answers))
+    regions = tuple(item.region for item in region_fusion.fuse_regions(answers))
     return Answer(kind, regions or answers[0].value)
 
 

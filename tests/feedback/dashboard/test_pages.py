@@ -11,7 +11,6 @@ from feedback.dashboard import AccessSettings
 from feedback.errors import StoreError
 from feedback.reports.project_status import project_status
 from feedback.store import ProjectRow, Store
-from feedback.store.repositories.policies import policy_of
 from tests.support import pages
 from tests.support.pages import HTML, JSON, Clock, app_of, key_of, sign_in, words
 from tests.support.pages import signed_in as browser
@@ -56,7 +55,7 @@ def test_json_gives_the_same_figures(browser: FlaskClient, store: Store):
     assert {name: figures[name] for name in project_status(store, row)} == project_status(store, row)
     assert [entry["challenger"] for entry in figures["verdicts"]] == ["m3-5ccd", "m2-3dde", "m1-1eef"]
     assert figures["queue"]["open"] == 19
-    assert figures["policy"]["hash"] == policy_of(row).hash
+    assert figures["policy"]["hash"] == row.policy.hash
 
 
 def test_an_empty_project_explains_what_comes(store: Store):

@@ -14,7 +14,6 @@ from feedback.loop.reopen_tasks import ReopenCache
 from feedback.policy import read_policy
 from feedback.project.snapshot import SnapshotCache
 from feedback.store.log import events
-from feedback.store.repositories.policies import policy_of
 from feedback.training.consensus_labels import ConsensusCache
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Task
@@ -45,7 +44,7 @@ class Caches:
         project = store.projects.get_project(PROJECT)
         assert project is not None
         config = read_label_config(TEXT_CONFIG)
-        snapshot = self.snapshots.load(store, project, policy_of(project), config, config.control())
+        snapshot = self.snapshots.load(store, project, project.policy, config, config.control())
         labels, asked = self.consensus.decide(snapshot), list[int]()
         annotators = store.annotations.count_annotators(PROJECT, list(labels.needs_more_votes))
         due = {
@@ -62,7 +61,7 @@ class Caches:
         for cache, wanted in ((self.reopened, due), (ReopenCache(), set())):
             asked.clear()
             if cache is not self.reopened:
-                snapshot = self.snapshots.load(store, project, policy_of(project), config, config.control())
+                snapshot = self.snapshots.load(store, project, project.policy, config, config.control())
             cache.reopen(
                 store,
                 Platform(),  # type: ignore[arg-type]

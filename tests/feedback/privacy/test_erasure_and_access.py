@@ -17,7 +17,6 @@ from feedback.store import CaseRow, SessionRow, Store, open_store
 from feedback.store.backups import restore
 from feedback.store.database.row_mapping import metadata
 from feedback.store.log.events import event_from_annotation
-from feedback.store.repositories.policies import policy_of
 from feedback.store.tables.personal_data import PERSONAL_DATA_TABLES
 from feedback.store.tables.review_tables import review_project
 from ml_backend.records import Answer
@@ -83,7 +82,7 @@ def test_an_erased_person_leaves_nothing_behind_and_decisions_stay(world: World,
 
     assert where(store, MARK) == []
     assert (done.not_updated, build_access_report(store, PROJECT, CLEO, emails=[ADDRESS])["held"]) == ((), {})
-    assert ADDRESS not in policy_of(store.projects.get_project(PROJECT)).people  # type: ignore[arg-type]
+    assert ADDRESS not in store.projects.get_project(PROJECT).policy.people  # type: ignore[arg-type]
     whole(store)
     (asked,) = world.site.waiting(world.site.review_project_of("L3"), DAN)
     assert MARK not in str(asked.data)

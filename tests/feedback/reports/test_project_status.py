@@ -16,7 +16,6 @@ from feedback.reports.project_status import accuracy_over_time, project_overview
 from feedback.reports.svg_charts import Point, interval_bar, over_time
 from feedback.stats.intervals import wilson
 from feedback.store import AnnotatorCounts, OverlapVote, Record, Store, open_store
-from feedback.store.repositories.policies import policy_of
 from ml_backend.records import Answer, content_hash
 from tests.support import make_events, pages, stores
 
@@ -111,7 +110,7 @@ def test_the_store_names_contents_as_the_draws_do(store: Store):
     store.append([make_events.annotation_event(2, task=1, person=2, project="7")])
     row = store.projects.get_project("7")
     assert row is not None
-    draws = load_splits(store, row, policy_of(row))
+    draws = load_splits(store, row, row.policy)
 
     found = store.votes.list_overlap_votes("7", "c")
 
@@ -201,7 +200,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 def test_a_page_of_a_hundred_thousand_tasks_comes_within_a_second(large: Store, figures):
     row = large.project("7")
     assert row is not None
-    policy = policy_of(row)
+    policy = row.policy
     figures(large, row, policy)  # imports, and the database's first look
 
     took_s = []

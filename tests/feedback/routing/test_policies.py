@@ -9,7 +9,6 @@ from feedback.policy import read_policy
 from feedback.policy.simulate import simulate
 from feedback.routing.rule_inputs import load_decision_history, load_open_tasks
 from feedback.store import ProjectRow
-from feedback.store.repositories.policies import policy_of
 from feedback.training.model_factory import ModelFactory
 from tests.feedback.routing.world import SMALL, World, rules
 from tests.support.fake_platform import TEXT_CONFIG
@@ -38,7 +37,7 @@ def test_a_first_policy_is_simulated_on_the_tasks_as_they_are(world: World):
     assert row is not None
     new = rules("when = { data.amount.gte = 3000 }\nto = 'L2'")
     past = load_open_tasks(world.store, row, new, ModelFactory(lambda: ()), now_s=world.now_s)
-    found = simulate(policy_of(row), new, past)
+    found = simulate(row.policy, new, past)
 
     assert (found.n, found.moved) == (10, 7)
 
@@ -51,7 +50,7 @@ def test_an_activated_policy_is_kept_by_its_hash_and_named_in_the_history(world:
     row = world.store.projects.get_project("7")
     assert row is not None
 
-    assert policy_of(row) == second
+    assert row.policy == second
     assert world.store.policies.get_policy("7", first.hash) == first
     assert [(entry.hash, entry.before, entry.who) for entry in world.store.policies.list_activations("7")] == [
         (second.hash, first.hash, "test"),
@@ -68,7 +67,7 @@ def test_reasons_and_questions_keep_the_order_of_the_file_through_the_store(worl
     row = world.store.projects.get_project("7")
     assert row is not None
 
-    for read in (policy_of(row), world.store.policies.get_policy("7", policy.hash)):
+    for read in (row.policy, world.store.policies.get_policy("7", policy.hash)):
         assert (list(read.reasons), list(read.feedback)) == (["zone", "age"], ["why", "how"])
 
 
@@ -76,5 +75,5 @@ def test_a_stored_policy_that_this_version_cannot_read_is_an_error_with_a_hint(w
     row = ProjectRow("7", "fake", TEXT_CONFIG, options={"policy": {"version": 9}})
 
     with pytest.raises(PolicyError, match="active policy of project 7 cannot be read") as caught:
-        policy_of(row)
+        _ = row.policy
     assert "activate a policy file" in caught.value.hint

@@ -15,7 +15,6 @@ from feedback.project.task_routes import Routes
 from feedback.routing import router
 from feedback.routing.router import RoutingCache
 from feedback.store.log import events
-from feedback.store.repositories.policies import policy_of
 from feedback.training.consensus_labels import ConsensusCache, ConsensusLabels
 from feedback.training.model_cache import Committee, PredictionCache
 from ml_backend.label_config import read_label_config
@@ -70,7 +69,7 @@ class Caches:
         project = world.store.projects.get_project(PROJECT)
         assert project is not None
         config = read_label_config(TEXT_CONFIG)
-        snapshot = self.snapshots.load(world.store, project, policy_of(project), config, config.control())
+        snapshot = self.snapshots.load(world.store, project, project.policy, config, config.control())
         labels = self.consensus.decide(snapshot)
         return route(self.routing, world, snapshot, labels), labels
 
@@ -128,7 +127,7 @@ def check(world: World, caches: Caches) -> None:
     made = world.store.decisions.list_decisions(PROJECT)
     project = world.store.projects.get_project(PROJECT)
     assert project is not None
-    snapshot = load_snapshot(world.store, project, policy_of(project))
+    snapshot = load_snapshot(world.store, project, project.policy)
 
     assert route(RoutingCache(), world, snapshot, labels) == routes == snapshot.routes
     assert world.store.decisions.list_decisions(PROJECT) == made  # a new process decides nothing else

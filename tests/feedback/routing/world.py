@@ -10,7 +10,6 @@ from feedback.loop.context import Turn
 from feedback.loop.turn import Loop
 from feedback.policy import Policy, read_policy
 from feedback.store import ProjectRow, Store
-from feedback.store.repositories.policies import policy_of
 from feedback.training.model_factory import ModelFactory
 from ml_backend.registry import FolderRegistry
 from tests.support.fake_platform import TEXT_CONFIG, FakeLabelStudio
@@ -38,7 +37,7 @@ class World:
             platform=self.studio,
             model_factory=ModelFactory(lambda: ()),
             folder=FolderRegistry(self.folder),
-            policies=policy_of,
+            policies=lambda row: row.policy,
             clock=lambda: self.now_s,
         )
 

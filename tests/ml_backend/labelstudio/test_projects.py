@@ -74,7 +74,7 @@ def test_the_error_for_an_unreachable_backend_hides_the_details_of_the_http_libr
         reason = "Can't connect to ML backend http://127.0.0.1:9090, health check failed. Max retries exceeded with"
         raise LabelStudioError(f"Label Studio refused POST api/ml/ (HTTP 400): {reason}", status=400)
 
-    client = Client("http://127.0.0.1:8080", "a-token")
+    client = Client("http://127.0.0.1:8080", "a-token", sleep=lambda _: None)
     monkeypatch.setattr(client, "send", refuse)
 
     with client, pytest.raises(LabelStudioError, match="cannot reach this service") as caught:
@@ -82,6 +82,46 @@ def test_the_error_for_an_unreachable_backend_hides_the_details_of_the_http_libr
 
     assert "hitl serve" in caught.value.hint
     assert "Max retries" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "Can't connect to ML backend http://127.0.0.1:9090, health check failed. Make sure it is up",
+        "Successfully connected to http://127.0.0.1:9090 but it doesn't look like a valid ML backend. Reason: HTTP"
+        "ConnectionPool(host='127.0.0.1', port=9090): Read timed out. (read timeout=3.0).",
+    ],
+)
+def test_a_backend_that_answers_too_late_is_registered_again(monkeypatch: pytest.MonkeyPatch, reason: str):
+    answers = iter([LabelStudioError(reason, status=400), LabelStudioError(reason, status=400), {"id": 3}])
+    waits: list[float] = []
+
+    def send(*_: Any, **__: Any) -> Any:
+        if isinstance(answer := next(answers), Exception):
+            raise answer
+        return answer
+
+    client = Client("http://127.0.0.1:8080", "a-token", sleep=waits.append)
+    monkeypatch.setattr(client, "send", send)
+
+    with client:
+        assert client.create_backend("7", url=URL, title="hitl") == {"id": 3}
+    assert len(waits) == 2
+
+
+def test_a_backend_that_label_studio_refuses_for_another_reason_is_registered_once(monkeypatch: pytest.MonkeyPatch):
+    sent: list[str] = []
+
+    def refuse(method: str, *_: Any, **__: Any) -> Any:
+        sent.append(method)
+        raise LabelStudioError("authentication parameters", status=400)
+
+    client = Client("http://127.0.0.1:8080", "a-token", sleep=pytest.fail)
+    monkeypatch.setattr(client, "send", refuse)
+
+    with client, pytest.raises(LabelStudioError, match="authentication parameters"):
+        client.create_backend("7", url=URL, title="hitl")
+    assert sent == ["POST"]
 
 
 def taken(webhook: dict[str, Any] | None) -> SettingsSnapshot:

@@ -14,8 +14,7 @@ import pytest
 from sqlalchemy import make_url
 
 from feedback.errors import StoreError
-from feedback.jobs.wake_up import PollingWaiter, make_waiter
-from feedback.jobs.worker_loop import Worker
+from feedback.jobs.worker import PollingWaiter, Worker, make_waiter
 from feedback.store import Store, open_store
 from feedback.store.database.drivers import JobListener
 from tests.support import postgres, stores
@@ -90,7 +89,7 @@ def working(store: Store, *, tick_s: float) -> Iterator[list[tuple[str, float]]]
         tick_s=tick_s,
         waiter=waiter,
     )
-    with mock.patch("feedback.jobs.worker_loop.signal.signal"):  # only a main thread may set handlers
+    with mock.patch("feedback.jobs.worker.signal.signal"):  # only a main thread may set handlers
         thread = threading.Thread(target=worker.run)
         thread.start()
         time.sleep(0.5)  # it listens, and has looked

@@ -6,13 +6,12 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from types import FrameType
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from feedback.errors import FeedbackError, LeaseLost
-from feedback.jobs.lease import Held, lease
-from feedback.jobs.wake_up import Waiter
 from feedback.store import JobClaim, Store
 
 _LOG = logging.getLogger(__name__)
@@ -22,7 +21,43 @@ _SLICE_S = 0.25  # of one wait, so that a signal soon ends it
 _LONGEST_REASON = 500  # characters
 
 Result = TypeVar("Result")
+
+
+class Held:
+    """A claimed job; ask `holds` before every step that other processes can see."""
+
+    def __init__(self, store: Store, work: JobClaim) -> None:
+        self._store = store
+        self.work = work
+        self._lost = threading.Event()
+
+    def holds(self) -> bool:
+        """Return whether this worker still owns the job; once False, it stays False."""
+        if not self._lost.is_set() and not self._store.jobs.holds_lease(self.work):
+            self._lost.set()
+        return not self._lost.is_set()
+
+    def renew_until(self, stop: threading.Event, *, every_s: float) -> None:
+        """Renew the lease until `stop` is set or the lease is lost."""
+        while not stop.wait(every_s):
+            try:
+                self._store.jobs.renew_lease(self.work)
+            except LeaseLost:
+                self._lost.set()
+                return
+            except FeedbackError:
+                continue  # the database is away for a moment; the lease outlives several missed renewals
+
+
 Job = Callable[[str, Held], object]  # takes a project and the lease under which it runs
+
+
+class Waiter(Protocol):
+    """Ends a worker's wait early. The job rows are the truth: an early or a missing end costs time, never work."""
+
+    def wait(self, timeout_s: float) -> bool:
+        """Wait up to `timeout_s` seconds; return True as soon as a job may be due. Never raises."""
+        ...
 
 
 class Worker:
@@ -95,3 +130,54 @@ def run_held(store: Store, work: JobClaim, job: Callable[[str, Held], Result]) -
         raise
     store.jobs.finish_job(work)
     return result
+
+
+@contextmanager
+def lease(store: Store, work: JobClaim, *, beat_s: float | None = None) -> Iterator[Held]:
+    """Hold a claimed job while the block runs; the caller then finishes or fails it.
+
+    A thread renews the lease every `beat_s` seconds, by default three times while it lasts. Raises LeaseLost at the end
+    of the block if it was lost: put writes that must not happen then inside `store.transaction(work)`.
+    """
+    held, stop = Held(store, work), threading.Event()
+    every_s = work.lease_s / 3 if beat_s is None else beat_s
+    name = f"lease {work.project} {work.kind}"
+    heart = threading.Thread(target=held.renew_until, args=(stop,), kwargs={"every_s": every_s}, name=name, daemon=True)
+    heart.start()
+    try:
+        yield held
+    finally:
+        stop.set()
+        heart.join()
+    if not held.holds():
+        raise LeaseLost(f"{work.kind} of project {work.project} passed to another worker.")
+
+
+class PollingWaiter:
+    """Looks at the job rows every `every_s` seconds; one look at SQLite takes about 0.1 ms."""
+
+    def __init__(self, is_due: Callable[[], bool], *, every_s: float = 0.25) -> None:
+        self._is_due, self._every_s = is_due, every_s
+
+    def wait(self, timeout_s: float) -> bool:
+        """Look every `every_s`; return True as soon as a job is due."""
+        left_s = timeout_s
+        while left_s > 0:
+            time.sleep(min(self._every_s, left_s))
+            left_s -= self._every_s
+            try:
+                if self._is_due():
+                    return True
+            except FeedbackError:  # the database may be away; the worker's own look reports it
+                return False
+        return False
+
+
+def make_waiter(store: Store) -> Waiter:
+    """Return the waiter for the store's database: PostgreSQL notifies, SQLite is polled. Nothing is connected yet."""
+
+    def is_due() -> bool:
+        now_s = time.time()
+        return any(row.state in ("wanted", "parked") and row.due_s <= now_s for row in store.jobs.list_jobs())
+
+    return store.jobs.make_listener() or PollingWaiter(is_due)
