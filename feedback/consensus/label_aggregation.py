@@ -149,7 +149,7 @@ def _label_groups(
     votes = crowd.groups.votes
     n_compared = np.bincount(crowd.compared.labels, crowd.groups.times[crowd.compared.tasks], minlength=votes.n_labels)
     enough_votes = n_compared >= _MIN_VOTES_PER_PERSON  # the errors of the other labels are not known
-    errors, prior, mean_errors = _rates(rates_fit, votes.n_people, votes.n_labels)
+    errors, prior, mean_errors = _rates(rates_fit, votes, crowd.groups.times)
     rows = fit.proba.copy()
     single = np.bincount(votes.tasks, minlength=votes.n_tasks)[votes.tasks] == 1
     posterior = prior * errors[votes.people[single], :, votes.labels[single]]
@@ -171,18 +171,18 @@ def _label_groups(
     ]
 
 
-def _rates(fit: Consensus, n_people: int, n_labels: int) -> tuple[Floats, Floats, Floats]:
+def _rates(fit: Consensus, votes: Votes, times: Floats) -> tuple[Floats, Floats, Floats]:
     """Return error rates of all people (n_people, k, k), label shares (k,), and mean error rates (k, k).
 
     People without error rates of their own get the mean ones.
     """
-    errors = np.zeros((n_people, n_labels, n_labels))
-    learnt = fit.errors if fit.errors is not None else errors[:0]
-    errors[: len(learnt)] = learnt
+    errors = np.zeros((votes.n_people, votes.n_labels, votes.n_labels))
+    if fit.errors is not None:
+        errors[: len(fit.errors)] = fit.errors
     has_rates = errors.sum(axis=(1, 2)) > 0
     mean_errors = errors[has_rates].mean(axis=0)
     errors[~has_rates] = mean_errors
-    prior = fit.prior if fit.prior is not None else fit.proba.mean(axis=0)
+    prior = fit.prior if fit.prior is not None else np.average(fit.proba, axis=0, weights=times)
     return errors, prior, mean_errors
 
 

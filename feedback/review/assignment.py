@@ -131,7 +131,7 @@ def _create_review_tasks(
     store = context.store
     counted = [context.with_explanation(replace(case, copies=case.copies + 1)) for case in cases]
     review_tasks = _make_review_tasks(context, counted)
-    honeypots = choose_honeypots(context, [review_task_key(case) for case in counted])
+    honeypots = choose_honeypots(context, counted)
     try:
         tasks = platform.import_review_tasks(review_project, [*review_tasks, *(task for _case, task in honeypots)])
     except NotFound:

@@ -10,7 +10,7 @@ from feedback.review import sla_clock
 from feedback.review.case_state_machine import SECOND_LOOK
 from feedback.review.review_answers import parse_review
 from feedback.review.review_context import ReviewContext
-from feedback.review.review_task_content import review_task_data
+from feedback.review.review_task_content import review_task_data, review_task_key
 from feedback.stats.hash_sampling import draw
 from feedback.store import CaseRow, Record, ReviewRow, Store
 from ml_backend.labelstudio.review_project_client import ReviewTask
@@ -21,26 +21,29 @@ _MAX_RECORDS = 1000  # newest honeypots that are read
 _MAX_CASES = 1000  # newest cases that honeypots are made of
 
 
-def choose_honeypots(context: ReviewContext, keys: Sequence[str]) -> list[tuple[CaseRow, ReviewTask]]:
-    """Return a decided case, with a review task for it, for a random share of these keys of new review tasks.
+def choose_honeypots(context: ReviewContext, new: Sequence[CaseRow]) -> list[tuple[CaseRow, ReviewTask]]:
+    """Return decided cases, each with a review task for it, to be mixed with a random share of these new review tasks.
 
     Only cases whose final answer at least two reviewers gave are used. The task looks like that of a second look.
     """
-    share = context.policy.second_look.honeypots
-    secret = context.snapshot.splits.secret
-    drawn = [key for key in keys if share and draw(secret, "honeypot", key) < share]
+    share, secret = context.policy.second_look.honeypots, context.snapshot.splits.secret
+    keys = {review_task_key(case): case.tier for case in new} if share else {}
+    drawn = {key: tier for key, tier in keys.items() if draw(secret, "honeypot", key) < share}
     if not drawn:
         return []
     agreed = context.store.cases.list_agreed_cases(context.project, n_people=2, limit=_MAX_CASES)
     certain = [case for case in agreed if case.task in context.snapshot.tasks]
-    if not certain:
-        return []
-    cases = [certain[int(draw(secret, "honeypot case", key) * len(certain))] for key in drawn]
-    # the number on the task is that of a decided case, too: one that no case has would give the honeypot away, and one
-    # of an open case would be taken for that case
-    numbers = [certain[int(draw(secret, "honeypot number", key) * len(certain))].id for key in drawn]
-    chosen = zip(cases, drawn, numbers, strict=True)
-    return [(case, _make_review_task(context, case, key, number)) for case, key, number in chosen]
+    chosen: list[tuple[CaseRow, ReviewTask]] = []
+    for key, tier in drawn.items() if certain else ():
+        case = certain[int(draw(secret, "honeypot case", key) * len(certain))]
+        # the number on the task is that of a decided case, too: one that no case has would give the honeypot away, and
+        # one of an open case would be taken for that case
+        number = certain[int(draw(secret, "honeypot number", key) * len(certain))].id
+        second_look = CaseRow(context.project, case.task, "queued", tier, id=number, rule=SECOND_LOOK, copies=1)
+        calendar, now_s = context.workflow.calendar(tier), context.workflow.now_s
+        shown = sla_clock.start_clocks(second_look, context.policy.tiers[tier], calendar, now_s)
+        chosen.append((case, ReviewTask(review_task_data(shown, context.snapshot), (), 0.5, 1)))
+    return chosen
 
 
 def record_honeypot(store: Store, project: str, tier: str, review_project: str, task: int, case: CaseRow) -> None:
@@ -77,13 +80,3 @@ def save_honeypot_reviews(context: ReviewContext, honeypots: Mapping[str, Mappin
             reviews.append(replace(review, review_project=review_project))
     if reviews:
         store.reviews.save_reviews(reviews)
-
-
-def _make_review_task(context: ReviewContext, case: CaseRow, key: str, number: int) -> ReviewTask:
-    """Return a decided case as the review task of a second look, next to the task of `key`, under another id."""
-    tier = key.split("-", 3)[3].rpartition("-")[0]
-    new_case = CaseRow(context.project, case.task, "queued", tier, id=number, rule=SECOND_LOOK, copies=1)
-    shown = sla_clock.start_clocks(
-        new_case, context.policy.tiers[tier], context.workflow.calendar(tier), context.workflow.now_s
-    )
-    return ReviewTask(review_task_data(shown, context.snapshot), (), 0.5, 1)

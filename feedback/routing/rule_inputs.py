@@ -133,10 +133,7 @@ def load_open_tasks(
 ) -> TaskHistory:
     """Return the tasks of a project as they are now, to simulate its first policy before anything was decided.
 
-    Raises
-    ------
-    LabelConfigError
-        When the label config of the project cannot be read.
+    Raises LabelConfigError if the label config of the project cannot be read.
     """
     snapshot = load_snapshot(store, project, policy)
     tasks = list(snapshot.tasks)

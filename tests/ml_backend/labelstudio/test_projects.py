@@ -88,8 +88,7 @@ def test_the_error_for_an_unreachable_backend_hides_the_details_of_the_http_libr
     "reason",
     [
         "Can't connect to ML backend http://127.0.0.1:9090, health check failed. Make sure it is up",
-        "Successfully connected to http://127.0.0.1:9090 but it doesn't look like a valid ML backend. Reason: HTTP"
-        "ConnectionPool(host='127.0.0.1', port=9090): Read timed out. (read timeout=3.0).",
+        "Successfully connected to http://127.0.0.1:9090 but it doesn't look like a valid ML backend. Reason: ...",
     ],
 )
 def test_a_backend_that_answers_too_late_is_registered_again(monkeypatch: pytest.MonkeyPatch, reason: str):

@@ -52,7 +52,7 @@ def test_tries_are_counted_over_all_workers_and_come_back_with_time(
 
 
 def test_a_million_addresses_leave_no_million_rows(store: Store, clock: Clock, monkeypatch):
-    monkeypatch.setattr("feedback.store.repositories.sessions._MOST", 5)
+    monkeypatch.setattr("feedback.store.repositories.sessions._MOST_ADDRESSES", 5)
 
     for number in range(20):
         clock.now_s += 1
