@@ -60,11 +60,10 @@ def threshold_table_to_json(table: ThresholdTable) -> dict[str, Any]:
 
 def _list_audit_labels(snapshot: ProjectSnapshot, consensus_labels: ConsensusLabels) -> dict[int, str]:
     """Return the consensus label of audit tasks, without the split that is reserved for certificates."""
-    labels = {label.task: single_label(label.answer) for label in consensus_labels.settled}
     return {
-        task: label
-        for task, label in labels.items()
-        if label is not None and snapshot.roles.get(task) in ("tune", "judge")
+        label.task: text
+        for label in consensus_labels.settled
+        if snapshot.roles.get(label.task) in ("tune", "judge") and (text := single_label(label.answer)) is not None
     }
 
 

@@ -51,9 +51,14 @@ class ChangedReviewCache:
         if last is None or tasks is None:
             found = store.reviews.list_changed_reviews(project)
         else:
-            annotations = {number: _changed_annotations(store, number, last, head) for number, head in heads.items()}
+            annotations: dict[str, set[int]] = {}
+            for number, head in heads.items():
+                seen = last.heads.get(number, 0)
+                annotations[number] = (
+                    set(store.events.list_changes(number, seen).annotations) if seen != head else set()
+                )
             for _case, number, annotation in last.changed:
-                annotations[number] = annotations.get(number, frozenset()) | {annotation}
+                annotations.setdefault(number, set()).add(annotation)
             changed_cases = [cases.by_task[task].id for task in tasks if task in cases.by_task]
             found = store.reviews.list_changed_reviews(project, cases=changed_cases, annotations=annotations)
         self._checked.put(project, _Checked(cases.changes, heads, found), size=len(found))
@@ -187,11 +192,6 @@ def _belongs_to_stay(review_task: Task | None, case: CaseRow) -> bool:
 def _decided_before_appeal(case: CaseRow, review: ReviewRow) -> bool:
     """Return whether a review decided the case before somebody asked for a person: its author may not decide again."""
     return case.rule == ON_REQUEST and 0 < review.round < case.round and review.counted
-
-
-def _changed_annotations(store: Store, review_project: str, last: _Checked, head: int) -> frozenset[int]:
-    seen = last.heads.get(review_project, 0)
-    return frozenset() if seen == head else store.events.list_changes(review_project, seen).annotations
 
 
 def _reopen_changed(context: ReviewContext, case_id: int, review_project: str, annotation_id: int) -> None:

@@ -107,7 +107,9 @@ def notify_requesters(context: ReviewContext) -> None:
             _record_for_signal(store, signal, case, now_s=now_s)
         elif case is None and signal.task in settled:
             answer = settled[signal.task]
-            case = CaseRow(project, signal.task, "resolved", context.first_tier, why="people agree", answer=answer)
+            case = CaseRow(
+                project, signal.task, "resolved", context.policy.first_tier, why="people agree", answer=answer
+            )
             _record_for_signal(store, signal, case, now_s=now_s)
 
 

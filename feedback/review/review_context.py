@@ -96,11 +96,6 @@ class ReviewContext:
         return self.snapshot.policy
 
     @property
-    def first_tier(self) -> str:
-        """The tier whose tasks are the source project's own."""
-        return self.policy.first_tier
-
-    @property
     def model(self) -> str:
         """The version of the champion; "" without one."""
         return self.champion.version if self.champion else ""
@@ -126,7 +121,7 @@ class ReviewContext:
             for case in self.store.cases.list_cases(self.project, states=OPEN_STATES)
             if case.task in self.snapshot.tasks
         ]
-        return [case for case in cases if in_first_tier in (None, case.tier == self.first_tier)]
+        return [case for case in cases if in_first_tier in (None, case.tier == self.policy.first_tier)]
 
     def move(self, case: CaseRow, event: Event, **options: Any) -> CaseRow | None:
         """Move a case; return None if somebody else moved it, which the next turn reads."""

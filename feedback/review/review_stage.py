@@ -138,7 +138,7 @@ def _act_on_alarm(context: ReviewContext, case: CaseRow, tier: Tier, alarm: Alar
     breaches = case.breaches + alarm.breached
     if alarm.breached and tier.on_breach == "escalate" and context.policy.tier_after(case.tier):
         moved = context.escalate(case, why, body=body, breaches=breaches)
-    elif alarm.breached and tier.on_breach == "reassign" and case.tier != context.first_tier:
+    elif alarm.breached and tier.on_breach == "reassign" and case.tier != context.policy.first_tier:
         moved = context.move(case, "reassign", note=why, body=body, breaches=breaches)
     else:
         alarms = (*case.alarms, alarm.name)
@@ -157,7 +157,7 @@ def _start_cases_with_drafts(
     """
     case_of_task: dict[int, CaseRow] = {}
     for case in cases:
-        task = case.task if case.tier == context.first_tier else case.review_task
+        task = case.task if case.tier == context.policy.first_tier else case.review_task
         if case.state == "queued" and case.started_s is None and case.first_due_s is not None and task is not None:
             case_of_task[task] = case
     soonest = sorted(case_of_task, key=lambda task: case_of_task[task].first_due_s or 0.0)[:_MAX_DRAFT_REQUESTS]

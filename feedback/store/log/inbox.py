@@ -32,28 +32,25 @@ from feedback.store.tables import main_tables
 
 _LOG = logging.getLogger(__name__)
 _AT_ONCE = 50  # deliveries in one transaction
-_AT_ONCE_BYTES = (
-    16 << 20
-)  # in memory at a time, or one larger delivery: fifty requests of the largest size would not fit
+_AT_ONCE_BYTES = 16 << 20  # in memory, or one larger delivery: fifty requests of the largest size would not fit
 _LONGEST_REASON = 500
 
+_KEYS = bindparam("keys", expanding=True)
 _TABLE = main_tables.inbox
 _C = _TABLE.c
 _FIRST = Prepared(
     select(_C.key, func.length(_C.delivery).label("size")).where(_C.problem.is_(None)).order_by(_C.id).limit(_AT_ONCE)
 )
-_THESE = Prepared(
-    select(_C.key, _C.received_s, _C.delivery).where(_C.key.in_(bindparam("keys", expanding=True))).order_by(_C.id)
-)
+_THESE = Prepared(select(_C.key, _C.received_s, _C.delivery).where(_C.key.in_(_KEYS)).order_by(_C.id))
 _INSERT = Prepared(_TABLE.insert())
-_DELETE = Prepared(_TABLE.delete().where(_C.key.in_(bindparam("keys", expanding=True))))
-_WHICH_LEFT = Prepared(select(_C.key).where(_C.key.in_(bindparam("keys", expanding=True))))
+_DELETE = Prepared(_TABLE.delete().where(_C.key.in_(_KEYS)))
+_WHICH_LEFT = Prepared(select(_C.key).where(_C.key.in_(_KEYS)))
 
 _KEY = main_tables.ingested_delivery.c.key
 _ALL_TAKEN = Prepared(select(_KEY))
-_WHICH_TAKEN = Prepared(select(_KEY).where(_KEY.in_(bindparam("keys", expanding=True))))
+_WHICH_TAKEN = Prepared(select(_KEY).where(_KEY.in_(_KEYS)))
 _NOTE_TAKEN = Prepared(main_tables.ingested_delivery.insert())
-_FORGET_TAKEN = Prepared(main_tables.ingested_delivery.delete().where(_KEY.in_(bindparam("keys", expanding=True))))
+_FORGET_TAKEN = Prepared(main_tables.ingested_delivery.delete().where(_KEY.in_(_KEYS)))
 
 Fold = Callable[[Sequence[EventBatch]], object]
 

@@ -9,7 +9,7 @@ import orjson
 from sqlalchemy import Connection, func, select
 
 from feedback.store.database.engine import dumps
-from feedback.store.repositories.repository import Repository
+from feedback.store.repositories.repository import Repository, has_record
 from feedback.store.tables import main_tables
 from feedback.store.tables.main_tables import Record
 
@@ -84,10 +84,12 @@ class RecordsRepository(Repository):
         self, project: str, kind: str, *, done_kind: str, since_s: float, limit: int
     ) -> list[Record]:
         """Return the oldest records of a kind since a time whose key no record of the kind `done_kind` has."""
-        table, other = main_tables.record.c, main_tables.record.alias().c
-        done = select(other.id).where(other.project == project, other.kind == done_kind, other.key == table.key)
+        table = main_tables.record.c
         query = select(main_tables.record).where(
-            table.project == project, table.kind == kind, table.at_s >= since_s, ~done.exists()
+            table.project == project,
+            table.kind == kind,
+            table.at_s >= since_s,
+            ~has_record(project, done_kind, table.key),
         )
         return [read_record(row) for row in self._list_rows(query.order_by(table.id).limit(limit))]
 

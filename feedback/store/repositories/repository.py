@@ -75,6 +75,12 @@ def are_skips(connection: Connection, project: str) -> Sequence[ColumnElement[bo
     return [in_existing_project(made, project), *is_skip, *is_by_people, of_current_task(made)]
 
 
+def has_record(project: str, kind: str, key: ColumnElement[str]) -> ColumnElement[bool]:
+    """Return the condition that a record of this kind has a key."""
+    record = main_tables.record.alias().c
+    return select(record.id).where(record.project == project, record.kind == kind, record.key == key).exists()
+
+
 def made_by_people(connection: Connection, project: str, table: Any, annotation: Any) -> Sequence[ColumnElement[bool]]:
     """Return the conditions that a person made the row by hand."""
     own, marked, row = main_tables.own_annotation.c, main_tables.own_unique.c, main_tables.project.c

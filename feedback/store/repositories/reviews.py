@@ -77,15 +77,8 @@ class ReviewsRepository(Repository):
     ) -> list[tuple[int, str, int]]:
         """Return the counted reviews that were edited or deleted since they decided a case.
 
-        Parameters
-        ----------
-        cases, annotations
-            Look only at reviews of these cases, or with these annotations of a review project; by default at all.
-
-        Returns
-        -------
-        list of tuple
-            (case, review project, annotation), by case and annotation.
+        Each as (case, review project, annotation). With `cases`, only reviews of these cases, or with these annotations
+        of a review project.
         """
         now, look, case = main_tables.annotation.c, review.c, review_case.c
         query = (
@@ -93,11 +86,8 @@ class ReviewsRepository(Repository):
             .join_from(review, review_case, case.id == look.case)
             .join(main_tables.annotation, (now.project == look.review_project) & (now.id == look.annotation))
             .where(case.project == project, case.state.in_(("decided", "resolved")), look.counted)
-            .where(
-                look.round == case.round,
-                look.tier == case.tier,
-                (now.version != look.annotation_version) | now.is_deleted,
-            )
+            .where(look.round == case.round, look.tier == case.tier)
+            .where((now.version != look.annotation_version) | now.is_deleted)
             .where(~now.erased)  # an erasure is not a withdrawal
             .order_by(look.case, look.annotation)
         )

@@ -11,8 +11,8 @@ from sqlalchemy import String, cast, func, literal, select
 from feedback.store.database.engine import plain
 from feedback.store.database.row_mapping import RowMapper
 from feedback.store.repositories.decisions import CURRENT_DECISIONS
-from feedback.store.repositories.repository import Repository
-from feedback.store.tables import main_tables, routing_tables
+from feedback.store.repositories.repository import Repository, has_record
+from feedback.store.tables import routing_tables
 from feedback.store.tables.routing_tables import CurrentDecision, Signal
 
 
@@ -53,28 +53,28 @@ class SignalsRepository(Repository):
 
     def list_unanswered_signals(self, project: str, kind: str) -> list[Signal]:
         """Return, oldest first, the signals of tasks that name a callback and have no record asked-ID of this kind."""
-        table, delivered = routing_tables.signal.c, main_tables.record.c
-        key = literal("asked-") + cast(table.id, String)
-        answer = select(delivered.id).where(delivered.project == project, delivered.kind == kind, delivered.key == key)
+        table = routing_tables.signal.c
         query = select(routing_tables.signal).where(
             table.project == project,
             table.callback != "",
             table.task.is_not(None),
             table.unmatched == "",
-            ~answer.exists(),
+            ~has_record(project, kind, literal("asked-") + cast(table.id, String)),
         )
         return [_SIGNALS.from_row(row) for row in self._list_rows(query.order_by(table.id))]
 
     def list_unhandled_flags(self, project: str, name: str, *, but: str) -> list[Signal]:
         """Return, oldest first, the true flags of tasks without a record of the kind `but` under the signal's key."""
-        table, other = routing_tables.signal.c, main_tables.record.c
-        done = select(other.id).where(other.project == project, other.kind == but, other.key == table.key)
+        table = routing_tables.signal.c
         query = select(routing_tables.signal).where(
-            table.project == project, table.name == name, table.value == "true", table.task.is_not(None)
+            table.project == project,
+            table.name == name,
+            table.value == "true",
+            table.task.is_not(None),
+            table.unmatched == "",
+            ~has_record(project, but, table.key),
         )
-        with self._database.read() as connection:
-            rows = connection.execute(query.where(table.unmatched == "", ~done.exists()).order_by(table.id))
-            return [_SIGNALS.from_row(row) for row in rows]
+        return [_SIGNALS.from_row(row) for row in self._list_rows(query.order_by(table.id))]
 
     def list_newest_signals(self, project: str) -> dict[int | None, dict[str, NewestSignal]]:
         """Return, by task and name, the newest value and how many came; under None what is about the whole project."""

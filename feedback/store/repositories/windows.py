@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import ScalarSelect, and_, func, select
 
 from feedback.store.database.row_mapping import RowMapper
 from feedback.store.repositories.repository import Repository
@@ -50,19 +50,15 @@ class WindowsRepository(Repository):
 
     def get_window(self, project: str, version: str = "") -> list[WindowRow]:
         """Return the rows of a window in the order of their places; without a version, of the newest window."""
-        table, heads = main_tables.window_row, main_tables.window.c
-        newest = select(heads.version).where(heads.project == project).order_by(heads.number.desc()).limit(1)
-        wanted = version or newest.scalar_subquery()
+        table, wanted = main_tables.window_row, version or _newest_version(project)
         query = select(table).where(table.c.project == project, table.c.version == wanted).order_by(table.c.place)
         return [_ROWS.from_row(row) for row in self._list_rows(query)]
 
     def get_window_state(self, project: str) -> tuple[object, ...]:
         """Return what changes whenever rows of the newest window are written: its version, and figures of its rows."""
-        rows, heads = main_tables.window_row.c, main_tables.window.c
-        newest = select(heads.version).where(heads.project == project).order_by(heads.number.desc()).limit(1)
+        rows, newest = main_tables.window_row.c, _newest_version(project)
         figures = (func.count(), func.max(rows.written_s), func.count(rows.prediction), func.sum(rows.prediction))
-        query = select(newest.scalar_subquery(), *figures)
-        query = query.where(rows.project == project, rows.version == newest.scalar_subquery())
+        query = select(newest, *figures).where(rows.project == project, rows.version == newest)
         return tuple(self._get_row(query))
 
     def list_shown_predictions(self, project: str, predictions: Sequence[int]) -> dict[int, WindowRow]:
@@ -73,11 +69,10 @@ class WindowsRepository(Repository):
 
     def count_window(self, project: str) -> QueueCounts | None:
         """Count the newest window; None before the first."""
-        heads, rows, tasks = main_tables.window.c, main_tables.window_row.c, main_tables.task.c
-        newest = select(heads.version).where(heads.project == project).order_by(heads.number.desc()).limit(1)
+        rows, tasks = main_tables.window_row.c, main_tables.task.c
         still = and_(tasks.id.is_not(None), ~tasks.is_deleted, ~tasks.is_labeled)
         with self._database.read() as connection:
-            version = connection.execute(newest).scalar()
+            version = connection.execute(select(_newest_version(project))).scalar()
             if version is None:
                 return None
             query = (
@@ -94,3 +89,9 @@ class WindowsRepository(Repository):
             )
             n, still_open, blind, blind_open, written_s = connection.execute(query).one()
             return QueueCounts(version, n, still_open, blind, blind_open, written_s or 0.0)
+
+
+def _newest_version(project: str) -> ScalarSelect[str]:
+    heads = main_tables.window.c
+    newest = select(heads.version).where(heads.project == project).order_by(heads.number.desc()).limit(1)
+    return newest.scalar_subquery()
