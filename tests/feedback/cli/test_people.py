@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from feedback.annotators.gold import load_gold_tasks
 from feedback.cli import app
 from feedback.cli.relabel import renamed
 from feedback.errors import VotesError
+from feedback.policy import read_policy
+from feedback.project.guidelines import record_guideline
 from feedback.store import ProjectRow, Store
 from feedback.store.log.events import events_from_task
 from ml_backend.codecs import get_codec
@@ -93,6 +96,25 @@ def test_a_calibration_set_is_asked_of_everybody_and_has_no_right_answer(store: 
     assert "task 3: given to everybody, 2 answers" in hitl("gold", "list", 7).stdout
     with pytest.raises(VotesError, match="no task 99"):
         hitl("gold", "ask", 7, 99)
+
+
+def test_agreement_before_and_since_a_change_of_the_guideline_is_shown(store: Store, tmp_path: Path):
+    row = store.projects.get_project("7")
+    store.policies.activate_policy(row, read_policy("[overlap]\nshare = 1.0"), who="test", now_s=0.0)
+    change_s = datetime(2026, 1, 1, 0, 0, 20, 500_000, tzinfo=UTC).timestamp()
+    for instruction, at_s in (("", 0.0), ("mail that sells is spam", change_s)):
+        body = {"label_config": CONFIG, "expert_instruction": instruction}
+        record_guideline(store, "7", body, now_s=at_s)
+
+    shown = hitl("agree", 7, "--json", tmp_path / "agree.json").stdout
+
+    written = json.loads((tmp_path / "agree.json").read_text())["by_guideline"]
+    assert [(name, figure["items"]) for name, figure in written.items()] == [
+        ("before 2026-01-01", 10),
+        ("since 2026-01-01", 10),
+    ]
+    assert "guideline" in shown
+    assert "since 2026-01-01" in shown
 
 
 def test_people_are_compared_with_gold_and_can_have_pseudonyms(store: Store, tmp_path: Path):
