@@ -11,10 +11,9 @@ from flask import Flask
 from feedback.app.bootstrap import load_settings, make_model_factory
 from feedback.app.logging import log_to_stderr
 from feedback.dashboard import AccessSettings, DashboardConfig, LabelStudioAccounts, SharedAttempts, pages
-from feedback.ingest.circuit_breaker import CircuitBreaker
 from feedback.ingest.incidents import IncidentCounts, IncidentRecorder
 from feedback.ingest.signals import make_signal_mount
-from feedback.ingest.webhook_handler import WebhookHandler
+from feedback.ingest.webhook_handler import CircuitBreaker, WebhookHandler
 from feedback.policy import Policy
 from feedback.project.connect import webhook_secrets
 from feedback.project.indicators import make_indicator_reader

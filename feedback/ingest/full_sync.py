@@ -131,7 +131,7 @@ def _sync_page(
     with store.transaction():
         changed += store.append(batch).changed if batch else 0
         record_missed_changes(store, project, changed)
-        record_unreadable(store.records, project, "sweep", unreadable)
+        record_unreadable(store, project, "sweep", unreadable)
         reached = replace(
             progress,
             tasks=progress.tasks + sum(map(is_compared, page.annotation_ids)),

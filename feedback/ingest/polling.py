@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 from feedback.labelling_platform.interface import LabellingPlatform
-from feedback.store import Record, Store
+from feedback.store import Store
 from feedback.store.log import events
 
 _OVERLAP = timedelta(seconds=2)  # a transaction may commit after a later one was already seen
@@ -54,7 +54,7 @@ def poll_changes(
     if batch:
         new += store.append(batch, want=want).changed
     record_missed_changes(store, project, new)
-    record_unreadable(store.records, project, "poll", unreadable)
+    record_unreadable(store, project, "poll", unreadable)
     if newest != last:
         store.records.create_record(project, "cursor", {"since": newest})
     return new
@@ -89,21 +89,11 @@ def count_missed_changes(store: Store, project: str) -> int:
     return int(last.body["total"]) if last else 0
 
 
-class RecordBook(Protocol):
-    """The records that ingest reads and writes; `store.records` is one."""
-
-    def create_record(self, project: str, kind: str, body: Mapping[str, Any], *, key: str = "") -> int:
-        """Append a record; with a key, only once."""
-
-    def get_latest_record(self, project: str, kind: str) -> Record | None:
-        """Return the newest record of a kind."""
-
-
-def record_unreadable(records: RecordBook, project: str, source: str, reasons: Iterable[str]) -> None:
+def record_unreadable(store: Store, project: str, source: str, reasons: Iterable[str]) -> None:
     """Record why something was left out, each reason once; `source` is a webhook's action, "poll" or "sweep"."""
     for reason in dict.fromkeys(reason[:_LONGEST_REASON] for reason in reasons):
         body = {"action": source, "reason": reason}
-        records.create_record(project, _UNREADABLE, body, key=f"{source}: {reason}")
+        store.records.create_record(project, _UNREADABLE, body, key=f"{source}: {reason}")
 
 
 def list_unreadable(store: Store, project: str) -> list[str]:

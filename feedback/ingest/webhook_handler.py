@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 import time
-from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from feedback.errors import StoreError
-from feedback.ingest.polling import RecordBook, record_unreadable
-from feedback.store.log.events import Event, events_from_webhook
+from feedback.ingest.polling import record_unreadable
+from feedback.store import Store
+from feedback.store.log.events import events_from_webhook
 from ml_backend.labelstudio.parsing import ParsedWebhook, read_webhook
 
 Answer = dict[str, Any]
@@ -20,28 +22,6 @@ _ASKED = "training_asked"  # kind of the record that the "Start training" button
 _JOB = re.compile(r"([0-9]{1,19})-([0-9]{1,18})")  # project, number of the record
 
 
-class JobRequests(Protocol):
-    """Where a webhook requests jobs; `store.jobs` is one."""
-
-    def request_job(self, project: str, kind: str) -> None:
-        """Request a job; many requests are one run."""
-
-
-class WebhookStore(Protocol):
-    """The part of the store that a webhook needs."""
-
-    @property
-    def records(self) -> RecordBook:
-        """The records."""
-
-    @property
-    def jobs(self) -> JobRequests:
-        """The jobs."""
-
-    def receive(self, events: Iterable[Event], *, want: str | None = None) -> None:
-        """Store events durably; where they change something, the job `want` is requested when they are ingested."""
-
-
 class WebhookHandler:
     """Takes the parsed body of each event and answers within milliseconds; it never trains and never calls back.
 
@@ -49,7 +29,7 @@ class WebhookHandler:
     what is lost here is found by polling.
     """
 
-    def __init__(self, store: WebhookStore, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, store: Store, *, clock: Callable[[], float] = time.time) -> None:
         self._store = store
         self._clock = clock
 
@@ -81,10 +61,7 @@ class WebhookHandler:
         if match is None:
             return None
         project, number = match[1], int(match[2])
-        asked, turn = (
-            self._store.records.get_latest_record(project, _ASKED),
-            self._store.records.get_latest_record(project, "turn"),
-        )
+        asked, turn = (self._store.records.get_latest_record(project, kind) for kind in (_ASKED, "turn"))
         if asked is None or number > asked.id:
             return None
         return "finished" if turn is not None and turn.id > number else "queued"
@@ -98,6 +75,55 @@ class WebhookHandler:
     def _note(self, intake: ParsedWebhook, reasons: Iterable[str]) -> None:
         """Record why something was left out; where this fails, the event itself stays stored."""
         try:
-            record_unreadable(self._store.records, intake.project, intake.action, reasons)
+            record_unreadable(self._store, intake.project, intake.action, reasons)
         except StoreError as error:
             _LOG.warning("the reason why a webhook was left out cannot be recorded: %s", error)
+
+
+class CircuitBreaker:
+    """Passes webhooks on; after a StoreError one at a time tries, at most every `every_s` seconds, until one succeeds.
+
+    Without it a locked database would hold every thread, and /health and /predict would wait behind webhooks that Label
+    Studio has given up long ago. What is refused is not lost: polls and full syncs find it.
+    """
+
+    def __init__(
+        self,
+        take: Callable[[Any], Mapping[str, Any]],
+        *,
+        count: Callable[[str], object] = lambda _: None,
+        every_s: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._take, self._count, self._every_s, self._clock = take, count, every_s, clock
+        self._lock = threading.Lock()
+        self._open = False  # True while the store has refused and no webhook has succeeded since
+        self._next_s = 0.0
+        self._trying = False
+
+    def __call__(self, body: Any) -> Mapping[str, Any]:
+        """Return the answer to one webhook, or raise StoreError without waiting."""
+        tries = self._may_try()
+        try:
+            answer = self._take(body)
+        except StoreError:
+            self._count("webhook_not_stored")
+            with self._lock:
+                self._open, self._next_s = True, self._clock() + self._every_s
+            raise
+        finally:
+            if tries:
+                self._trying = False
+        self._open = False
+        return answer
+
+    def _may_try(self) -> bool:
+        """Return whether this webhook is the one that tries; raise StoreError for the others."""
+        with self._lock:
+            if not self._open:
+                return False
+            if self._trying or self._clock() < self._next_s:
+                self._count("webhook_not_stored")
+                raise StoreError("the database refused a moment ago; this event is not stored.")
+            self._trying = True
+            return True

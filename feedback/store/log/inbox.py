@@ -35,7 +35,7 @@ _AT_ONCE = 50  # deliveries in one transaction
 _AT_ONCE_BYTES = 16 << 20  # in memory, or one larger delivery: fifty requests of the largest size would not fit
 _LONGEST_REASON = 500
 
-_KEYS = bindparam("keys", expanding=True)
+_KEYS: Any = bindparam("keys", expanding=True)
 _TABLE = main_tables.inbox
 _C = _TABLE.c
 _FIRST = Prepared(

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import threading
 from typing import Any
 
 import pytest
 
 from feedback.errors import StoreError
-from feedback.ingest.webhook_handler import WebhookHandler
-from feedback.store.log.events import Event
+from feedback.ingest.webhook_handler import CircuitBreaker, WebhookHandler
+from feedback.store import Store
 from ml_backend.app import Security, create_app
 from ml_backend.errors import BodyError
 from ml_backend.predictor import Predictor
-from tests.support.fake_webhook_store import FakeWebhookStore
+from tests.support.everything import where
 from tests.support.serving import FakeRegistry
 
 REGION = {"from_name": "c", "to_name": "text", "type": "choices", "value": {"choices": ["A"]}}
@@ -29,69 +29,73 @@ def event(action: str = "ANNOTATION_CREATED", **parts: Any) -> dict[str, Any]:
     return {"action": action, "project": {"id": 1, "title": "t", "label_config": "<View/>", **secrets}, **parts}
 
 
+def refuse(*_: object, **__: object) -> None:
+    raise StoreError("the database refused: disk full")
+
+
 def submit(number: int = 5) -> dict[str, Any]:
     task = {"id": 7, "data": {"text": "hi"}, "project": 1, "updated_at": "2026-01-01T00:00:01Z"}
     return event(annotation=annotation(number), task=task)
 
 
-def test_a_submit_is_stored_and_wants_a_turn():
-    book = FakeWebhookStore()
-
-    answer = WebhookHandler(book)(submit())
-
-    assert answer == {"status": "ok", "events": 3}
-    assert {(event.entity, event.entity_id) for event in book.events.values()} == {
-        ("annotation", 5),
-        ("task", 7),
-        ("project", 1),
-    }
-    assert set(book.wanted) == {("1", "turn")}
+def wanted(store: Store) -> list[tuple[str, str]]:
+    """The jobs that are wanted once the inbox is ingested."""
+    store.ingest_inbox()
+    return [(row.project, row.kind) for row in store.jobs.list_jobs() if row.state == "wanted"]
 
 
-def test_the_same_event_twice_is_one():
-    book = FakeWebhookStore()
-    webhook = WebhookHandler(book)
+def unreadable(store: Store) -> list[str]:
+    return [record.body["reason"] for record in store.records.list_records("1", "unreadable")]
+
+
+def test_a_submit_is_stored_and_wants_a_turn(store: Store):
+    assert WebhookHandler(store)(submit()) == {"status": "ok", "events": 3}
+
+    assert wanted(store) == [("1", "turn")]
+    assert [(version.annotation, version.task) for version in store.events.list_task_history("1", 7)] == [(5, 7)]
+    assert [row.id for row in store.tasks.list_tasks("1")] == [7]
+
+
+def test_the_same_event_twice_is_one(store: Store):
+    webhook = WebhookHandler(store)
     webhook(submit())
 
     assert webhook(submit()) == {"status": "ok", "events": 3}
-    assert len(book.events) == 3
+    store.ingest_inbox()
+    assert len(store.events.list_task_history("1", 7)) == 1
 
 
-def test_secrets_of_the_project_are_stored_nowhere():
-    book = FakeWebhookStore()
+def test_secrets_of_the_project_are_stored_nowhere(store: Store):
+    for body in (submit(), event("PROJECT_UPDATED"), event("SOMETHING_NEW")):
+        WebhookHandler(store)(body)
+    store.ingest_inbox()
 
-    WebhookHandler(book)(submit())
-    WebhookHandler(book)(event("PROJECT_UPDATED"))
-    WebhookHandler(book)(event("SOMETHING_NEW"))
-
-    assert "s3cr3t" not in repr((book.events, book.log))
+    assert where(store, "SOMETHING_NEW")
+    assert where(store, "s3cr3t") == []
 
 
-def test_a_broken_annotation_is_recorded_once_with_its_reason_and_its_neighbours_are_stored():
-    book = FakeWebhookStore()
+def test_a_broken_annotation_is_recorded_once_with_its_reason_and_its_neighbours_are_stored(store: Store):
     body = event("ANNOTATIONS_CREATED", annotation=[annotation(1), {"id": 2}, annotation(3)])
 
-    answers = [WebhookHandler(book)(body) for _ in range(3)]
+    answers = [WebhookHandler(store)(body) for _ in range(3)]
+    store.ingest_inbox()
 
     assert answers[0]["skipped"] == ["annotation 2 names no task."]
-    assert {row.entity_id for row in book.events.values() if row.entity == "annotation"} == {1, 3}
-    assert [(row.project, row.kind, row.body["reason"]) for row in book.log] == [
-        ("1", "unreadable", "annotation 2 names no task.")
-    ]
+    assert {version.annotation for version in store.events.list_task_history("1", 7)} == {1, 3}
+    assert unreadable(store) == ["annotation 2 names no task."]
 
 
-def test_what_was_said_is_acknowledged_though_what_was_left_out_cannot_be_noted_now():
-    class Noteless(FakeWebhookStore):
-        def record(self, project: str, kind: str, body: Mapping[str, Any], *, key: str = "") -> int:
-            raise StoreError("the database refused: database is locked")
-
-    book = Noteless()
-    webhook = WebhookHandler(book)
+def test_what_was_said_is_acknowledged_though_what_was_left_out_cannot_be_noted_now(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(store.records, "create_record", refuse)
+    webhook = WebhookHandler(store)
 
     answer = webhook(event("ANNOTATIONS_CREATED", annotation=[annotation(1), {"id": 2}]))
+    store.ingest_inbox()
 
     assert (answer["status"], answer["skipped"]) == ("ok", ["annotation 2 names no task."])
-    assert ("1", "annotation", 1) in {key[:3] for key in book.events}
+    assert [version.annotation for version in store.events.list_task_history("1", 7)] == [1]
     assert webhook(event("LABEL_LINK_CREATED"))["status"] == "ignored"
 
 
@@ -105,57 +109,50 @@ def test_what_was_said_is_acknowledged_though_what_was_left_out_cannot_be_noted_
         ),
     ],
 )
-def test_what_means_nothing_to_us_is_ignored_with_the_reason(body: dict[str, Any], reason: str):
-    book = FakeWebhookStore()
-
-    assert WebhookHandler(book)(body) == {"status": "ignored", "reason": reason}
-    assert book.events == {}
-    assert book.log[0].body["reason"] == reason
+def test_what_means_nothing_to_us_is_ignored_with_the_reason(store: Store, body: dict[str, Any], reason: str):
+    assert WebhookHandler(store)(body) == {"status": "ignored", "reason": reason}
+    assert store.ingest_inbox() == 0
+    assert unreadable(store) == [reason]
 
 
-def test_deletions_want_a_turn_too():
-    book = FakeWebhookStore()
+def test_deletions_want_a_turn_too(store: Store):
+    deletion = {"action": "ANNOTATIONS_DELETED", "annotations": [{"id": 5}], "project": {"id": 1}}
 
-    answer = WebhookHandler(book)({"action": "ANNOTATIONS_DELETED", "annotations": [{"id": 5}], "project": {"id": 1}})
-
-    assert answer["events"] == 1
-    assert book.wanted == [("1", "turn")]
+    assert WebhookHandler(store)(deletion)["events"] == 1
+    assert wanted(store) == [("1", "turn")]
 
 
-def test_the_training_button_wants_a_turn_and_names_a_job_that_ends_with_it():
-    book = FakeWebhookStore()
-    webhook = WebhookHandler(book, clock=lambda: 7.0)
+def test_the_training_button_wants_a_turn_and_names_a_job_that_ends_with_it(store: Store):
+    webhook = WebhookHandler(store, clock=lambda: 7.0)
 
     job = webhook(event("START_TRAINING"))["job"]
     before = webhook.job_status(job)
-    book.create_record("1", "turn", {})
+    store.records.create_record("1", "turn", {})
 
-    assert ("1", "turn") in book.wanted
+    assert wanted(store) == [("1", "turn")]
     assert (before, webhook.job_status(job)) == ("queued", "finished")
 
 
 @pytest.mark.parametrize("job", ["", "x", "1-", "1-99", "2-1", "-1", "1-１", "1-" + "9" * 5000, "../../x"])
-def test_a_job_that_was_never_asked_for_is_not_known(job: str):
-    book = FakeWebhookStore()
-    webhook = WebhookHandler(book)
+def test_a_job_that_was_never_asked_for_is_not_known(store: Store, job: str):
+    webhook = WebhookHandler(store)
     webhook(event("START_TRAINING"))
 
     assert webhook.job_status(job) is None
 
 
 @pytest.mark.parametrize("body", [None, [], {}, {"action": 7}, event("TASKS_CREATED") | {"project": {"id": "../x"}}])
-def test_what_no_label_studio_sends_is_refused(body: Any):
+def test_what_no_label_studio_sends_is_refused(store: Store, body: Any):
     with pytest.raises(BodyError):
-        WebhookHandler(FakeWebhookStore())(body)
+        WebhookHandler(store)(body)
 
 
-def test_over_http_a_store_that_is_down_is_told_with_what_to_do_and_predictions_go_on():
-    class Down(FakeWebhookStore):
-        def receive(self, events: Iterable[Event], *, want: str | None = None) -> None:
-            raise StoreError("the database refused: disk full")
-
+def test_over_http_a_store_that_is_down_is_told_with_what_to_do_and_predictions_go_on(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(store, "receive", refuse)
     registry = FakeRegistry({"1": "m1"})
-    app = create_app(Predictor(registry, load=registry.load), webhook=WebhookHandler(Down()), security=Security())
+    app = create_app(Predictor(registry, load=registry.load), webhook=WebhookHandler(store), security=Security())
 
     answer = app.test_client().post("/webhook", json=submit())
 
@@ -163,3 +160,82 @@ def test_over_http_a_store_that_is_down_is_told_with_what_to_do_and_predictions_
     assert answer.json["error"] == "the database refused: disk full"
     assert "HITL_DATA_DIR" in answer.json["hint"]
     assert app.test_client().get("/health").status_code == 200
+
+
+class Flaky:
+    """A webhook whose store is away, or slow, when told."""
+
+    def __init__(self) -> None:
+        self.unreachable = False
+        self.calls = 0
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def __call__(self, body: Any) -> dict[str, Any]:
+        self.calls += 1
+        self.gate.wait(5)
+        if self.unreachable:
+            raise StoreError("locked")
+        return {"status": "ok"}
+
+
+def refused(breaker: CircuitBreaker) -> bool:
+    try:
+        breaker({})
+    except StoreError:
+        return True
+    return False
+
+
+def test_while_the_store_is_away_one_tries_each_second_and_the_rest_are_told_at_once():
+    now, take, counted = [0.0], Flaky(), list[str]()
+    breaker = CircuitBreaker(take, count=counted.append, clock=lambda: now[0])
+    take.unreachable = True
+
+    assert all(refused(breaker) for _ in range(100))
+    assert take.calls == 1
+    now[0] += 1.0
+    assert all(refused(breaker) for _ in range(100))
+    assert take.calls == 2
+    assert counted == ["webhook_not_stored"] * 200
+
+
+def test_the_first_success_lets_everybody_through():
+    now, take = [0.0], Flaky()
+    breaker = CircuitBreaker(take, clock=lambda: now[0])
+    take.unreachable = True
+    assert refused(breaker)
+
+    take.unreachable, now[0] = False, 1.0
+
+    assert not any(refused(breaker) for _ in range(10))
+
+
+def test_nobody_waits_behind_the_one_that_tries():
+    now, take = [0.0], Flaky()
+    breaker = CircuitBreaker(take, clock=lambda: now[0])
+    take.unreachable = True
+    assert refused(breaker)
+    now[0], take.unreachable = 1.0, False
+    take.gate.clear()
+    tries = threading.Thread(target=lambda: breaker({}))
+    tries.start()
+    while take.calls < 2:
+        pass
+
+    with pytest.raises(StoreError, match="a moment ago"):
+        breaker({})
+
+    take.gate.set()
+    tries.join()
+    assert not refused(breaker)
+
+
+def test_an_event_that_is_wrong_says_nothing_of_the_store():
+    def take(body: Any) -> dict[str, Any]:
+        raise ValueError("no such event")
+
+    breaker = CircuitBreaker(take)
+    for _ in range(3):
+        with pytest.raises(ValueError, match="no such event"):
+            breaker({})
