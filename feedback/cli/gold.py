@@ -12,7 +12,6 @@ from feedback.app.bootstrap import opened_project
 from feedback.cli.terminal import AsJson, Project, print_found
 
 if TYPE_CHECKING:
-    from feedback.policy import Policy
     from feedback.store import ProjectRow, Store
 
 app = typer.Typer(
@@ -41,10 +40,9 @@ def add(
 
     cells, notes = read_gold(file)
     with opened_project(project) as (store, row):
-        policy = row.policy
-        control = read_label_config(row.label_config).control(policy.model.control)
+        control = read_label_config(row.label_config).control(row.policy.model.control)
         answers = parse_answers(cells, control)
-        done = add_gold(store, project, answers, _units(store, row, policy, answers), tolerance=tolerance)
+        done = add_gold(store, project, answers, _units(store, row, answers), tolerance=tolerance)
     for note in notes:
         typer.echo(f"Note: {note}.")
     typer.echo(f"{done} gold tasks were added to project {project}.")
@@ -57,7 +55,7 @@ def ask(project: Project, tasks: Tasks) -> None:
 
     unknown = dict.fromkeys(tasks)
     with opened_project(project) as (store, row):
-        done = add_gold(store, project, unknown, _units(store, row, row.policy, unknown))
+        done = add_gold(store, project, unknown, _units(store, row, unknown))
     typer.echo(f"{done} tasks of project {project} are given to everybody.")
 
 
@@ -88,9 +86,9 @@ def _gold_text(entry: Mapping[str, Any]) -> str:
     return f"task {entry['task']}: {entry['answer'] or 'given to everybody'}, {right}{state}"
 
 
-def _units(store: Store, row: ProjectRow, policy: Policy, tasks: Collection[int]) -> dict[int, str]:
+def _units(store: Store, row: ProjectRow, tasks: Collection[int]) -> dict[int, str]:
     """Return the unit of the random draws by task id, for the tasks that exist."""
     from feedback.project.snapshot import load_splits
 
-    drawn = load_splits(store, row, policy)
+    drawn = load_splits(store, row, row.policy)
     return {task.id: drawn.dedup_key(task.data) for task in store.tasks.list_tasks(row.id) if task.id in tasks}

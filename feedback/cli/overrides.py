@@ -30,7 +30,6 @@ def overrides(
     kept: Annotated[bool, typer.Option("--kept", help="Also write answers that are equal to the prediction.")] = False,
 ) -> None:
     """Show or export the human answers that differ from the prediction, with their reasons."""
-
     with opened_project(project) as (store, _row):
         rows = store.overrides.list_overrides(project)
     chosen = [row for row in rows if kept or row.changed]

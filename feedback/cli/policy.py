@@ -122,7 +122,6 @@ def show(
     hash_: Annotated[str, typer.Option("--hash", help="The hash of an earlier policy. Default: the active one.")] = "",
 ) -> None:
     """Print a stored policy as JSON."""
-
     with opened_project(project) as (store, row):
         policy = store.policies.get_policy(project, hash_) if hash_ else row.policy
     typer.echo(policy.model_dump_json(indent=2))

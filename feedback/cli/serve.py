@@ -67,7 +67,6 @@ def worker() -> None:
 
 def _check_port(host: str, port: int) -> None:
     """Raise ServiceError if the port is taken; the web process would only retry for a while and exit."""
-
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind) as probe:

@@ -64,7 +64,6 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """List the newest signals."""
-
     with opened_project(project) as (store, row):
         signals = store.signals
         found = signals.list_unmatched_signals(row.id) if waiting else signals.list_signals(row.id, task=task)

@@ -61,7 +61,6 @@ def why(
 
 def _find_project(store: Store, task: int) -> str:
     """Return the project that has or had the task: Label Studio numbers the tasks of all projects together."""
-
     numbers = [row.id for row in store.projects.list_projects()]
     found = [
         number

@@ -68,16 +68,13 @@ def suggest_labels(
         ]
     if not rows:
         return {}
-    size = (len(tasks), len(entries), len(code))
-    functions = Votes([row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows], *size)
-    nobody = Votes([], [], [], n_tasks=size[0], n_people=0, n_labels=size[2])
-    consensus = combine_voters(nobody, functions=functions)
+    consensus = hierarchical_dawid_skene(Votes(*np.transpose(rows), len(tasks), len(entries), len(code)))
     return {
-        tasks[place]: (
-            Answer("choices", (control.labels[int(consensus.labels[place])],)),
-            round(float(consensus.proba[place].max()), 4),
+        tasks[at]: (
+            Answer("choices", (control.labels[int(consensus.labels[at])],)),
+            round(float(consensus.proba[at].max()), 4),
         )
-        for place in sorted({row[0] for row in rows})
+        for at in np.flatnonzero(consensus.support).tolist()
     }
 
 
@@ -96,68 +93,26 @@ def _call(function: Function, name: str, data: Sequence[Mapping[str, Any]]) -> l
     return labels
 
 
-def combine_voters(people: Votes, *, functions: Votes | None = None, model: Floats | None = None) -> Consensus:
-    """Combine people, labelling functions and the model: for pre-annotations and training weights only.
+def combine_with_model(people: Votes, model: Floats) -> Consensus:
+    """Combine the votes of people with a model: for training weights only.
 
     Where the answer must be that of people (audit, gold, agreement), use the other methods of this package. `support`
-    counts the votes of people only. VotesError where there are no voters at all, or tasks and labels do not match.
+    counts the votes of people only.
 
     Parameters
     ----------
     people
-        May be empty.
-    functions
-        Votes of labelling functions on the same tasks and labels. Their error rates are learnt like those of people.
+        At least one vote.
     model
         Calibrated, cross-validated probabilities (n_tasks, k); they replace the label shares. A row of NaN is a task
         that the model cannot read.
-
-    Examples
-    --------
-    >>> nobody = Votes([], [], [], n_tasks=2, n_people=0, n_labels=2)
-    >>> rules = Votes([0, 0, 0, 1, 1, 1], [0, 1, 2, 0, 1, 2], [0, 0, 1, 1, 1, 1], n_tasks=2, n_labels=2)
-    >>> consensus = combine_voters(nobody, functions=rules)
-    >>> consensus.labels.tolist(), consensus.support.tolist()
-    ([0, 1], [0, 0])
     """
-    voters = people if functions is None else join_votes(people, functions)
-    prior = None if model is None else _prior(model, people)
-    support = np.bincount(people.tasks, minlength=people.n_tasks)
-    if len(voters):
-        # the model is also the start: from single votes, every person would start as always right
-        fit = hierarchical_dawid_skene(voters, prior=prior, start=prior)
-    elif prior is not None:
-        fit = Consensus("suggestion", prior, prior.argmax(axis=1), support)
-    else:
-        raise VotesError("there are no voters; wanted votes of people, labelling functions or a model.")
-    proba, labels = fit.proba, fit.labels
-    if prior is not None:
-        without_votes = fit.support == 0
-        proba = np.where(without_votes[:, None], prior, proba)
-        labels = np.where(without_votes, prior.argmax(axis=1), labels)
-    return replace(fit, method="suggestion", proba=proba, labels=labels, support=support)
-
-
-def join_votes(people: Votes, functions: Votes) -> Votes:
-    """Return all votes together; the codes of functions come after those of people."""
-    if (people.n_tasks, people.n_labels) != (functions.n_tasks, functions.n_labels):
-        raise VotesError("people and functions must have the same numbers of tasks and labels.")
-    return Votes(
-        np.concatenate([people.tasks, functions.tasks]),
-        np.concatenate([people.people, functions.people + people.n_people]),
-        np.concatenate([people.labels, functions.labels]),
-        people.n_tasks,
-        people.n_people + functions.n_people,
-        people.n_labels,
-    )
-
-
-def _prior(model: Floats, people: Votes) -> Floats:
-    wanted = (people.n_tasks, people.n_labels)
+    wanted, even = (people.n_tasks, people.n_labels), 1.0 / people.n_labels
     if model.shape != wanted:
         raise VotesError(f"model has shape {model.shape}, wanted {wanted}: one row per task, one column per label.")
-    even = 1.0 / people.n_labels
     readable = np.isfinite(model).all(axis=1, keepdims=True)
-    rows = np.where(readable, model, even)
-    prior: Floats = (1.0 - _MODEL_DOUBT) * rows + _MODEL_DOUBT * even
-    return prior
+    prior = (1.0 - _MODEL_DOUBT) * np.where(readable, model, even) + _MODEL_DOUBT * even
+    # the model is also the start: from single votes, every person would start as always right
+    fit = hierarchical_dawid_skene(people, prior=prior, start=prior)
+    proba = np.where(fit.support[:, None] > 0, fit.proba, prior)
+    return replace(fit, method="suggestion", proba=proba, labels=proba.argmax(axis=1))

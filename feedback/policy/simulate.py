@@ -77,10 +77,8 @@ class Simulation:
     @property
     def sentences(self) -> list[str]:
         """Return shares, daily loads and cost in sentences, each with the value under the active policy."""
-        lines = [
-            f"{self.n:,} {self.source} over {self.days:.1f} days; {self.moved:,} would go elsewhere.",
-            self.headline,
-        ]
+        span = f"{self.n:,} {self.source} over {self.days:.1f} days"
+        lines = [f"{span}; {self.moved:,} would go elsewhere.", self.headline]
         if self.changed:
             lines.append(f"{self.changed:,} would have another priority, queue or number of people.")
         for tier in dict.fromkeys([*self.before.answers, *self.after.answers]):
@@ -142,13 +140,9 @@ def _workload(policy: Policy, outcomes: Sequence[Outcome], handling_s: float | N
     for outcome in outcomes:
         if outcome.to != HOLD:
             answers[outcome.to] += answers_needed(policy, outcome)
-    cost, unknown = 0.0, list[str]()
-    for tier, count in answers.items():
-        price = cost_per_answer(policy, tier, handling_s)
-        if isinstance(price, str):
-            unknown.append(price)
-        else:
-            cost += count * price
+    prices = {tier: cost_per_answer(policy, tier, handling_s) for tier in answers}
+    unknown = tuple(price for price in prices.values() if isinstance(price, str))
+    cost = sum(answers[tier] * price for tier, price in prices.items() if not isinstance(price, str))
     auto_rules = {rule.id for rule in policy.routing if rule.to == AUTO}
     rules = Counter(outcome.rule for outcome in outcomes)
     return Workload(
@@ -158,7 +152,7 @@ def _workload(policy: Policy, outcomes: Sequence[Outcome], handling_s: float | N
         answers={tier: answers[tier] for tier in policy.tiers if answers[tier]},
         rules=dict(rules),
         cost=None if unknown else cost,
-        unknown=tuple(unknown),
+        unknown=unknown,
     )
 
 

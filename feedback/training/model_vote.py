@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from feedback.consensus.consensus import AggregatedLabels
-from feedback.consensus.labelling_functions import combine_voters
+from feedback.consensus.labelling_functions import combine_with_model
 from feedback.training.dataset import Dataset, Row, single_label
 from feedback.votes import Floats, Ints, VoteLike, Votes
 from ml_backend.calibration import fit_temperature
@@ -88,7 +88,7 @@ def cross_validated_weights(
     elif (gain := _share_of_surprise_removed(proba[usable], y[usable])) < _LEAST_SURPRISE_REMOVED:
         return ModelVote(reason=f"the model explains only {max(gain, 0):.0%} of the answers, too little to vote")
     else:
-        joint = combine_voters(_as_coded_votes(rows, votes, code), model=np.where(usable[:, None], proba, np.nan)).proba
+        joint = combine_with_model(_as_coded_votes(rows, votes, code), np.where(usable[:, None], proba, np.nan)).proba
     return _as_model_vote(rows, labels, y, joint, usable)
 
 

@@ -67,15 +67,14 @@ class EventsRepository(Repository):
 
     def list_versions_by_person(self, project: str, person: int) -> list[AnnotationVersion]:
         """Return every version that a person ever made, and the deletions of those annotations, oldest first."""
-        found: list[AnnotationVersion] = []
+        found, annotations = list[AnnotationVersion](), set[int]()
         with self._database.read() as connection:
             # the whole log is read: an annotation may pass to another person, and each keeps their own versions
-            for row in stream(connection, _versions(project).order_by(main_tables.event.c.seq)):
-                version = _version(row)
-                theirs = version.body is not None and version.body.get("person") == person
-                if theirs or (
-                    version.action == "deleted" and any(version.annotation == row.entity_id for version in found)
-                ):
+            for version in map(_version, stream(connection, _versions(project).order_by(main_tables.event.c.seq))):
+                if version.body is not None and version.body.get("person") == person:
+                    annotations.add(version.annotation)
+                    found.append(version)
+                elif version.action == "deleted" and version.annotation in annotations:
                     found.append(version)
         return found
 

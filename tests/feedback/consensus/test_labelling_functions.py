@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from feedback.consensus.labelling_functions import combine_voters, join_votes, load_function, suggest_labels
+from feedback.consensus import hierarchical_dawid_skene
+from feedback.consensus.labelling_functions import combine_with_model, load_function, suggest_labels
 from feedback.errors import VotesError
 from feedback.policy.schema import LabellingFunction
 from feedback.votes import Votes
@@ -64,35 +65,28 @@ def test_a_name_that_is_no_function_is_refused():
         load_function(LabellingFunction(name="x", function="feedback.votes:nothing"))
 
 
-def rules(truth, right=(0.9, 0.8, 0.5), seed=0):
-    """Labelling functions that abstain on a third of the tasks."""
-    rng = np.random.default_rng(seed)
-    rows = [
-        (task, function, int(label if rng.random() < chance else rng.integers(0, 2)))
-        for function, chance in enumerate(right)
-        for task, label in enumerate(truth)
-        if rng.random() < 0.67
-    ]
-    return Votes(*np.transpose(rows), len(truth), len(right), 2)
-
-
 def test_labelling_functions_suggest_before_anybody_has_voted():
-    truth = np.random.default_rng(1).integers(0, 2, 400)
-    nobody = Votes([], [], [], 400, 0, 2)
+    rng = np.random.default_rng(1)
+    truth = rng.integers(0, 2, 400)
+    rows = [
+        (task, function, int(label if rng.random() < right else rng.integers(0, 2)))
+        for function, right in enumerate((0.9, 0.8, 0.5))
+        for task, label in enumerate(truth)
+        if rng.random() < 0.67  # else it abstains
+    ]
 
-    answers = combine_voters(nobody, functions=rules(truth))
+    answers = hierarchical_dawid_skene(Votes(*np.transpose(rows), 400, 3, 2))
 
     covered = answers.labels >= 0
     assert (answers.labels == truth)[covered].mean() > 0.85
-    assert answers.support.tolist() == [0] * 400
 
 
-def test_functions_and_model_are_never_counted_as_people():
+def test_a_model_is_never_counted_as_a_person():
     truth = np.random.default_rng(2).integers(0, 2, 100)
     people = Votes(np.arange(30), np.zeros(30, dtype=int), truth[:30], 100, 1, 2)
     model = np.eye(2)[truth] * 0.8 + 0.1
 
-    answers = combine_voters(people, functions=rules(truth), model=model)
+    answers = combine_with_model(people, model)
 
     assert answers.support.sum() == 30
     assert answers.method == "suggestion"
@@ -108,7 +102,7 @@ def test_the_model_helps_most_where_a_task_has_one_vote():
     believes = np.where(rng.random(500) < sure, truth, 1 - truth)
     model = np.where(np.eye(2)[believes] > 0, sure[:, None], 1 - sure[:, None])
 
-    alone, together = combine_voters(people), combine_voters(people, model=model)
+    alone, together = hierarchical_dawid_skene(people), combine_with_model(people, model)
 
     best = np.log(model[:, 1] / model[:, 0]) + np.where(people.labels == 1, 1, -1) * np.log(0.75 / 0.25)
     assert (together.labels == truth).mean() > (alone.labels == truth).mean() + 0.03
@@ -121,16 +115,16 @@ def test_people_who_agree_overrule_a_certain_model():
     model = np.eye(2)[np.arange(20) % 2]
     model[0] = [0.0, 1.0]
 
-    assert combine_voters(people, model=model).labels[0] == 0
+    assert combine_with_model(people, model).labels[0] == 0
 
 
 def test_a_task_that_the_model_cannot_read_rests_on_votes_alone():
     people = Votes([0, 0, 1], [0, 1, 0], [1, 1, 0], 3, 2, 2)
     model = np.array([[np.nan, np.nan], [0.6, 0.4], [0.2, 0.8]])
 
-    assert combine_voters(people, model=model).labels.tolist() == [1, 0, 1]
+    assert combine_with_model(people, model).labels.tolist() == [1, 0, 1]
 
 
-def test_voters_of_different_tasks_are_refused():
-    with pytest.raises(VotesError, match="same numbers of tasks and labels"):
-        join_votes(Votes([0], [0], [0], n_labels=2), Votes([0], [0], [0], n_labels=3))
+def test_a_model_of_other_labels_is_refused():
+    with pytest.raises(VotesError, match="one column per label"):
+        combine_with_model(Votes([0], [0], [0], n_labels=2), np.full((1, 3), 1 / 3))

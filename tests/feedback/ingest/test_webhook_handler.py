@@ -44,16 +44,17 @@ def wanted(store: Store) -> list[tuple[str, str]]:
     return [(row.project, row.kind) for row in store.jobs.list_jobs() if row.state == "wanted"]
 
 
-def unreadable(store: Store) -> list[str]:
-    return [record.body["reason"] for record in store.records.list_records("1", "unreadable")]
+def unreadable(store: Store, project: str = "1") -> list[str]:
+    return [record.body["reason"] for record in store.records.list_records(project, "unreadable")]
 
 
 def test_a_submit_is_stored_and_wants_a_turn(store: Store):
     assert WebhookHandler(store)(submit()) == {"status": "ok", "events": 3}
 
     assert wanted(store) == [("1", "turn")]
-    assert [(version.annotation, version.task) for version in store.events.list_task_history("1", 7)] == [(5, 7)]
+    assert [version.annotation for version in store.events.list_task_history("1", 7)] == [5]
     assert [row.id for row in store.tasks.list_tasks("1")] == [7]
+    assert store.projects.get_project("1").title == "t"
 
 
 def test_the_same_event_twice_is_one(store: Store):
@@ -112,7 +113,7 @@ def test_what_was_said_is_acknowledged_though_what_was_left_out_cannot_be_noted_
 def test_what_means_nothing_to_us_is_ignored_with_the_reason(store: Store, body: dict[str, Any], reason: str):
     assert WebhookHandler(store)(body) == {"status": "ignored", "reason": reason}
     assert store.ingest_inbox() == 0
-    assert unreadable(store) == [reason]
+    assert unreadable(store, "1" if "project" in body else "") == [reason]
 
 
 def test_deletions_want_a_turn_too(store: Store):
