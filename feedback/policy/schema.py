@@ -178,6 +178,10 @@ class Policy(Section):
         """Return the [people] entry of an e-mail address, ignoring case; None where there is none."""
         return next((person for name, person in self.people.items() if same_email(name, email)), None)
 
+    def people_in(self, tier: str) -> list[Person]:
+        """Return the people who may answer in a tier; those without tiers may in the first."""
+        return [person for person in self.people.values() if tier in (person.tiers or (self.first_tier,))]
+
     def conditions(self) -> list[Condition]:
         """Return the condition of each rule, in order; the last is always true."""
         return [rule.condition(self.all_signals, self.calendars) for rule in self.routing]

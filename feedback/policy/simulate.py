@@ -163,12 +163,7 @@ def answers_needed(policy: Policy, outcome: Outcome) -> int:
 
 def cost_per_answer(policy: Policy, tier: str, handling_s: float | None) -> float | str:
     """Return the wages for one answer, or the reason for which they are unknown."""
-    first = tier == policy.first_tier
-    wages = [
-        person.wage
-        for person in policy.people.values()
-        if person.wage is not None and (tier in person.tiers or (first and not person.tiers))
-    ]
+    wages = [person.wage for person in policy.people_in(tier) if person.wage is not None]
     if not wages:
         return f"nobody in {tier} has a wage in [people]"
     time_s = policy.tiers[tier].handling_s or handling_s

@@ -21,7 +21,7 @@ from feedback.policy.rule_matching import NOT_CERTIFIED, make_data_reader
 from feedback.policy.rules import AUTO, HOLD, OPERATORS
 from feedback.policy.satisfiability import find_contradiction, implies
 from feedback.policy.schema import LabellingFunction
-from feedback.policy.tiers import Tier
+from feedback.policy.tiers import Person, Tier
 from feedback.store import ProjectRow
 from ml_backend.errors import UnknownName
 from ml_backend.label_config import read_label_config
@@ -262,13 +262,11 @@ def _lint_order(policy: Policy) -> Iterator[PolicyFinding]:
 
 
 def _lint_tiers(policy: Policy) -> Iterator[PolicyFinding]:
-    staffed = {tier for person in policy.people.values() for tier in person.tiers or (policy.first_tier,)}
     for name, tier in policy.tiers.items():
-        key, people = f"tiers.{name}", [person for person in policy.people.values() if name in person.tiers]
-        if policy.people and name != policy.first_tier and name not in staffed:
+        key, people = f"tiers.{name}", policy.people_in(name)
+        if policy.people and name != policy.first_tier and not people:
             yield _warn(key, "nobody in [people] may answer in this tier.")
-        skilled = any(set(tier.skills) <= set(person.skills) for person in people)
-        if tier.skills and name in staffed and not skilled:
+        if tier.skills and people and not _anybody_has(tier.skills, people):
             yield _warn(key, f"nobody in this tier has the skills {', '.join(tier.skills)}.")
         if tier.on_breach == "escalate" and policy.tier_after(name) is None and (tier.resolve or tier.first_action):
             yield _warn(key, "a breach escalates, but there is no tier after this one.")
@@ -276,7 +274,7 @@ def _lint_tiers(policy: Policy) -> Iterator[PolicyFinding]:
             yield from _lint_first_tier(key, tier)
         if tier.resolve and tier.resolve_s < tier.first_action_s:
             yield _warn(key, f"resolve ({tier.resolve}) is shorter than first_action ({tier.first_action}).")
-        if tier.n_reviewers > 1 and name in staffed and len(people) < tier.n_reviewers:
+        if people and len(people) < tier.n_reviewers:
             yield _warn(key, f"each case needs {tier.n_reviewers} people, but {len(people)} may answer in this tier.")
 
 
@@ -295,11 +293,14 @@ def _lint_skills(policy: Policy) -> Iterator[PolicyFinding]:
     for rule in policy.routing:
         key, skills = f"routing.{rule.id}", ", ".join(rule.skills)
         tier = rule.tier or policy.first_tier if rule.to == AUTO else rule.to
-        people = [person for person in policy.people.values() if tier in (person.tiers or (policy.first_tier,))]
-        if rule.skills and policy.people and not any(set(rule.skills) <= set(person.skills) for person in people):
+        if rule.skills and policy.people and not _anybody_has(rule.skills, policy.people_in(tier)):
             yield _warn(key, f"nobody in {tier} has the skills {skills}, so no answer will count.")
         if rule.skills and not policy.people:
             yield _warn(key, f"needs the skills {skills}, but without [people] no skills are checked.")
+
+
+def _anybody_has(skills: Collection[str], people: Iterable[Person]) -> bool:
+    return any(set(skills) <= set(person.skills) for person in people)
 
 
 def _operands(test: Compare) -> tuple[Any, ...]:

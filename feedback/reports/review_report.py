@@ -182,7 +182,7 @@ def _expected_per_hour(times: Sequence[float], begins: Sequence[float], days: fl
 def _people_at_work(policy: Policy, tier: str, at_s: float) -> int:
     """Return how many of a tier's people work then; one where the policy names nobody."""
     default = policy.tiers[tier].calendar
-    members = [person for person in policy.people.values() if tier in (person.tiers or (policy.first_tier,))]
+    members = policy.people_in(tier)
     calendars = [person.calendar or default for person in members] if policy.people else [default]
     return sum(name is None or is_working_time(policy.calendars[name], at_s) for name in calendars)
 

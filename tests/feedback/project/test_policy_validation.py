@@ -200,6 +200,10 @@ def test_a_misspelt_test_is_found_without_any_task():
     assert "did you mean the test data.text.matches" in finding.sentence
 
 
+def test_people_without_tiers_bring_their_skills_to_the_first_tier():
+    assert lint_policy(read_policy('[tiers.L1]\nskills = ["law"]\n[people."a@b.c"]\nskills = ["law"]')) == []
+
+
 def test_a_plain_policy_has_no_warnings():
     assert lint_policy(read_policy("")) == []
     nested = read_policy(rule("{ data.customer.standing = 'new', data.amount.gte = 5, data.amount.lt = 9 }"))
