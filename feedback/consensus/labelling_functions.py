@@ -68,7 +68,8 @@ def suggest_labels(
         ]
     if not rows:
         return {}
-    consensus = hierarchical_dawid_skene(Votes(*np.transpose(rows), len(tasks), len(entries), len(code)))
+    place, voter, given = np.transpose(rows)
+    consensus = hierarchical_dawid_skene(Votes(place, voter, given, len(tasks), len(entries), len(code)))
     return {
         tasks[at]: (
             Answer("choices", (control.labels[int(consensus.labels[at])],)),

@@ -182,8 +182,7 @@ def _expected_per_hour(times: Sequence[float], begins: Sequence[float], days: fl
 def _people_at_work(policy: Policy, tier: str, at_s: float) -> int:
     """Return how many of a tier's people work then; one where the policy names nobody."""
     default = policy.tiers[tier].calendar
-    members = policy.people_in(tier)
-    calendars = [person.calendar or default for person in members] if policy.people else [default]
+    calendars = [person.calendar or default for person in policy.people_in(tier)] if policy.people else [default]
     return sum(name is None or is_working_time(policy.calendars[name], at_s) for name in calendars)
 
 

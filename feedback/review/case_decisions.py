@@ -52,13 +52,11 @@ class ChangedReviewCache:
             found = store.reviews.list_changed_reviews(project)
         else:
             annotations: dict[str, set[int]] = {}
-            for number, head in heads.items():
-                seen = last.heads.get(number, 0)
-                annotations[number] = (
-                    set(store.events.list_changes(number, seen).annotations) if seen != head else set()
-                )
             for _case, number, annotation in last.changed:
                 annotations.setdefault(number, set()).add(annotation)
+            for number, head in heads.items():
+                if (seen := last.heads.get(number, 0)) != head:
+                    annotations.setdefault(number, set()).update(store.events.list_changes(number, seen).annotations)
             changed_cases = [cases.by_task[task].id for task in tasks if task in cases.by_task]
             found = store.reviews.list_changed_reviews(project, cases=changed_cases, annotations=annotations)
         self._checked.put(project, _Checked(cases.changes, heads, found), size=len(found))

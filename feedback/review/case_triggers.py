@@ -161,9 +161,7 @@ def _reroute_unstarted(context: ReviewContext) -> None:
         tier = routes.tiers.get(case.task, context.policy.first_tier)
         unstarted = case.state == "queued" and case.started_s is None and case.rule not in _INTERNAL_RULES
         if case.tier not in policy.tiers:
-            context.move(
-                case, "recall", tier=context.policy.first_tier, note=f"the policy has no tier {case.tier} any more"
-            )
+            context.move(case, "recall", tier=policy.first_tier, note=f"the policy has no tier {case.tier} any more")
         elif unstarted and tier != case.tier and case.task in routes.standing:
             changes: dict[str, Any] = {}
             if rule := _rule_of(context, case.task):

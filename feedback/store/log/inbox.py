@@ -83,7 +83,7 @@ class Inbox:
 
     def __init__(self, box: Database, main: Database, fold: Fold) -> None:
         self._box, self._main, self._fold = box, main, fold
-        self._group: GroupCommit[bytes, int] = GroupCommit(self._insert, enter=box.write)
+        self._group: GroupCommit[bytes] = GroupCommit(self._insert, enter=box.write)
         self._taking = threading.Lock()
         self._removed: list[str] = []  # keys that are no longer needed
 
@@ -111,8 +111,11 @@ class Inbox:
             while rows := self._first():
                 try:
                     taken += self._ingest_rows(rows)
-                except Exception as error:  # noqa: BLE001  # a hostile delivery may fail in any way
-                    taken += self._ingest_one_by_one(rows, error)
+                except Exception as error:  # a hostile delivery may fail in any way
+                    if _is_the_databases(error):
+                        raise
+                    _LOG.warning("deliveries are taken in one by one: %s", type(error).__name__)
+                    taken += sum(map(self._ingest_alone, rows))
             return taken
 
     def retry_failed(self) -> None:
@@ -161,12 +164,11 @@ class Inbox:
             hint = "If the file is damaged, move it away and run `hitl sweep`: it gets the events from Label Studio."
             raise StoreError(f"the inbox {self._box.path}: {error}", hint=hint) from error
 
-    def _insert(self, deliveries: Sequence[bytes]) -> Sequence[int]:
+    def _insert(self, deliveries: Sequence[bytes]) -> None:
         received_s = self._box.clock()
         rows = [{"key": uuid.uuid4().hex, "received_s": received_s, "delivery": delivery} for delivery in deliveries]
         with self._box.write() as connection:
             _INSERT.many(connection, rows)
-        return [1] * len(deliveries)
 
     def _first(self) -> list[dict[str, Any]]:
         """Return the next deliveries, at most the limit for memory."""
@@ -200,25 +202,19 @@ class Inbox:
         self._removed = list(batches)
         return len(new)
 
-    def _ingest_one_by_one(self, rows: Sequence[dict[str, Any]], error: Exception) -> int:
-        """Find which deliveries cannot be ingested; none if the cause is the database."""
-        if _is_the_databases(error):
-            raise error
-        _LOG.warning("deliveries are taken in one by one: %s", type(error).__name__)
-        taken = 0
-        for row in rows:
-            try:
-                taken += self._ingest_rows([row])
-            except Exception as reason:
-                if _is_the_databases(reason):
-                    raise
-                self._record_problem(row["key"], reason)
-        return taken
-
-    def _record_problem(self, key: str, reason: Exception) -> None:
-        problem = str(reason) if isinstance(reason, EventError | StoreError) else type(reason).__name__
-        with self._box.write() as connection:
-            connection.execute(_TABLE.update().where(_C.key == key).values(problem=problem[:_LONGEST_REASON]))
+    def _ingest_alone(self, row: dict[str, Any]) -> int:
+        """Ingest one delivery, or keep it with the reason for which that is not possible."""
+        try:
+            return self._ingest_rows([row])
+        except Exception as error:
+            if _is_the_databases(error):
+                raise
+            problem = str(error) if isinstance(error, EventError | StoreError) else type(error).__name__
+            with self._box.write() as connection:
+                connection.execute(
+                    _TABLE.update().where(_C.key == row["key"]).values(problem=problem[:_LONGEST_REASON])
+                )
+            return 0
 
 
 def _is_the_databases(error: Exception) -> bool:

@@ -13,7 +13,7 @@ from feedback.store.database.group_commit import GroupCommit
 
 
 def all_wait_for_the_first(
-    group: GroupCommit[Any, Any], threads: Sequence[threading.Thread], entered: threading.Event, go_on: threading.Event
+    group: GroupCommit[Any], threads: Sequence[threading.Thread], entered: threading.Event, go_on: threading.Event
 ) -> None:
     """Start one thread, all others while its commit is under way, and then let it go on."""
     threads[0].start()
@@ -28,25 +28,26 @@ def all_wait_for_the_first(
 
 
 def test_batches_that_arrive_together_are_committed_together() -> None:
-    sizes: list[int] = []
+    committed: list[set[int]] = []
     entered, go_on = threading.Event(), threading.Event()
 
-    def commit(group: Sequence[int]) -> Sequence[int]:
-        sizes.append(len(group))
+    def commit(group: Sequence[int]) -> None:
         entered.set()
         go_on.wait(10)
-        return [number * 2 for number in group]
+        committed.append(set(group))
 
-    group: GroupCommit[int, int] = GroupCommit(commit)
-    got: dict[int, int] = {}
-    threads = [
-        threading.Thread(target=lambda number=number: got.update({number: group.submit(number)}))
-        for number in range(20)
-    ]
+    group: GroupCommit[int] = GroupCommit(commit)
+    done: dict[int, bool] = {}
+
+    def submit(number: int) -> None:
+        group.submit(number)
+        done[number] = any(number in numbers for numbers in committed)
+
+    threads = [threading.Thread(target=submit, args=(number,)) for number in range(20)]
     all_wait_for_the_first(group, threads, entered, go_on)
 
-    assert sizes == [1, 19]
-    assert got == {number: number * 2 for number in range(20)}
+    assert committed == [{0}, set(range(1, 20))]
+    assert done == dict.fromkeys(range(20), True)  # nobody was answered before their batch was committed
 
 
 class GatedTransaction:
@@ -65,13 +66,14 @@ class GatedTransaction:
         yield
 
 
-def several(group: GroupCommit[int, int], gate: GatedTransaction) -> dict[int, int | str]:
+def several(group: GroupCommit[int], gate: GatedTransaction) -> dict[int, str]:
     """Twelve threads, of which eleven come while the first waits at the door."""
-    got: dict[int, int | str] = {}
+    got: dict[int, str] = {}
 
     def submit(number: int) -> None:
         try:
-            got[number] = group.submit(number)
+            group.submit(number)
+            got[number] = "done"
         except StoreError as error:
             got[number] = str(error)
 
@@ -91,20 +93,19 @@ def several(group: GroupCommit[int, int], gate: GatedTransaction) -> dict[int, i
 def test_batches_that_arrive_while_the_transaction_opens_are_committed_with_it() -> None:
     sizes, gate = list[int](), GatedTransaction()
 
-    def commit(group: Sequence[int]) -> Sequence[int]:
+    def commit(group: Sequence[int]) -> None:
         sizes.append(len(group))
-        return group
 
     got = several(GroupCommit(commit, enter=gate.enter), gate)
 
     assert sizes == [12]
-    assert got == {number: number for number in range(12)}
+    assert got == dict.fromkeys(range(12), "done")
 
 
 def test_when_the_transaction_cannot_open_all_waiting_batches_fail_at_once() -> None:
     gate = GatedTransaction(broken=True)
 
-    got = several(GroupCommit(lambda group: group, enter=gate.enter), gate)
+    got = several(GroupCommit(lambda _group: None, enter=gate.enter), gate)
 
     assert gate.tries == 1  # each wait may take half a minute
     assert got == dict.fromkeys(range(12), "the database is busy")
@@ -113,23 +114,23 @@ def test_when_the_transaction_cannot_open_all_waiting_batches_fail_at_once() -> 
 def test_a_batch_that_cannot_be_committed_fails_alone() -> None:
     entered, go_on = threading.Event(), threading.Event()
 
-    def commit(group: Sequence[str]) -> Sequence[str]:
+    def commit(group: Sequence[str]) -> None:
         entered.set()
         go_on.wait(10)
         if "bad" in group:
             raise StoreError("no")
-        return list(group)
 
-    group: GroupCommit[str, str] = GroupCommit(commit)
+    group: GroupCommit[str] = GroupCommit(commit)
     got: dict[str, str] = {}
 
     def submit(name: str) -> None:
         try:
-            got[name] = group.submit(name)
+            group.submit(name)
+            got[name] = "done"
         except StoreError as error:
             got[name] = f"refused: {error}"
 
     threads = [threading.Thread(target=submit, args=(name,)) for name in ("first", "good", "bad", "fine")]
     all_wait_for_the_first(group, threads, entered, go_on)
 
-    assert got == {"first": "first", "good": "good", "bad": "refused: no", "fine": "fine"}
+    assert got == {"first": "done", "good": "done", "bad": "refused: no", "fine": "done"}
