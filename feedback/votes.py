@@ -30,6 +30,8 @@ class Votes:
         Integer codes. `encode_votes` makes them from names.
     n_tasks, n_people, n_labels : int, optional
         Numbers of codes, also of those without votes; the largest code plus 1 by default.
+    times : array of shape (n_tasks,), optional
+        How many tasks with equal votes each task stands for; 1 by default. Measures of agreement do not know it.
 
     Raises
     ------
@@ -48,6 +50,7 @@ class Votes:
     n_tasks: int
     n_people: int
     n_labels: int
+    times: Floats  # (n_tasks,)
 
     def __init__(
         self,
@@ -57,6 +60,7 @@ class Votes:
         n_tasks: int | None = None,
         n_people: int | None = None,
         n_labels: int | None = None,
+        times: Floats | None = None,
     ) -> None:
         columns = {"tasks": (tasks, n_tasks), "people": (people, n_people), "labels": (labels, n_labels)}
         size: int | None = None
@@ -67,9 +71,15 @@ class Votes:
             size = len(column)
             object.__setattr__(self, name, column)
             object.__setattr__(self, f"n_{name}", count)
+        object.__setattr__(self, "times", np.ones(self.n_tasks) if times is None else times)
 
     def __len__(self) -> int:
         return len(self.tasks)
+
+    @property
+    def weights(self) -> Floats:
+        """Return how many votes each row stands for, (n,)."""
+        return self.times[self.tasks]
 
     @property
     def columns(self) -> tuple[Ints, Ints, Ints]:
@@ -78,7 +88,8 @@ class Votes:
 
     def select(self, keep: NDArray[np.bool_] | Ints) -> Votes:
         """Return the votes that a mask (n,) or row numbers select; codes and their numbers stay the same."""
-        return Votes(self.tasks[keep], self.people[keep], self.labels[keep], self.n_tasks, self.n_people, self.n_labels)
+        columns = self.tasks[keep], self.people[keep], self.labels[keep]
+        return Votes(*columns, self.n_tasks, self.n_people, self.n_labels, self.times)
 
     def in_order(self) -> Votes:
         """Return the votes sorted by task, person and label, so that random draws do not depend on the order of rows.

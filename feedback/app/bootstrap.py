@@ -133,7 +133,6 @@ def make_loop(settings: Settings, store: Store) -> Loop:
         post=post_json,
         model_factory=make_model_factory(settings, store),
         folder=FolderRegistry(settings.data_dir / "models"),
-        policies=lambda row: row.policy,
         clock=time.time,
     )
 

@@ -42,16 +42,13 @@ class Consensus:
         scores: Floats | None = None,
         errors: Floats | None = None,
         prior: Floats | None = None,
-        times: Floats | None = None,
     ) -> Consensus:
         """Pick the likeliest label of each task, the first of equal ones, and fill the rows of tasks without votes.
 
         `proba` is (n_tasks, k). `scores` of the same shape decide on the label instead, for example to break ties.
-        `times` (n_tasks,) is how many tasks each row stands for, 1 by default.
         """
         support = np.bincount(votes.tasks, minlength=votes.n_tasks)
-        weights = None if times is None else times[votes.tasks]
-        label_counts = np.bincount(votes.labels, weights, minlength=votes.n_labels)
+        label_counts = np.bincount(votes.labels, votes.weights, minlength=votes.n_labels)
         label_shares = label_counts / max(label_counts.sum(), 1)
         rows = np.where(support[:, None] > 0, proba, label_shares)
         labels = np.argmax(rows if scores is None else scores, axis=1)

@@ -16,7 +16,6 @@ from feedback.consensus.sparse_votes import (
     normalize_log_weights,
     sum_by_person,
     sum_tasks,
-    task_times,
     weighted_counts,
 )
 from feedback.votes import Floats, Ints, Votes
@@ -30,7 +29,6 @@ def dawid_skene(
     votes: Votes,
     *,
     pooling: float = 0.0,
-    times: Floats | None = None,
     prior: Floats | None = None,
     gold: Ints | None = None,
     start: Floats | None = None,
@@ -54,8 +52,6 @@ def dawid_skene(
         A vote that occurs twice counts twice.
     pooling
         Votes per true label of each person that are added in the M step, distributed like those of all people.
-    times
-        How many tasks with these votes each task stands for, (n_tasks,); 1 by default.
     prior
         Replaces the learnt label shares p, for example by the probabilities of a calibrated model; shape (k,) or
         (n_tasks, k).
@@ -81,14 +77,13 @@ def dawid_skene(
     >>> dawid_skene(Votes([0, 0, 0, 1, 1, 1], [0, 1, 2, 0, 1, 2], [0, 0, 1, 1, 1, 0])).labels.tolist()
     [0, 1]
     """
-    matrix = VoteMatrix.build(require_votes(votes), times)
-    times, voted = task_times(votes, times), np.bincount(votes.tasks, minlength=votes.n_tasks) > 0
-    times_voted = times * voted
-    n_votes = times[votes.tasks].sum()
+    matrix = VoteMatrix.build(require_votes(votes))
+    voted = np.bincount(votes.tasks, minlength=votes.n_tasks) > 0
+    times, n_votes = votes.times * voted, votes.weights.sum()
     proba = fix_gold_labels(vote_shares(votes) if start is None else start.copy(), gold)
     previous = -np.inf
     for _ in range(max_rounds):
-        shares = times_voted @ proba + (1.0 if pooling else 0.0)  # pooled: a label without votes stays possible
+        shares = times @ proba + (1.0 if pooling else 0.0)  # pooled: a label without votes stays possible
         shares /= shares.sum()
         rates = error_rates(matrix.expected_counts(proba), pooling)
         log = matrix.log_likelihood(rates)
@@ -97,12 +92,12 @@ def dawid_skene(
         proba, totals = normalize_log_weights(log)
         proba[~voted] = 0.0
         proba = fix_gold_labels(proba, gold)
-        likelihood = sum_tasks(totals, times_voted)
+        likelihood = sum_tasks(totals, times)
         if likelihood - previous < tolerance * n_votes:
             break
         previous = likelihood
     method = "hierarchical" if pooling else "dawid_skene"
-    return Consensus.build(method, votes, proba, errors=rates.transpose(0, 2, 1), prior=shares, times=times)
+    return Consensus.build(method, votes, proba, errors=rates.transpose(0, 2, 1), prior=shares)
 
 
 def hierarchical_dawid_skene(votes: Votes, **options: Any) -> Consensus:
@@ -125,15 +120,8 @@ def error_rates(counts: Floats, pooling: float) -> Floats:
     return rates
 
 
-def one_coin_dawid_skene(
-    votes: Votes,
-    *,
-    times: Floats | None = None,
-    prior: Floats | None = None,
-    gold: Ints | None = None,
-    max_rounds: int = 100,
-) -> Consensus:
-    """Fit Dawid-Skene with one accuracy per person by expectation maximisation; options as for `dawid_skene`.
+def one_coin_dawid_skene(votes: Votes, *, max_rounds: int = 100) -> Consensus:
+    """Fit Dawid-Skene with one accuracy per person by expectation maximisation.
 
     A person gives the true label with probability s, and each of the k - 1 other labels with (1 - s) / (k - 1).
 
@@ -149,19 +137,17 @@ def one_coin_dawid_skene(
     Zhang, Chen, Zhou and Jordan (2016), Spectral methods meet EM, Journal of Machine Learning Research 17(102).
     """
     votes = require_votes(votes).in_order()  # sums of the same numbers in another order differ by rounding
-    k, times = max(votes.n_labels, 2), task_times(votes, times)
-    n_votes = np.bincount(votes.people, times[votes.tasks], minlength=votes.n_people)
-    proba = fix_gold_labels(vote_shares(votes), gold)
+    k, times, proba = max(votes.n_labels, 2), votes.times, vote_shares(votes)
+    n_votes = np.bincount(votes.people, votes.weights, minlength=votes.n_people)
     previous = -np.inf
     for _ in range(max_rounds):
-        accuracy = np.clip((sum_by_person(votes, proba, times) + 1.0) / (n_votes + 2.0), 1.0 / k, 1.0 - 1e-6)
+        accuracy = np.clip((sum_by_person(votes, proba) + 1.0) / (n_votes + 2.0), 1.0 / k, 1.0 - 1e-6)
         log_wrong = np.log((1.0 - accuracy) / (k - 1))
         log = weighted_counts(votes, np.log(accuracy) - log_wrong)
         shares = times @ proba + 1.0
         shares /= shares.sum()
-        log += log_prior(shares if prior is None else prior)
+        log += log_prior(shares)
         proba, totals = normalize_log_weights(log)
-        proba = fix_gold_labels(proba, gold)
         likelihood = sum_tasks(totals, times) + float(
             log_wrong @ n_votes
         )  # the second is the constant that the rows leave out
@@ -169,8 +155,8 @@ def one_coin_dawid_skene(
             break
         previous = likelihood
     errors = None if error_rates_too_large(votes) else _error_matrices(accuracy, votes.n_labels)
-    fit = Consensus.build("one_coin", votes, proba, errors=errors, prior=shares, times=times)
-    return majority_if_implausible(fit, votes, times)
+    fit = Consensus.build("one_coin", votes, proba, errors=errors, prior=shares)
+    return majority_if_implausible(fit, votes)
 
 
 def _error_matrices(accuracy: Floats, k: int) -> Floats:

@@ -85,7 +85,7 @@ class _Crowd:
     @staticmethod
     def build(votes: Votes, gold: Ints) -> _Crowd:
         groups = TaskGroups.build(votes, gold[votes.tasks] - _UNUSABLE)
-        rows, times, gold = groups.votes.tasks, groups.times[groups.votes.tasks], gold[groups.first]
+        rows, times, gold = groups.votes.tasks, groups.votes.weights, gold[groups.first]
         on_gold, shared = gold[rows] >= 0, np.bincount(rows)[rows] > 1
         usable = (shared | on_gold) & (gold[rows] != _UNUSABLE)
         compared, n_compared = groups.votes.select(usable), int(times[usable].sum())
@@ -107,13 +107,13 @@ def _gold_codes(tasks: Ints, answers: Sequence[Answer], gold: Mapping[int, Answe
 
 def _fit(by: str, crowd: _Crowd) -> tuple[Consensus, Consensus, str]:
     """Return the consensus of each group, a fit with error rates, and the reason."""
-    groups, times, gold = crowd.groups, crowd.groups.times, crowd.gold
+    groups, gold = crowd.groups, crowd.gold
     if by == "auto" and crowd.enough_gold:
-        start = _start_from_gold(crowd.compared, times, gold)
-        fit = hierarchical_dawid_skene(crowd.compared, times=times, gold=gold, start=start)
-        return fit, fit, f"{int(times[gold >= 0].sum())} gold tasks show the error rates of people"
+        start = _start_from_gold(crowd.compared, gold)
+        fit = hierarchical_dawid_skene(crowd.compared, gold=gold, start=start)
+        return fit, fit, f"{int(groups.votes.times[gold >= 0].sum())} gold tasks show the error rates of people"
     if by in METHODS:
-        fit = METHODS[by](crowd.compared, times=times)
+        fit = METHODS[by](crowd.compared)
     else:
         is_compared = np.isin(groups.of_task, crowd.compared.tasks)
         each = crowd.votes.select(is_compared[crowd.votes.tasks])
@@ -122,17 +122,17 @@ def _fit(by: str, crowd: _Crowd) -> tuple[Consensus, Consensus, str]:
             rates_fit = selection.fits.get("hierarchical", selection.consensus)
             return selection.consensus.take(groups.first), rates_fit.take(groups.first), selection.reason
         fit = load_method(by)(each).take(groups.first)
-    rates_fit = hierarchical_dawid_skene(crowd.compared, times=times) if fit.errors is None else fit
+    rates_fit = hierarchical_dawid_skene(crowd.compared) if fit.errors is None else fit
     return fit, rates_fit, f"the policy sets the method to {by}"
 
 
-def _start_from_gold(votes: Votes, times: Floats, gold: Ints) -> Floats:
+def _start_from_gold(votes: Votes, gold: Ints) -> Floats:
     """Return start probabilities (n_tasks, k): shares of votes, each weighed by its person's accuracy on gold.
 
     From plain shares, two careless people who agree would be believed until the end.
     """
     truth = gold[votes.tasks]
-    on_gold = times[votes.tasks] * (truth >= 0)
+    on_gold = votes.weights * (truth >= 0)
     right = np.bincount(votes.people, on_gold * (truth == votes.labels), minlength=votes.n_people)
     n_gold = np.bincount(votes.people, on_gold, minlength=votes.n_people)
     accuracy = (right + 1.0) / (n_gold + 2.0)
@@ -147,9 +147,9 @@ def _label_groups(
 ) -> list[AggregatedLabel]:
     """Pick the likeliest given answer of each group of tasks."""
     votes = crowd.groups.votes
-    n_compared = np.bincount(crowd.compared.labels, crowd.groups.times[crowd.compared.tasks], minlength=votes.n_labels)
+    n_compared = np.bincount(crowd.compared.labels, crowd.compared.weights, minlength=votes.n_labels)
     enough_votes = n_compared >= _MIN_VOTES_PER_PERSON  # the errors of the other labels are not known
-    errors, prior, mean_errors = _rates(rates_fit, votes, crowd.groups.times)
+    errors, prior, mean_errors = _rates(rates_fit, votes)
     rows = fit.proba.copy()
     single = np.bincount(votes.tasks, minlength=votes.n_tasks)[votes.tasks] == 1
     posterior = prior * errors[votes.people[single], :, votes.labels[single]]
@@ -171,7 +171,7 @@ def _label_groups(
     ]
 
 
-def _rates(fit: Consensus, votes: Votes, times: Floats) -> tuple[Floats, Floats, Floats]:
+def _rates(fit: Consensus, votes: Votes) -> tuple[Floats, Floats, Floats]:
     """Return error rates of all people (n_people, k, k), label shares (k,), and mean error rates (k, k).
 
     People without error rates of their own get the mean ones.
@@ -182,7 +182,7 @@ def _rates(fit: Consensus, votes: Votes, times: Floats) -> tuple[Floats, Floats,
     has_rates = errors.sum(axis=(1, 2)) > 0
     mean_errors = errors[has_rates].mean(axis=0)
     errors[~has_rates] = mean_errors
-    prior = fit.prior if fit.prior is not None else np.average(fit.proba, axis=0, weights=times)
+    prior = fit.prior if fit.prior is not None else np.average(fit.proba, axis=0, weights=votes.times)
     return errors, prior, mean_errors
 
 

@@ -5,16 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from feedback.consensus.consensus import Consensus, require_votes
-from feedback.consensus.sparse_votes import (
-    fix_gold_labels,
-    row_max,
-    row_sums,
-    sum_by_person,
-    sum_tasks,
-    task_times,
-    weighted_counts,
-)
-from feedback.votes import Floats, Ints, Votes
+from feedback.consensus.sparse_votes import row_max, row_sums, sum_by_person, sum_tasks, weighted_counts
+from feedback.votes import Floats, Votes
 
 _MIN_CHANGE = 1e-4  # mean change of the probabilities, below which the rounds stop
 _PRIOR_VOTES = 15.0  # Li, Rubinstein and Cohn (2019): every person starts as if they had given 15 votes ...
@@ -24,26 +16,22 @@ _CLEAR_LEAD = 0.5  # lead of the first label over the second, in shares of the v
 _MAX_OVERRULED = 0.02  # share of tasks on which a plausible fit overrules a clear majority of three votes or more
 
 
-def majority_vote(votes: Votes, *, times: Floats | None = None) -> Consensus:
+def majority_vote(votes: Votes) -> Consensus:
     """Take the label with most votes; its probability is its share of the votes. VotesError where there are none.
 
     A tie goes to the label of the people who agree more with others on other tasks, then to the first label. (The more
-    common label would be a bad tie-break, because careless people vote for it.) `times` (n_tasks,) is how many tasks
-    with these votes each task stands for, 1 by default.
+    common label would be a bad tie-break, because careless people vote for it.)
 
     >>> consensus = majority_vote(Votes([0, 0, 0, 1, 1], [0, 1, 2, 1, 2], [1, 1, 0, 1, 0]))
     >>> consensus.labels, consensus.proba.round(2)[0]
     (array([1, 1]), array([0.33, 0.67]))
     """
     shares = vote_shares(require_votes(votes))
-    voter_agreement = peer_agreement(votes, shares, task_times(votes, times))
-    tie_break = weighted_counts(votes, voter_agreement)
-    return Consensus.build("majority", votes, shares, scores=shares + _TIE_WEIGHT * tie_break, times=times)
+    tie_break = weighted_counts(votes, peer_agreement(votes, shares))
+    return Consensus.build("majority", votes, shares, scores=shares + _TIE_WEIGHT * tie_break)
 
 
-def weighted_vote(
-    votes: Votes, *, times: Floats | None = None, gold: Ints | None = None, max_rounds: int = 100
-) -> Consensus:
+def weighted_vote(votes: Votes, *, max_rounds: int = 100) -> Consensus:
     """Weigh people by how near their votes are to the weighted vote of all, until the probabilities stay the same.
 
     A normal model of one-hot labels: the weight of a person is the inverse of the mean squared distance of their votes
@@ -53,27 +41,26 @@ def weighted_vote(
     Li, Rubinstein and Cohn (2019), Truth inference at scale (the model BWA), arXiv:1902.08918.
     """
     votes = require_votes(votes).in_order()  # sums of the same numbers in another order differ by rounding
-    times = task_times(votes, times)
-    n_votes = np.bincount(votes.people, times[votes.tasks], minlength=votes.n_people)
-    proba = fix_gold_labels(vote_shares(votes), gold)
+    times, proba = votes.times, vote_shares(votes)
+    n_votes = np.bincount(votes.people, votes.weights, minlength=votes.n_people)
     prior_distance = _PRIOR_VOTES * _PRIOR_ACCURACY * (1.0 - _PRIOR_ACCURACY)
     for _ in range(max_rounds):
         # the squared distance of a one-hot vote from the task's row is 1 - 2 row[label] + |row|²
         distance = 1.0 + row_sums(proba**2)[:, None] - 2.0 * proba
         shares = times @ proba / times.sum()
-        weights = (_PRIOR_VOTES + n_votes) / (prior_distance + sum_by_person(votes, distance, times))
+        weights = (_PRIOR_VOTES + n_votes) / (prior_distance + sum_by_person(votes, distance))
         counts = weighted_counts(votes, weights) + shares
-        updated = fix_gold_labels(counts / row_sums(counts)[:, None], gold)
-        change = float(sum_tasks(row_sums(np.abs(updated - proba)), times) / (times.sum() * votes.n_labels))
+        updated = counts / row_sums(counts)[:, None]
+        change = sum_tasks(row_sums(np.abs(updated - proba)), times) / (times.sum() * votes.n_labels)
         proba = updated
         if change < _MIN_CHANGE:
             break
-    return majority_if_implausible(Consensus.build("weighted", votes, proba, times=times), votes, times)
+    return majority_if_implausible(Consensus.build("weighted", votes, proba), votes)
 
 
-def majority_if_implausible(fit: Consensus, votes: Votes, times: Floats) -> Consensus:
+def majority_if_implausible(fit: Consensus, votes: Votes) -> Consensus:
     """Return the fit, or the majority vote where the fit overrules clear majorities on more than 2 % of the tasks."""
-    majority = majority_vote(votes, times=times)
+    majority, times = majority_vote(votes), votes.times
     top = row_max(majority.proba)
     rest = majority.proba.copy()
     rest[np.arange(len(rest)), rest.argmax(axis=1)] = 0.0
@@ -82,15 +69,15 @@ def majority_if_implausible(fit: Consensus, votes: Votes, times: Floats) -> Cons
     overruled = (fit.labels != majority.labels) & clear
     if times[overruled].sum() <= _MAX_OVERRULED * times[majority.support > 0].sum():
         return fit
-    return Consensus.build(f"{fit.method} (majority)", votes, majority.proba, times=times)
+    return Consensus.build(f"{fit.method} (majority)", votes, majority.proba)
 
 
-def peer_agreement(votes: Votes, shares: Floats, times: Floats) -> Floats:
+def peer_agreement(votes: Votes, shares: Floats) -> Floats:
     """Return how often the other people on a task gave the same label, (n_people,); 0.5 without other people."""
     n_votes = np.bincount(votes.tasks, minlength=votes.n_tasks)[votes.tasks]
     others = np.maximum(n_votes - 1.0, 1.0)
     same = (shares[votes.tasks, votes.labels] * n_votes - 1.0) / others
-    weights = (n_votes > 1) * times[votes.tasks]
+    weights = (n_votes > 1) * votes.weights
     compared = np.bincount(votes.people, weights=weights, minlength=votes.n_people)
     agreed = np.bincount(votes.people, weights=same * weights, minlength=votes.n_people)
     rates: Floats = np.where(compared > 0, agreed / np.maximum(compared, 1.0), 0.5)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from feedback.consensus.consensus import Consensus, require_votes
 from feedback.consensus.dawid_skene import dawid_skene, error_rates, hierarchical_dawid_skene, one_coin_dawid_skene
 from feedback.consensus.majority_vote import majority_vote, weighted_vote
-from feedback.consensus.sparse_votes import TaskGroups, VoteMatrix, sum_tasks
+from feedback.consensus.sparse_votes import TaskGroups, VoteMatrix, sum_by_person, sum_tasks
 from feedback.errors import VotesError
 from feedback.stats.intervals import binomial_tail
 from feedback.votes import Floats, Ints, Votes
@@ -19,7 +18,7 @@ from ml_backend.calibration import Calibrator
 
 Method = Callable[[Votes], Consensus]
 
-METHODS: Mapping[str, Callable[..., Consensus]] = {
+METHODS: Mapping[str, Method] = {
     "majority": majority_vote,
     "dawid_skene": dawid_skene,
     "hierarchical": hierarchical_dawid_skene,
@@ -57,17 +56,15 @@ class HiddenVoteScore:
     temperature: float  # the temperature at which its probabilities predict hidden votes best
 
 
-def select_method(votes: Votes, *, gold: Ints | None = None, seed: int = 0) -> MethodSelection:
+def select_method(votes: Votes) -> MethodSelection:
     """Select the consensus for these votes; the policy's method "auto". VotesError where there are no votes.
 
     - Sparse votes (fewer than 1.5 per task or 5 per person): the majority vote.
     - Else a committee: the mean of the probabilities of majority vote, hierarchical Dawid-Skene, one-coin Dawid-Skene
       and weighted vote, without those that predict hidden votes worse than the majority vote does (proven). One
       winner by likelihood would be wrong more often, because a model may explain votes well and the truth badly.
-    - A single method replaces the committee only where gold labels prove it better (exact sign test).
 
-    `gold` (n_tasks,) are true labels, -1 where unknown. They help to select, and are not copied into the consensus.
-    `seed` draws the hidden votes.
+    Where gold labels are known, `prefer_proven_on_gold` may replace the committee.
 
     >>> rng = np.random.default_rng(1)
     >>> truth, wrong = rng.integers(0, 2, 60), rng.random((60, 6)) < [0.05, 0.1, 0.1, 0.4, 0.4, 0.45]
@@ -83,22 +80,20 @@ def select_method(votes: Votes, *, gold: Ints | None = None, seed: int = 0) -> M
         reason = f"{per_task:.1f} votes a task and {per_person:.1f} a person are too few to learn error rates"
         majority = majority_vote(votes)
         return MethodSelection(majority, reason, {"majority": majority})
-    scores = score_on_hidden_votes(votes, seed=seed)
+    scores = score_on_hidden_votes(votes)
     groups = TaskGroups.build(votes)
-    tried = {name: fit_or_none(partial(method, times=groups.times), groups.votes) for name, method in METHODS.items()}
-    fits = {name: fit for name, fit in tried.items() if fit is not None}
+    fits = {name: fit for name, method in METHODS.items() if (fit := fit_or_none(method, groups.votes)) is not None}
     members = [name for name in COMMITTEE if scores[name].margin > _PROVEN_WORSE and name in fits]
     rows = [_apply_temperature(fits[name].proba, scores[name].temperature) for name in members]
-    committee = Consensus.build("committee", groups.votes, np.mean(rows, axis=0), times=groups.times)
+    committee = Consensus.build("committee", groups.votes, np.mean(rows, axis=0))
     reason = "mean of " + ", ".join(members)
     if dropped := [name for name in COMMITTEE if name not in members]:
         reason += f"; {', '.join(dropped)} predict hidden votes worse than the majority"
     fits = {name: fit.take(groups.of_task) for name, fit in fits.items()}
-    selection = MethodSelection(committee.take(groups.of_task), reason, fits)
-    return selection if gold is None else prefer_proven_on_gold(selection, gold)
+    return MethodSelection(committee.take(groups.of_task), reason, fits)
 
 
-def score_on_hidden_votes(votes: Votes, *, seed: int = 0) -> dict[str, HiddenVoteScore]:
+def score_on_hidden_votes(votes: Votes) -> dict[str, HiddenVoteScore]:
     """Score how well each member of the committee predicts hidden votes.
 
     Each fifth of the votes is hidden in turn; with more than 50,000 votes only some, once. A hidden vote is predicted
@@ -106,12 +101,12 @@ def score_on_hidden_votes(votes: Votes, *, seed: int = 0) -> dict[str, HiddenVot
     Votes are hidden in the order of task and person, so the order of the rows changes nothing.
     """
     votes = votes.in_order()
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     all_folds = len(votes) <= _MAX_VOTES_ALL_FOLDS
     folds, share = (_FOLDS, 1.0 / _FOLDS) if all_folds else (1, _MAX_HIDDEN_VOTES / len(votes))
     fold = np.floor(rng.random(len(votes)) / share).astype(np.int64)
     groups = TaskGroups.build(votes, np.minimum(fold, folds))  # equal votes of which the same ones are hidden
-    base = np.zeros(len(groups.times))
+    base = np.zeros(groups.votes.n_tasks)
     logs = {name: np.zeros((len(_TEMPERATURES), len(base))) for name in COMMITTEE[1:]}
     for number in range(folds):
         seen, hidden = groups.votes.select(groups.marks != number), groups.votes.select(groups.marks == number)
@@ -119,13 +114,13 @@ def score_on_hidden_votes(votes: Votes, *, seed: int = 0) -> dict[str, HiddenVot
             continue
         has_votes = np.bincount(seen.tasks, minlength=seen.n_tasks) > 0
         hidden = hidden.select(has_votes[hidden.tasks])
-        predict = _predictor(seen, hidden, groups.times)
-        base += predict(majority_vote(seen, times=groups.times).proba)
+        predict = _predictor(seen, hidden)
+        base += predict(majority_vote(seen).proba)
         for name, table in logs.items():
-            fit = fit_or_none(partial(METHODS[name], times=groups.times), seen)
+            fit = fit_or_none(METHODS[name], seen)
             for row, temperature in enumerate(_TEMPERATURES):
                 table[row] += -np.inf if fit is None else predict(_apply_temperature(fit.proba, temperature))
-    scores = {name: _score(table - base, groups.times) for name, table in logs.items()}
+    scores = {name: _score(table - base, groups.votes.times) for name, table in logs.items()}
     return {COMMITTEE[0]: HiddenVoteScore(0.0, 1.0)} | scores
 
 
@@ -147,25 +142,24 @@ def _apply_temperature(proba: Floats, temperature: float) -> Floats:
     return Calibrator("temperature", temperature).apply(np.maximum(proba, _MIN_PROBABILITY))
 
 
-def _predictor(seen: Votes, hidden: Votes, times: Floats) -> Callable[[Floats], Floats]:
+def _predictor(seen: Votes, hidden: Votes) -> Callable[[Floats], Floats]:
     """Return a function from a consensus (n_tasks, k) to the log-probability of the hidden votes, (n_tasks,).
 
     The model of people is the same for every consensus.
     """
     if seen.n_people * seen.n_labels**2 <= _MAX_ERROR_RATES:
-        matrix = VoteMatrix.build(seen, times)
+        matrix = VoteMatrix.build(seen)
 
         def chance_of_hidden(proba: Floats) -> Floats:
             rates = error_rates(matrix.expected_counts(proba), _POOLING)
             found: Floats = np.einsum("vk,vk->v", proba[hidden.tasks], rates[hidden.people, hidden.labels])
             return found
     else:
-        weights = times[seen.tasks]
-        n_votes = np.bincount(seen.people, weights, minlength=seen.n_people)
+        n_votes = np.bincount(seen.people, seen.weights, minlength=seen.n_people)
 
         def chance_of_hidden(proba: Floats) -> Floats:
-            right = np.bincount(seen.people, weights * proba[seen.tasks, seen.labels], minlength=seen.n_people)
-            skill = ((right + _POOLING * right.sum() / weights.sum()) / (n_votes + _POOLING))[hidden.people]
+            right = sum_by_person(seen, proba)
+            skill = ((right + _POOLING * right.sum() / seen.weights.sum()) / (n_votes + _POOLING))[hidden.people]
             likely = proba[hidden.tasks, hidden.labels]
             found: Floats = skill * likely + (1 - skill) * (1 - likely) / max(seen.n_labels - 1, 1)
             return found

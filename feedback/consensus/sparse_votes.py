@@ -20,9 +20,8 @@ _MULTIPLIERS = np.array([0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9], dtype=np.uint6
 class TaskGroups:
     """Tasks with equal votes as one row each: few people give few different rows, however many tasks there are."""
 
-    votes: Votes  # of one task of each group; its task codes are those of the groups
+    votes: Votes  # of one task of each group; its task codes are those of the groups, its `times` their sizes
     marks: Ints  # (len(votes),) of these votes
-    times: Floats  # (n_groups,) the number of tasks in each group
     of_task: Ints  # (n_tasks,) the group of each task
     first: Ints  # (n_groups,) the first task of each group
 
@@ -31,7 +30,7 @@ class TaskGroups:
         """Group the tasks whose votes have the same people and labels; `marks`, of `votes.in_order()`, tell them apart.
 
         >>> groups = TaskGroups.build(Votes([0, 0, 1, 2, 2], [0, 1, 0, 1, 0], [1, 0, 1, 0, 1]))
-        >>> groups.times.tolist(), bool(groups.of_task[0] == groups.of_task[2])
+        >>> groups.votes.times.tolist(), bool(groups.of_task[0] == groups.of_task[2])
         ([2.0, 1.0], True)
         """
         votes = votes.in_order()
@@ -45,28 +44,16 @@ class TaskGroups:
         hashed[voted] = np.add.reduceat(mixed, start[voted]) if len(votes) else 0
         _, first, of_task = np.unique(hashed, return_index=True, return_inverse=True)
         twin = np.arange(len(votes)) + (start[first[of_task]] - start)[votes.tasks]
-        if (size[first[of_task]] != size).any() or (
-            cell[twin] != cell
-        ).any():  # a collision of the hash costs only time
+        same = (size[first[of_task]] == size).all() and (cell[twin] == cell).all()
+        if not same:  # two different tasks have the same hash: grouping nothing costs time alone
             first = of_task = np.arange(votes.n_tasks)
         is_first = np.zeros(votes.n_tasks, dtype=bool)
         is_first[first] = True
         keep = is_first[votes.tasks]
-        rows = Votes(
-            of_task[votes.tasks[keep]],
-            votes.people[keep],
-            votes.labels[keep],
-            len(first),
-            votes.n_people,
-            votes.n_labels,
-        )
+        columns = of_task[votes.tasks[keep]], votes.people[keep], votes.labels[keep]
         times = np.bincount(of_task, minlength=len(first)).astype(np.float64)
-        return TaskGroups(rows, mark[keep], times, of_task, first)
-
-
-def task_times(votes: Votes, times: Floats | None) -> Floats:
-    """Return how many tasks each row of `votes` stands for, (n_tasks,): 1 by default."""
-    return np.ones(votes.n_tasks) if times is None else times
+        rows = Votes(*columns, len(first), votes.n_people, votes.n_labels, times)
+        return TaskGroups(rows, mark[keep], of_task, first)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,7 +66,7 @@ class VoteMatrix:
     k: int
 
     @staticmethod
-    def build(votes: Votes, times: Floats | None = None) -> VoteMatrix:
+    def build(votes: Votes) -> VoteMatrix:
         """Build the matrix; VotesError where one error matrix per person would not fit into memory."""
         k = votes.n_labels
         if error_rates_too_large(votes):
@@ -91,8 +78,7 @@ class VoteMatrix:
         shape = (votes.n_tasks, votes.n_people * k)
         by_task = coo_array((np.ones(len(votes)), (votes.tasks, column)), shape=shape).tocsr()
         by_person_label = by_task.T.tocsr()
-        if times is not None:
-            by_person_label.data *= times[by_person_label.indices]
+        by_person_label.data *= votes.times[by_person_label.indices]
         return VoteMatrix(by_task, by_person_label, votes.n_people, k)
 
     def expected_counts(self, proba: Floats) -> Floats:
@@ -117,9 +103,9 @@ def weighted_counts(votes: Votes, weights: Floats | None = None) -> Floats:
     return counts.reshape(votes.n_tasks, votes.n_labels).astype(np.float64, copy=False)
 
 
-def sum_by_person(votes: Votes, table: Floats, times: Floats) -> Floats:
+def sum_by_person(votes: Votes, table: Floats) -> Floats:
     """Return, per person, the sum of `table` (n_tasks, k) over the tasks and labels that they voted for."""
-    by_vote = table.ravel().take(_cells(votes)) * times.take(votes.tasks)
+    by_vote = table.ravel().take(_cells(votes)) * votes.weights
     return np.bincount(votes.people, by_vote, minlength=votes.n_people).astype(np.float64, copy=False)
 
 

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from types import FrameType
 from typing import Protocol, TypeVar
 
 from feedback.errors import FeedbackError, LeaseLost
@@ -74,7 +73,7 @@ class Worker:
     def run(self, *, before_look: Callable[[], None] = lambda: None) -> None:
         """Work until SIGTERM or SIGINT; `before_look` runs before each look and may request more jobs."""
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_signal)
+            signal.signal(number, lambda _number, _frame: self.stop())
         while not self._stop.is_set():
             try:
                 before_look()
@@ -107,9 +106,6 @@ class Worker:
         while not self._stop.is_set() and (left_s := until_s - time.monotonic()) > 0:
             if self._waiter.wait(min(_SLICE_S, left_s)):
                 return
-
-    def _on_signal(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the signature is Python's
-        self.stop()
 
 
 def run_held(store: Store, work: JobClaim, job: Callable[[str, Held], Result]) -> Result:

@@ -46,8 +46,9 @@ def restore(store: Store, client: Client, project: str, number: int) -> int:
     shown = body.get("parent_prediction")
     if shown is not None and client.prediction(shown) is not None:  # Label Studio refuses one that is gone
         fields["parent_prediction"] = shown
+    given = {name: value for name, value in fields.items() if value is not None}
     try:
-        made = client.submit(body["task"], body["result"], skip=bool(body.get("was_cancelled")), **_given(fields))
+        made = client.submit(body["task"], body["result"], skip=bool(body.get("was_cancelled")), **given)
     except LabelStudioError as error:
         if error.status == _CONFLICT:
             raise StoreError(
@@ -82,7 +83,3 @@ def _version(store: Store, project: str, number: int) -> AnnotationVersion:
     if version.body is None:
         raise NotStored(f"version {number} was erased, for ever.")
     return version
-
-
-def _given(fields: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value is not None}

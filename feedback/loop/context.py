@@ -10,7 +10,6 @@ from feedback.jobs.worker import Held
 from feedback.labelling_platform.interface import LabellingPlatform
 from feedback.loop.reopen_tasks import ReopenCache
 from feedback.loop.write_consensus import WrittenConsensus
-from feedback.policy import Policy
 from feedback.project.snapshot import ProjectSnapshot, SnapshotCache
 from feedback.queue.open_tasks import OpenTaskCache
 from feedback.queue.planner import ServedWindowCache
@@ -19,7 +18,7 @@ from feedback.review.final_answers import FinalAnswerCache, FinalAnswers
 from feedback.review.overrides import OverrideCache
 from feedback.review.review_stage import ReviewStage
 from feedback.routing.router import RoutingCache
-from feedback.store import ProjectRow, Store
+from feedback.store import Store
 from feedback.training.challenger import TrainingCache
 from feedback.training.consensus_labels import ConsensusCache, ConsensusLabels
 from feedback.training.dataset import Dataset, DatasetCache
@@ -57,7 +56,6 @@ class Services:
     store: Store
     platform: LabellingPlatform | None  # without one everything is decided and nothing is written
     review: ReviewStage
-    policies: Callable[[ProjectRow], Policy]
     model_factory: ModelFactory
     model_folder: Registry  # champions are exported there
     champions: ChampionCache

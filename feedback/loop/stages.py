@@ -10,7 +10,6 @@ from feedback.errors import NotConnected
 from feedback.ingest.polling import poll_changes, update_project_description
 from feedback.ingest.signals import match_waiting_signals
 from feedback.loop.context import TurnContext
-from feedback.loop.hide_tasks import hide_withheld_tasks
 from feedback.project.guidelines import record_guideline
 from feedback.project.snapshot import as_of_first_answer
 from feedback.queue.planner import plan_window
@@ -49,7 +48,7 @@ def load_snapshot(context: TurnContext) -> TurnContext:
     project = store.projects.get_project(context.project_id)
     if project is None:
         raise NotConnected(f"project {context.project_id} is not known; nothing was ever received for it.")
-    policy = services.policies(project)
+    policy = project.policy
     try:
         config = read_label_config(project.label_config)
         control = config.control(policy.model.control)
@@ -171,27 +170,6 @@ def write_queue(context: TurnContext) -> TurnContext:
         body = {"version": plan.version, "rows": rows, "held": given.rows, "why": plan.why, "at_s": services.clock()}
         store.records.create_record(project, "asked", body)
     return replace(context, asked=plan.why, window=plan.version)
-
-
-def hide_tasks(context: TurnContext) -> TurnContext:
-    """Hide tasks in Label Studio that the first tier may not see, and show those that it may see again."""
-    platform, snapshot = context.platform, context.snapshot
-    if platform is None:
-        return context
-    try:
-        result = hide_withheld_tasks(
-            context.store,
-            platform,
-            snapshot,
-            context.consensus_labels,
-            may_write=context.may_write,
-            now_s=context.services.clock(),
-        )
-    except LabelStudioError as error:
-        return context.noted(f"not all tasks were hidden or shown as the routing decides: {error}")
-    if (result.left or result.shown) and context.may_write():
-        context.request_turn()
-    return context.noted(f"{result.left} tasks are still to be hidden or shown") if result.left else context
 
 
 def review(context: TurnContext) -> TurnContext:

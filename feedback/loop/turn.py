@@ -12,17 +12,20 @@ from feedback.jobs.worker import Held
 from feedback.labelling_platform.interface import LabellingPlatform
 from feedback.loop import stages
 from feedback.loop.context import Services, Turn, TurnContext
-from feedback.loop.record_reports import record_agreement, record_annotators
-from feedback.policy import Policy
+from feedback.loop.hide_tasks import hide_tasks
+from feedback.project.snapshot import ProjectSnapshot
+from feedback.reports.agreement_report import agreement_figures
+from feedback.reports.annotator_report import annotator_figures
 from feedback.review.notifications import Post
 from feedback.review.review_stage import ReviewStage
-from feedback.store import ProjectRow, Store
+from feedback.store import Store
 from feedback.training.model_cache import ChampionCache, Committee
 from feedback.training.model_factory import ModelFactory
 from ml_backend.registry import Registry
 
 _LOG = logging.getLogger(__name__)
 _REPORT_EVERY_S = 86_400.0
+_MIN_NEW_SHARE = 0.01  # of votes: the annotators of a large project are not measured again after every vote
 _SLOW_S = 1.0  # slower turns are logged at the normal level
 
 Stage = Callable[[TurnContext], TurnContext]
@@ -36,7 +39,7 @@ STAGES: tuple[tuple[str, Stage], ...] = (
     ("train and judge", stages.train_and_judge),
     ("route tasks", stages.route_tasks),
     ("write queue", stages.write_queue),
-    ("hide tasks", stages.hide_tasks),
+    ("hide tasks", hide_tasks),
     ("review", stages.review),
     ("store indicators", stages.store_indicators),
     ("reopen tasks", stages.reopen_tasks),
@@ -54,7 +57,6 @@ class Loop:
         platform: LabellingPlatform | None,
         model_factory: ModelFactory,
         folder: Registry,
-        policies: Callable[[ProjectRow], Policy],
         clock: Callable[[], float],
         post: Post | None = None,
     ) -> None:
@@ -62,7 +64,6 @@ class Loop:
             store=store,
             platform=platform,
             review=ReviewStage(store, platform, clock=clock, post=post),
-            policies=policies,
             model_factory=model_factory,
             model_folder=folder,
             champions=ChampionCache(store.registry, model_factory.load),
@@ -124,6 +125,30 @@ class Loop:
         if reported != revision or now_s - at_s >= _REPORT_EVERY_S:
             context.store.jobs.request_job(project, "report")
             self._reported[project] = (revision, now_s)
+
+
+def record_agreement(store: Store, snapshot: ProjectSnapshot, *, now_s: float) -> None:
+    """Record agreement under the kind "agreement" when it changed."""
+    body = agreement_figures(snapshot)
+    if body is None:
+        return
+    last = store.records.get_latest_record(snapshot.project.id, "agreement")
+    if last is None or {name: last.body.get(name) for name in body} != body:
+        store.records.create_record(snapshot.project.id, "agreement", body | {"at_s": now_s})
+
+
+def record_annotators(store: Store, snapshot: ProjectSnapshot, *, now_s: float) -> None:
+    """Record the figures of all people under the kind "people" when votes, gold or policy changed."""
+    last = store.records.get_latest_record(snapshot.project.id, "people")
+    basis = {"votes": len(snapshot.votes), "gold": len(snapshot.gold), "policy": snapshot.policy.hash}
+    if last is not None:
+        change = abs(len(snapshot.votes) - last.body["votes"])
+        same = all(last.body[name] == basis[name] for name in ("gold", "policy"))
+        if same and change <= _MIN_NEW_SHARE * last.body["votes"]:
+            return
+    if snapshot.votes:
+        body = basis | {"people": annotator_figures(store, snapshot), "at_s": now_s}
+        store.records.create_record(snapshot.project.id, "people", body)
 
 
 def _as_turn(context: TurnContext, seconds: dict[str, float], trainable: int) -> Turn:

@@ -11,7 +11,6 @@ from feedback.project.changes import Changes
 from feedback.project.recent_projects import RecentProjects
 from feedback.review.case_state_machine import ESCALATED, ON_REQUEST, priority_value
 from feedback.review.case_triggers import SKIPPED, blocked_reason
-from feedback.review.eligibility import Eligibility
 from feedback.review.overrides import override_of_review
 from feedback.review.protocols import apply_protocol
 from feedback.review.review_answers import new_reviews, parse_review, read_reviews
@@ -79,7 +78,7 @@ def decide_cases(
     case_ids = [case.id for case in cases]
     events = context.store.cases.list_events_of_cases(case_ids)
     saved = context.store.reviews.list_reviews_of_cases(case_ids)
-    eligibility: Eligibility | None = None
+    emails: Mapping[int, str] | None = None
     for case in cases:
         annotations = [
             annotation
@@ -89,16 +88,14 @@ def decide_cases(
         ]
         if not annotations:
             continue
-        eligibility = eligibility or Eligibility(list_emails())
+        emails = list_emails() if emails is None else emails
         answered_before: set[int | None] = {vote.person for vote in context.votes_on(case.task)}
         answered_before |= {
             review.person
             for review in saved[case.id]
             if review.tier != case.tier or _decided_before_appeal(case, review)
         }
-        reviews = read_reviews(
-            case, annotations, context.snapshot.control, context.policy, eligibility, answered_before
-        )
+        reviews = read_reviews(case, annotations, context.snapshot.control, context.policy, emails, answered_before)
         if new := new_reviews(reviews, saved[case.id]):
             _move_by_protocol(context, case, reviews, new)
 

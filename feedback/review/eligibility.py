@@ -17,31 +17,29 @@ from feedback.store import CaseRow, Store, Vote
 from feedback.store.log import events
 
 
-@dataclass(frozen=True, slots=True)
-class Eligibility:
-    """Decides who may answer, from the e-mail address of each user, by which the policy names people."""
+def exclusion_reason(
+    emails: Mapping[int, str],
+    person: int | None,
+    case: CaseRow,
+    answered_before: Collection[int | None],
+    policy: Policy,
+) -> str:
+    """Return why a person may not decide a case; "" where they may.
 
-    emails: Mapping[int, str]  # user id -> address
-
-    def exclusion_reason(
-        self, person: int | None, case: CaseRow, answered_before: Collection[int | None], policy: Policy
-    ) -> str:
-        """Return why a person may not decide a case; "" where they may.
-
-        `answered_before` are the people who answered the case in other tiers. A policy without [people] lets everybody
-        answer in every tier.
-        """
-        tier = policy.tiers[case.tier]
-        if person in answered_before and not tier.own_cases:
-            return "has answered this case before, and nobody decides their own case"
-        if not policy.people:
-            return ""
-        email = self.emails.get(person, "") if person is not None else ""
-        listed = policy.person(email)
-        if listed is None or case.tier not in (listed.tiers or (policy.first_tier,)):
-            return f"is not among the people of {case.tier}"
-        missing = [skill for skill in (*tier.skills, *case.skills) if skill not in listed.skills]
-        return f"lacks what this case needs: {', '.join(dict.fromkeys(missing))}" if missing else ""
+    `emails` are addresses by user id, by which the policy names people; `answered_before` are the people who answered
+    the case in other tiers. A policy without [people] lets everybody answer in every tier.
+    """
+    tier = policy.tiers[case.tier]
+    if person in answered_before and not tier.own_cases:
+        return "has answered this case before, and nobody decides their own case"
+    if not policy.people:
+        return ""
+    email = emails.get(person, "") if person is not None else ""
+    listed = policy.person(email)
+    if listed is None or case.tier not in (listed.tiers or (policy.first_tier,)):
+        return f"is not among the people of {case.tier}"
+    missing = [skill for skill in (*tier.skills, *case.skills) if skill not in listed.skills]
+    return f"lacks what this case needs: {', '.join(dict.fromkeys(missing))}" if missing else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,7 @@ class _Checked:
     """The eligible votes of a project, and what they were decided from."""
 
     source: ProjectSnapshot
-    eligibility: Eligibility
+    emails: Mapping[int, str]
     eligible: EligibleVotes
 
 
@@ -70,7 +68,7 @@ class EligibilityCache:
     def __init__(self) -> None:
         self._checked = RecentProjects[_Checked]()
 
-    def exclude(self, store: Store, snapshot: ProjectSnapshot, eligibility: Eligibility) -> EligibleVotes:
+    def exclude(self, store: Store, snapshot: ProjectSnapshot, emails: Mapping[int, str]) -> EligibleVotes:
         """Leave out the votes of people who may not answer in the first tier, or lack a skill that the rule asks for.
 
         Each is recorded once, with its reason.
@@ -80,7 +78,7 @@ class EligibilityCache:
         changed, votes = None, snapshot.votes_by_task
         if (
             last is not None
-            and (last.source.policy, last.eligibility) == (snapshot.policy, eligibility)
+            and (last.source.policy, last.emails) == (snapshot.policy, emails)
             and last.source.routes is snapshot.routes
         ):
             changed = snapshot.changes.since(last.source.changes.revision)
@@ -89,13 +87,13 @@ class EligibilityCache:
         if changed is not None:
             unchanged = {number: row for number, row in known.items() if row[0].task not in changed}
             votes = {task: votes[task] for task in sorted(changed) if task in votes}
-        excluded = unchanged | _excluded_of(snapshot, eligibility, votes)
+        excluded = unchanged | _excluded_of(snapshot, emails, votes)
         for annotation, (vote, reason) in excluded.items():
             if known.get(annotation, (None, ""))[1] != reason:
                 body = {"task": vote.task, "person": vote.person, "annotation": annotation, "why": reason}
                 store.records.create_record(project, "not counted", body, key=f"{annotation}: {reason}")
         eligible = _without(snapshot, excluded, last, changed)
-        self._checked.put(project, _Checked(snapshot, eligibility, eligible), size=len(excluded))
+        self._checked.put(project, _Checked(snapshot, emails, eligible), size=len(excluded))
         return eligible
 
 
@@ -117,7 +115,7 @@ def reopen_for_others(context: ReviewContext, platform: LabellingPlatform, eligi
 
 
 def _excluded_of(
-    snapshot: ProjectSnapshot, eligibility: Eligibility, votes: Mapping[int, tuple[Vote, ...]]
+    snapshot: ProjectSnapshot, emails: Mapping[int, str], votes: Mapping[int, tuple[Vote, ...]]
 ) -> dict[int, tuple[Vote, str]]:
     """Return those of the votes that do not count, with the reasons, by annotation."""
     policy = snapshot.policy
@@ -131,7 +129,7 @@ def _excluded_of(
             reason = reasons.get((vote.person, skills))
             if reason is None:
                 case = CaseRow(snapshot.project.id, task, "queued", policy.first_tier, skills=skills)
-                reason = reasons[vote.person, skills] = eligibility.exclusion_reason(vote.person, case, (), policy)
+                reason = reasons[vote.person, skills] = exclusion_reason(emails, vote.person, case, (), policy)
             if reason:
                 excluded[vote.annotation] = (vote, reason)
     return excluded

@@ -8,7 +8,7 @@ from typing import Any
 
 from feedback.policy import Policy
 from feedback.review.case_state_machine import is_blind
-from feedback.review.eligibility import Eligibility
+from feedback.review.eligibility import exclusion_reason
 from feedback.review.review_task_content import (
     ANSWER,
     ASKED_PREFIX,
@@ -31,12 +31,13 @@ def read_reviews(
     annotations: Sequence[Annotation],
     control: Control,
     policy: Policy,
-    eligibility: Eligibility,
+    emails: Mapping[int, str],
     answered_before: Collection[int | None],
 ) -> list[ReviewRow]:
     """Return the reviews of one stay of a case at a tier: the newest of each person, oldest first.
 
-    Only this function decides whether a review counts. `answered_before` are people who answered in other tiers.
+    Only this function decides whether a review counts. `emails` are addresses by user id;
+    `answered_before` are people who answered in other tiers.
     """
     newest: dict[int | None, Annotation] = {}
     for annotation in sorted(annotations, key=lambda annotation: (annotation.updated_at, annotation.id)):
@@ -47,7 +48,7 @@ def read_reviews(
         review = parse_review(annotation, control, policy, case=case.id, round_number=case.round, tier=case.tier)
         refused = ""
         if review.verdict != SKIP:
-            refused = eligibility.exclusion_reason(annotation.person, case, answered_before, policy)
+            refused = exclusion_reason(emails, annotation.person, case, answered_before, policy)
             refused = refused or invalid_reason(review, shown, policy)
         counted = not refused and review.verdict != SKIP
         answer = shown if review.answer is None and review.verdict == "accept" else review.answer

@@ -11,7 +11,7 @@ from feedback.review.assignment import assign_cases
 from feedback.review.case_decisions import ChangedReviewCache, decide_cases, move_first_tier_cases
 from feedback.review.case_state_machine import OPEN_STATES, CaseWorkflow
 from feedback.review.case_triggers import SecondLookCache, has_clock, list_open_requests, open_cases
-from feedback.review.eligibility import Eligibility, EligibilityCache, EligibleVotes, reopen_for_others
+from feedback.review.eligibility import EligibilityCache, EligibleVotes, reopen_for_others
 from feedback.review.final_answers import write_final_answers
 from feedback.review.notifications import Post, deliver_notifications, notify_requesters, record_notification
 from feedback.review.review_context import CaseCache, ReviewContext, ReviewResult
@@ -56,7 +56,7 @@ class ReviewStage:
                 self._emails = dict(self._platform.list_emails())
             except LabelStudioError:
                 return EligibleVotes(snapshot)
-        return self._eligibility.exclude(self._store, snapshot, Eligibility(self._emails))
+        return self._eligibility.exclude(self._store, snapshot, self._emails)
 
     def run(
         self,

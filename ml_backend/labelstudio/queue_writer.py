@@ -67,7 +67,8 @@ def write_queue_window(
     ordered = sorted(rows, key=lambda row: row.place)
     bodies, failed = _bodies(ordered, version, str(settings["label_config"]))
 
-    _write_each(client, project, bodies[:head], written, failed, stop)
+    if not _write_each(client, project, bodies[:head], written, failed, stop):
+        return Written(version, written, failed, complete=False)
     if stop() or not written:
         return Written(version, written, failed, complete=not stop())
     if settings["model_version"] != version:
@@ -135,12 +136,14 @@ def _write_each(
     written: dict[int, int],
     failed: dict[int, str],
     stop: Callable[[], bool],
-) -> None:
+) -> bool:
+    """Write the rows that are not written yet; False where `stop` ended it."""
     for body in bodies:
         if stop():
-            return
+            return False
         if body["task"] not in written:
             _write_one(client, project, body, written, failed)
+    return True
 
 
 def _write_one(client: Client, project: str, body: Json, written: dict[int, int], failed: dict[int, str]) -> None:

@@ -93,7 +93,6 @@ class Large:
             platform=self.studio,
             model_factory=ModelFactory(lambda: ()),
             folder=FolderRegistry(folder / "models"),
-            policies=lambda row: row.policy,
             clock=time.time,
         )
         self.turn()  # collects everything once: what follows is told by webhook
@@ -170,7 +169,6 @@ def test_turns_of_a_large_project(large: Large) -> None:
         platform=large.studio,
         model_factory=ModelFactory(lambda: ()),
         folder=FolderRegistry(large.store._database.path.parent / "again"),  # type: ignore[union-attr]
-        policies=lambda row: row.policy,
         clock=time.time,
     )
     first = _turn_after(large, MORE)

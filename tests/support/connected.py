@@ -30,7 +30,6 @@ def loop_of(store: Store, folder: Path, **more: Any) -> Loop:
         store,
         model_factory=ModelFactory(lambda: ()),
         folder=FolderRegistry(folder),
-        policies=lambda row: row.policy,
         clock=time.time,
         **more,
     )

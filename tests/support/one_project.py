@@ -49,7 +49,6 @@ class World:
             platform=None if alone else self.studio,
             model_factory=ModelFactory(lambda: ()),
             folder=FolderRegistry(self.folder),
-            policies=lambda row: row.policy,
             clock=lambda: float(next(clock)),
         )
 

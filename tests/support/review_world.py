@@ -55,7 +55,6 @@ class World:
             platform=self.site.platform,
             model_factory=ModelFactory(lambda: ()),
             folder=FolderRegistry(self.folder),
-            policies=lambda row: row.policy,
             clock=self.site.seconds,
             post=self.post,
         )

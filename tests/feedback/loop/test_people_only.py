@@ -61,7 +61,6 @@ class World:
             platform=self.studio,
             model_factory=ModelFactory(lambda: ()),
             folder=FolderRegistry(folder),
-            policies=lambda _row: POLICY,
             clock=lambda: float(next(clock)),
         )
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from feedback.project.snapshot import ProjectSnapshot, SnapshotCache
 from feedback.review.case_decisions import ChangedReviewCache
 from feedback.review.case_triggers import SecondLookCache
-from feedback.review.eligibility import Eligibility, EligibilityCache
+from feedback.review.eligibility import EligibilityCache
 from feedback.review.final_answers import FinalAnswerCache
 from feedback.review.overrides import OverrideCache
 from feedback.review.review_context import CaseCache
@@ -68,9 +68,8 @@ def plain(labels: ConsensusLabels) -> object:
 
 def check(world: World, caches: Caches) -> None:
     store, snapshot = world.store, caches.snapshot(world)
-    eligibility = Eligibility(EMAILS)
-    kept = caches.eligible.exclude(store, snapshot, eligibility)
-    new = EligibilityCache().exclude(store, snapshot, eligibility)
+    kept = caches.eligible.exclude(store, snapshot, EMAILS)
+    new = EligibilityCache().exclude(store, snapshot, EMAILS)
     assert (tuple(kept.snapshot.votes), kept.excluded) == (tuple(new.snapshot.votes), new.excluded)
 
     final = caches.final.load(store, kept.snapshot)

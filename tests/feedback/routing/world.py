@@ -37,7 +37,6 @@ class World:
             platform=self.studio,
             model_factory=ModelFactory(lambda: ()),
             folder=FolderRegistry(self.folder),
-            policies=lambda row: row.policy,
             clock=lambda: self.now_s,
         )
 

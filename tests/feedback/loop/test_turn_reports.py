@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from feedback.loop.record_reports import record_agreement, record_annotators
+from feedback.loop.turn import record_agreement, record_annotators
 from feedback.reports.agreement_report import agreement_figures
 from feedback.store import Store
 from tests.feedback.reports import test_agreement_report, test_annotator_report
