@@ -148,9 +148,7 @@ def one_coin_dawid_skene(votes: Votes, *, max_rounds: int = 100) -> Consensus:
         shares /= shares.sum()
         log += log_prior(shares)
         proba, totals = normalize_log_weights(log)
-        likelihood = sum_tasks(totals, times) + float(
-            log_wrong @ n_votes
-        )  # the second is the constant that the rows leave out
+        likelihood = sum_tasks(totals, times) + float(log_wrong @ n_votes)  # the rows leave this constant out
         if likelihood - previous < _MIN_GAIN * n_votes.sum():
             break
         previous = likelihood

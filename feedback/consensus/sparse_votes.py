@@ -51,7 +51,7 @@ class TaskGroups:
         is_first[first] = True
         keep = is_first[votes.tasks]
         columns = of_task[votes.tasks[keep]], votes.people[keep], votes.labels[keep]
-        times = np.bincount(of_task, minlength=len(first)).astype(np.float64)
+        times = np.bincount(of_task, votes.times, minlength=len(first))
         rows = Votes(*columns, len(first), votes.n_people, votes.n_labels, times)
         return TaskGroups(rows, mark[keep], of_task, first)
 
