@@ -38,10 +38,6 @@ class FinalAnswers:
     votes_wanted: Mapping[int, int] = field(default_factory=dict, repr=False)  # people so far; one more is asked
     changes: Changes = field(default=Changes(), compare=False, repr=False)
 
-    def is_empty(self) -> bool:
-        """Return whether review says nothing about any task."""
-        return not (self.cases or self.withheld or self.provisional or self.votes_wanted)
-
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
@@ -89,7 +85,7 @@ class FinalAnswerCache:
         that is looked at a second time keeps its answer until the second look is decided.
         """
         project = snapshot.project.id
-        if final.is_empty():
+        if final == FinalAnswers():
             self._applied.drop(project)
             return labels
         last, changed = self._applied.get(project), None
