@@ -51,7 +51,7 @@ class TaskGroups:
         is_first[first] = True
         keep = is_first[votes.tasks]
         columns = of_task[votes.tasks[keep]], votes.people[keep], votes.labels[keep]
-        times = np.bincount(of_task, votes.times, minlength=len(first))
+        times = np.bincount(of_task, votes.times, minlength=len(first)).astype(np.float64)
         rows = Votes(*columns, len(first), votes.n_people, votes.n_labels, times)
         return TaskGroups(rows, mark[keep], of_task, first)
 
@@ -105,7 +105,7 @@ def weighted_counts(votes: Votes, weights: Floats | None = None) -> Floats:
 
 def sum_by_person(votes: Votes, table: Floats) -> Floats:
     """Return, per person, the sum of `table` (n_tasks, k) over the tasks and labels that they voted for."""
-    by_vote = table.ravel().take(_cells(votes)) * votes.weights
+    by_vote = (table * votes.times[:, None]).ravel().take(_cells(votes))
     return np.bincount(votes.people, by_vote, minlength=votes.n_people).astype(np.float64, copy=False)
 
 

@@ -41,16 +41,8 @@ def run_full_sync(
 ) -> FullSyncProgress:
     """Make the store equal to Label Studio, resuming an interrupted full sync. Safe to repeat, or to kill anywhere.
 
-    What the store held before a page was read and the page does not show was deleted: no clock decides that.
-
-    Parameters
-    ----------
-    clock
-        Gives epoch seconds.
-    go_on
-        Asked after each page; the sync stops where it is False.
-    size
-        Tasks per page; memory holds one page, whatever the project's size.
+    What the store held before a page was read and the page does not show was deleted: no clock decides that. A page has
+    `size` tasks, and memory holds one page; after each, `go_on` says whether to continue. `clock` gives epoch seconds.
     """
     try:
         description = platform.describe_project(project)
@@ -59,9 +51,10 @@ def run_full_sync(
             raise
         store.append(events.deletions(project, "project", [int(project)]))
         return FullSyncProgress(0, 1, complete=True)
-    progress = _load_unfinished(store, project, clock()) or FullSyncProgress(
-        0, 0, complete=False, started_s=clock(), newest=platform.get_last_change_time(project)
-    )
+    progress = _load_last(store, project, clock(), within_s=_STALE_S)
+    if progress is None or progress.complete:
+        newest = platform.get_last_change_time(project)
+        progress = FullSyncProgress(0, 0, complete=False, started_s=clock(), newest=newest)
     changed = store.append(
         [events.event_from_project(project, str(description["title"]), str(description["label_config"]), "sweep")]
     ).changed
@@ -77,13 +70,14 @@ def run_full_sync(
 
 def is_full_sync_due(store: Store, project: str, *, every_s: float, now_s: float) -> bool:
     """Return whether the last full sync is unfinished or began `every_s` ago; also after the clock went back."""
-    last = store.records.get_latest_record(project, "sweep")
-    return last is None or not last.body["complete"] or not 0 <= now_s - last.body["started_s"] < every_s
+    last = _load_last(store, project, now_s, within_s=every_s)
+    return last is None or not last.complete
 
 
-def _load_unfinished(store: Store, project: str, now_s: float) -> FullSyncProgress | None:
+def _load_last(store: Store, project: str, now_s: float, *, within_s: float) -> FullSyncProgress | None:
+    """Return the last full sync; None where it began more than `within_s` ago, or after `now_s`."""
     last = store.records.get_latest_record(project, "sweep")
-    if last is None or last.body["complete"] or not 0 <= now_s - last.body["started_s"] < _STALE_S:
+    if last is None or not 0 <= now_s - last.body["started_s"] < within_s:
         return None
     return FullSyncProgress(**last.body)
 

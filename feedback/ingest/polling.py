@@ -24,14 +24,8 @@ def poll_changes(
     """Append what changed in Label Studio since the last poll; return the number of changes no webhook had brought.
 
     It resumes where the last poll stopped and is safe to repeat. An annotation that was deleted together with its task
-    is found by a full sync only.
-
-    Parameters
-    ----------
-    now_s
-        Epoch seconds of this poll.
-    want
-        The job that a change requests; None in a review project, which is read by the turn of its source project.
+    is found by a full sync only. `want` is the job that a change requests: none in a review project, which is read by
+    the turn of its source project. `now_s` are epoch seconds.
     """
     cursor = store.records.get_latest_record(project, "cursor")
     last = str(cursor.body["since"]) if cursor else ""

@@ -24,7 +24,6 @@ from ml_backend.labelstudio.parsing import read_project_id
 
 Answer = dict[str, Any]
 
-_KEYS = ("project", "task", "key", "signal", "value", "at", "id", "source", "note", "callback")
 _LONGEST = {"id": 200, "source": 200, "note": 2000}
 _TEXT_OR_NONE = ["string", "null"]
 _BODY: Mapping[str, Any] = {  # for /openapi.json
@@ -45,6 +44,7 @@ _BODY: Mapping[str, Any] = {  # for /openapi.json
     },
     "additionalProperties": False,
 }
+_KEYS = tuple(_BODY["properties"])
 _GIVES: Mapping[str, Any] = {
     "type": "object",
     "required": ["status", "new", "id"],

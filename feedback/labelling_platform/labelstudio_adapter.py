@@ -42,15 +42,8 @@ class ReviewWebhook:
 class LabelStudioAdapter:
     """One Label Studio, as the user whose token the client has; `LabellingPlatform` documents the methods.
 
-    Parameters
-    ----------
-    client
-        REST client of that Label Studio.
-    store
-        Our store, which knows what we wrote there.
-    review_webhook
-        Gives the webhook of review projects, and is called when the first of them is made, so that a service without
-        review projects needs no secret for it. Without one review projects are only polled.
+    `review_webhook` gives the webhook of review projects, and is called when the first of them is made, so that a
+    service without review projects needs no secret for it. Without one review projects are only polled.
     """
 
     def __init__(self, client: Client, store: Store, review_webhook: Callable[[], ReviewWebhook] | None = None) -> None:

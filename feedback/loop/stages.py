@@ -20,7 +20,6 @@ from feedback.training.model_factory import export_champion
 from feedback.training.retrain_triggers import first_model_waits_for
 from ml_backend.errors import LabelConfigError, LabelStudioError, NotTrained, UnknownName
 from ml_backend.label_config import read_label_config
-from ml_backend.registry import Bundle
 
 
 def collect_changes(context: TurnContext) -> TurnContext:
@@ -246,12 +245,9 @@ def _with_champion(context: TurnContext) -> TurnContext:
     champions = context.services.champions
     champion = champions.get(context.project_id)
     if refused := champions.refused(context.project_id):
-        context = context.noted(f"the champion is not loaded: {refused} {_who_serves(champion)}.")
+        serves = f"{champion.version}, the one before, serves" if champion else "none serves until one is trained"
+        context = context.noted(f"the champion is not loaded: {refused} {serves}.")
     return replace(context, champion=champion)
-
-
-def _who_serves(champion: Bundle | None) -> str:
-    return f"{champion.version}, the one before, serves" if champion else "none serves until one is trained"
 
 
 def _syncer(context: TurnContext) -> Callable[[str], None]:
