@@ -8,8 +8,9 @@ from typing import TypeVar
 
 from feedback.jobs.worker import Held
 from feedback.labelling_platform.interface import LabellingPlatform
-from feedback.loop.reopen_tasks import ReopenCache
+from feedback.loop.reopen_tasks import OpenTasks
 from feedback.loop.write_consensus import WrittenConsensus
+from feedback.project.recent_projects import RecentProjects
 from feedback.project.snapshot import ProjectSnapshot, SnapshotCache
 from feedback.queue.open_tasks import OpenTaskCache
 from feedback.queue.planner import ServedWindowCache
@@ -71,8 +72,8 @@ class Services:
     windows: ServedWindowCache = field(default_factory=ServedWindowCache)
     routing: RoutingCache = field(default_factory=RoutingCache)
     open_tasks: OpenTaskCache = field(default_factory=OpenTaskCache)
-    reopened: ReopenCache = field(default_factory=ReopenCache)
-    written_consensus: WrittenConsensus = field(default_factory=WrittenConsensus)
+    reopened: RecentProjects[OpenTasks] = field(default_factory=RecentProjects)
+    written_consensus: RecentProjects[WrittenConsensus] = field(default_factory=RecentProjects)
 
 
 @dataclass(frozen=True, slots=True)

@@ -201,45 +201,6 @@ def store_indicators(context: TurnContext) -> TurnContext:
     return context
 
 
-def reopen_tasks(context: TurnContext) -> TurnContext:
-    """Reopen undecided tasks for another person. Runs after review, which has reopened its own tasks already."""
-    platform = context.platform
-    if platform is None:
-        return context
-    result = context.services.reopened.reopen(
-        context.store,
-        platform,
-        context.snapshot,
-        context.consensus_labels,
-        may_write=context.may_write,
-        clock=context.services.clock,
-    )
-    if result.left:
-        context.request_turn()
-    return replace(context.noted(result.note) if result.note else context, reopened=result.done)
-
-
-def write_consensus(context: TurnContext) -> TurnContext:
-    """Write the consensus of several people to Label Studio, if the policy asks for it."""
-    platform, final = context.platform, context.final_answers
-    if platform is None:
-        return context
-    try:
-        result = context.services.written_consensus.write(
-            context.store,
-            platform,
-            context.snapshot,
-            context.consensus_labels,
-            exclude=final.cases.keys() if final else (),
-            may_write=context.may_write,
-        )
-    except LabelStudioError as error:
-        return context.noted(f"the consensus was not written to Label Studio; the next turn tries again: {error}")
-    if result.left and result.done:
-        context.request_turn()
-    return context
-
-
 def _with_champion(context: TurnContext) -> TurnContext:
     """Load the model that serves; one that cannot be loaded is noted."""
     champions = context.services.champions

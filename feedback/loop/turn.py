@@ -13,6 +13,8 @@ from feedback.labelling_platform.interface import LabellingPlatform
 from feedback.loop import stages
 from feedback.loop.context import Services, Turn, TurnContext
 from feedback.loop.hide_tasks import hide_tasks
+from feedback.loop.reopen_tasks import reopen_tasks
+from feedback.loop.write_consensus import write_consensus
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.reports.agreement_report import agreement_figures
 from feedback.reports.annotator_report import annotator_figures
@@ -42,8 +44,8 @@ STAGES: tuple[tuple[str, Stage], ...] = (
     ("hide tasks", hide_tasks),
     ("review", stages.review),
     ("store indicators", stages.store_indicators),
-    ("reopen tasks", stages.reopen_tasks),
-    ("write consensus", stages.write_consensus),
+    ("reopen tasks", reopen_tasks),
+    ("write consensus", write_consensus),
 )
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from feedback.labelling_platform.interface import LabellingPlatform
 from feedback.project.changes import Changes
-from feedback.project.recent_projects import RecentProjects
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.store import Store
-from feedback.training.consensus_labels import ConsensusLabels
 from feedback.training.dataset import ConsensusLabel
 from ml_backend.codecs import get_codec
+from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.parsing import own_unique_id
+
+if TYPE_CHECKING:
+    from feedback.loop.context import TurnContext
 
 _KIND = "written_back"
 _MAX_ANSWERS_PER_TURN = 50  # each is two requests, and the next turn waits for them
@@ -21,75 +24,66 @@ _ALL = 1_000_000  # records; read once by a worker, later only newer ones
 
 
 @dataclass(frozen=True, slots=True)
-class WriteBackResult:
-    """How many answers were written, and how many are left for another turn."""
-
-    done: int
-    left: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    record: int  # the newest record that was read
-    names: dict[int, list[str]] = field(repr=False)  # task -> names of the labels written for it, newest first
-    labels: Changes
-    due: frozenset[int]  # tasks with something left to write
-    exclude: frozenset[int]
-
-
 class WrittenConsensus:
-    """Remembers what was written back to each project, so that a turn reads only newer records and changed labels."""
+    """What was written back to a project, so that a turn reads only newer records and changed labels."""
 
-    def __init__(self) -> None:
-        self._kept = RecentProjects[_Kept]()
+    record: int = 0  # the newest record that was read
+    names: dict[int, list[str]] = field(default_factory=dict, repr=False)  # task -> labels written, newest first
+    labels: Changes = field(default_factory=Changes)
+    due: frozenset[int] = frozenset()  # tasks with something left to write
+    exclude: frozenset[int] = frozenset()
 
-    def write(
-        self,
-        store: Store,
-        platform: LabellingPlatform,
-        snapshot: ProjectSnapshot,
-        labels: ConsensusLabels,
-        *,
-        exclude: Collection[int] = (),
-        may_write: Callable[[], bool],
-    ) -> WriteBackResult:
-        """Write each answer that two people or more settled, as ground truth where no person has set one.
 
-        Nothing is written of gold tasks (their answers stay with us), of tasks that are asked again, and of those in
-        `exclude` (review writes its own). A changed consensus is another answer; the star moves on from our older
-        annotation, never from a person's. Safe to repeat.
-        """
-        if not snapshot.policy.consensus.write_back:
-            return WriteBackResult(0, 0)
-        project, excluded = snapshot.project.id, frozenset(exclude)
-        kept = self._kept.get(project)
-        above = kept.record if kept is not None else 0
-        newer = store.records.list_records(project, _KIND, above=above, limit=_ALL)[::-1]  # oldest first
-        names = kept.names if kept is not None else {}
-        for record in newer:
-            names.setdefault(record.body["task"], []).insert(0, record.key)
-        moved = labels.changes.since(kept.labels.revision) if kept is not None and kept.exclude == excluded else None
-        settled: Iterable[ConsensusLabel] = labels.settled
-        if kept is not None and moved is not None:
-            looked_at = moved | kept.due
-            settled = [label for label in labels.settled if label.task in looked_at] if looked_at else []
-        due = []
-        for label in settled:
-            skipped = label.task in excluded or label.task in labels.needs_more_votes
-            if label.votes > 1 and not skipped and snapshot.roles[label.task] != "gold":
-                name = own_unique_id(f"review/{project}/{label.task}/consensus/{label.answer.key}")
-                if name not in names.get(label.task, ()):
-                    due.append((label, name))
-        newest = newer[-1].id if newer else kept.record if kept is not None else 0
-        left = frozenset(label.task for label, _name in due)
-        self._kept.put(project, _Kept(newest, names, labels.changes, left, excluded), size=len(names))
-        done = 0
+def write_consensus(context: TurnContext) -> TurnContext:
+    """Write each answer that two people or more settled, as ground truth where no person has set one.
+
+    Only if the policy asks for it. Nothing is written of gold tasks (their answers stay with us), of tasks that are
+    asked again, and of those with a final answer, which review writes. A changed consensus is another answer; the star
+    moves on from our older annotation, never from a person's. Safe to repeat.
+    """
+    platform, snapshot, store = context.platform, context.snapshot, context.store
+    if platform is None or not snapshot.policy.consensus.write_back:
+        return context
+    due, names = _list_due(context)
+    done = 0
+    try:
         for label, name in due[:_MAX_ANSWERS_PER_TURN]:
-            if not may_write():
+            if not context.may_write():
                 break
             _write(store, platform, snapshot, label, name, names.get(label.task, ()))
             done += 1
-        return WriteBackResult(done, len(due) - done)
+    except LabelStudioError as error:
+        return context.noted(f"the consensus was not written to Label Studio; the next turn tries again: {error}")
+    if 0 < done < len(due):
+        context.request_turn()
+    return context
+
+
+def _list_due(context: TurnContext) -> tuple[list[tuple[ConsensusLabel, str]], dict[int, list[str]]]:
+    """Return the labels to write with their names, and the names of those that were written for each task."""
+    snapshot, labels, project = context.snapshot, context.consensus_labels, context.project_id
+    excluded = frozenset(context.final_answers.cases if context.final_answers else ())
+    cache = context.services.written_consensus
+    kept = cache.get(project) or WrittenConsensus()
+    newer = context.store.records.list_records(project, _KIND, above=kept.record, limit=_ALL)[::-1]  # oldest first
+    for record in newer:
+        kept.names.setdefault(record.body["task"], []).insert(0, record.key)
+    moved = labels.changes.since(kept.labels.revision) if kept.exclude == excluded else None
+    settled: Iterable[ConsensusLabel] = labels.settled
+    if moved is not None:
+        looked_at = moved | kept.due
+        settled = [label for label in labels.settled if label.task in looked_at] if looked_at else []
+    due = []
+    for label in settled:
+        skipped = label.task in excluded or label.task in labels.needs_more_votes
+        if label.votes > 1 and not skipped and snapshot.roles[label.task] != "gold":
+            name = own_unique_id(f"review/{project}/{label.task}/consensus/{label.answer.key}")
+            if name not in kept.names.get(label.task, ()):
+                due.append((label, name))
+    left = frozenset(label.task for label, _name in due)
+    newest = newer[-1].id if newer else kept.record
+    cache.put(project, WrittenConsensus(newest, kept.names, labels.changes, left, excluded), size=len(kept.names))
+    return due, kept.names
 
 
 def _write(

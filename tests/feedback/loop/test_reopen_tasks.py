@@ -10,8 +10,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from feedback.ingest.polling import poll_changes
-from feedback.loop.reopen_tasks import ReopenCache
+from feedback.loop.reopen_tasks import OpenTasks, reopen_tasks
 from feedback.policy import read_policy
+from feedback.project.recent_projects import RecentProjects
 from feedback.project.snapshot import SnapshotCache
 from feedback.store.log import events
 from feedback.training.consensus_labels import ConsensusCache
@@ -20,6 +21,7 @@ from ml_backend.records import Task
 from tests.feedback.routing.world import SMALL, World
 from tests.support import stores
 from tests.support.fake_platform import TEXT_CONFIG
+from tests.support.turn_context import context_of, services_of
 
 PROJECT = "7"
 POLICY = read_policy(SMALL.replace("[overlap]\nshare = 0.0", "[overlap]\nshare = 1.0\nmax_votes = 3"))
@@ -35,7 +37,7 @@ class Caches:
     """One set of caches, as a worker keeps them."""
 
     def __init__(self) -> None:
-        self.snapshots, self.consensus, self.reopened = SnapshotCache(), ConsensusCache(), ReopenCache()
+        self.snapshots, self.consensus, self.reopened = SnapshotCache(), ConsensusCache(), RecentProjects[OpenTasks]()
 
     def check(self, world: World) -> None:
         """Reopen tasks, which must be those that a recomputation names; afterwards nothing is left for a new cache."""
@@ -58,18 +60,12 @@ class Caches:
                 asked.append(task)
                 return studio.reopen_task(project, task, overlap)
 
-        for cache, wanted in ((self.reopened, due), (ReopenCache(), set())):
+        for cache, wanted in ((self.reopened, due), (RecentProjects[OpenTasks](), set())):
             asked.clear()
             if cache is not self.reopened:
                 snapshot = self.snapshots.load(store, project, project.policy, config, config.control())
-            cache.reopen(
-                store,
-                Platform(),  # type: ignore[arg-type]
-                snapshot,
-                labels,
-                may_write=lambda: True,
-                clock=lambda: world.now_s,
-            )
+            services = replace(services_of(store, Platform(), clock=lambda: world.now_s), reopened=cache)
+            reopen_tasks(context_of(services, snapshot, labels))
             assert set(asked) == wanted
 
 

@@ -1,18 +1,21 @@
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import pytest
 
-from feedback.loop.write_consensus import WrittenConsensus
+from feedback.loop.write_consensus import write_consensus
 from feedback.policy import read_policy
 from feedback.project.audit_splits import Splits
 from feedback.project.snapshot import ProjectSnapshot
-from feedback.store import ProjectRow, Store, Vote
+from feedback.review.final_answers import FinalAnswers
+from feedback.store import CaseRow, ProjectRow, Store, Vote
 from feedback.training.consensus_labels import ConsensusCache
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Answer, Task
 from tests.support.fake_platform import TEXT_CONFIG, FakeLabelStudio
+from tests.support.turn_context import context_of, services_of
 
 CONFIG = read_label_config(TEXT_CONFIG)
 SAID = {1: ("fruit", "fruit"), 2: ("tool", "tool"), 3: ("fruit", "tool"), 4: ("fruit",), 5: ("tool", "tool")}
@@ -36,13 +39,20 @@ def snapshot(*, on: str = "true", said: dict[int, tuple[str, ...]] = SAID) -> Pr
     policy = read_policy(f"[consensus]\nwrite_back = {on}\n[overlap]\nmax_votes = 2")
     draws = Splits("key", "7", 0.0)
     return ProjectSnapshot(
-        ProjectRow("7"), policy, CONFIG.control(), CONFIG, draws, tasks, {}, roles, frozenset(), votes
+        ProjectRow("7", connected=True), policy, CONFIG.control(), CONFIG, draws, tasks, {}, roles, frozenset(), votes
     )
 
 
-def run(store: Store, site: FakeLabelStudio, one: ProjectSnapshot, but: frozenset[int] = frozenset()) -> int:
-    consensus_labels = ConsensusCache().decide(one)
-    return WrittenConsensus().write(store, site, one, consensus_labels, exclude=but, may_write=lambda: True).done
+def run(
+    store: Store, site: FakeLabelStudio, one: ProjectSnapshot, *, reviewed: Collection[int] = (), **labels: object
+) -> int:
+    """Write in a new process; return how many answers were recorded."""
+    store.projects.save_project(one.project)
+    before = len(store.records.list_records("7", "written_back"))
+    final = FinalAnswers({task: CaseRow(0, "7", task, "decided", "L1") for task in reviewed})
+    consensus_labels = replace(ConsensusCache().decide(one), **labels)
+    write_consensus(context_of(services_of(store, site), one, consensus_labels, final_answers=final))
+    return len(store.records.list_records("7", "written_back")) - before
 
 
 def test_what_several_settled_is_written_once(store: Store, site: FakeLabelStudio):
@@ -55,7 +65,7 @@ def test_what_several_settled_is_written_once(store: Store, site: FakeLabelStudi
 
 def test_nothing_is_written_unless_the_policy_asks_and_review_writes_its_own(store: Store, site: FakeLabelStudio):
     assert run(store, site, snapshot(on="false")) == 0
-    assert run(store, site, snapshot(), but=frozenset({1})) == 1
+    assert run(store, site, snapshot(), reviewed={1}) == 1
     assert [task for task, _, _ in site.finals.values()] == [2]
 
 
@@ -76,8 +86,6 @@ def test_a_kill_between_write_and_record_writes_no_second_answer(store: Store, s
 
 
 def test_a_task_that_is_asked_again_is_not_written_yet(store: Store, site: FakeLabelStudio):
-    one = snapshot()
-    consensus_labels = replace(ConsensusCache().decide(one), needs_more_votes={1: 2})
-    WrittenConsensus().write(store, site, one, consensus_labels, may_write=lambda: True)
+    run(store, site, snapshot(), needs_more_votes={1: 2})
 
     assert [task for task, _, _ in site.finals.values()] == [2]
