@@ -47,6 +47,10 @@ class TaskGroups:
         same = (size[first[of_task]] == size).all() and (cell[twin] == cell).all()
         if not same:  # two different tasks have the same hash: grouping nothing costs time alone
             first = of_task = np.arange(votes.n_tasks)
+        place = np.argsort(
+            np.argsort(first)
+        )  # groups in the order of their first tasks, so that their votes are sorted
+        first, of_task = np.sort(first), place[of_task]
         is_first = np.zeros(votes.n_tasks, dtype=bool)
         is_first[first] = True
         keep = is_first[votes.tasks]

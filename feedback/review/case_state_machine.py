@@ -74,45 +74,36 @@ STATE_MEANINGS: dict[State, str] = {
 }
 
 _ACTIVE: tuple[State, ...] = ("queued", "started")
-
-
-def _rows(
-    states: Iterable[State], event: Event, to_state: State | None, tier: TierAfter, when: str
-) -> list[Transition]:
-    """Return the same row for several states; with `to_state=None` the state stays."""
-    return [Transition(event, state, state if to_state is None else to_state, tier, when) for state in states]
-
-
-TRANSITIONS: tuple[Transition, ...] = (
-    Transition("automate", "", "automated", "given", "a certified answer is given without people"),
-    Transition("open", "", "queued", "given", "a rule, a disagreement, a skip or a random draw opens a case"),
-    Transition("open", "automated", "queued", "given", "somebody asks for a person, or the audit selects it"),
-    *_rows(_ACTIVE, "assign", None, "same", "a review task for its reviewers is in the tier's review project"),
-    Transition("start", "queued", "started", "same", "the first draft, answer or skip is seen"),
-    *_rows(_ACTIVE, "review", "started", "same", "one of several reviewers has answered"),
-    *_rows(_ACTIVE, "refuse", "queued", "same", "an answer does not count: its author is excluded, or it is invalid"),
-    *_rows(_ACTIVE, "ask", "waiting", "same", "a guideline is needed, or the requester is asked"),
-    Transition("answered", "waiting", "queued", "same", "the answer to the question arrives"),
-    *_rows(_ACTIVE, "warn", None, "same", "a clock is at risk, or has run out and the policy only notifies"),
-    *_rows(_ACTIVE, "reassign", "queued", "same", "a clock has run out: others get a new review task"),
-    *_rows((*_ACTIVE, "waiting"), "escalate", "queued", "above", "a reviewer, a disagreement or a clock escalates it"),
-    *_rows((*_ACTIVE, "waiting"), "recall", "queued", "given", "the routing now sends it to another tier"),
-    *_rows((*_ACTIVE, "waiting"), "promise", None, "same", "somebody asks for a person: a time is promised"),
-    *_rows(_ACTIVE, "settle", "resolved", "same", "people agree in the source project itself"),
-    *_rows((*_ACTIVE, "waiting"), "decide", "decided", "same", "the tier's protocol has its answer"),
-    Transition("write", "decided", "resolved", "same", "the answer is written as ground truth to the source project"),
-    *_rows(("decided", "resolved"), "reopen", "queued", "given", "a second look, an appeal, or a changed answer"),
-    *_rows(
-        ("automated", *_ACTIVE, "waiting", "decided", "resolved"),
-        "withdraw",
-        "withdrawn",
-        "same",
-        "the task was deleted",
-    ),
+_OPEN: tuple[State, ...] = (*_ACTIVE, "waiting")
+# event, states in which it may happen, state after it (None: the same), tier after it, when it happens
+_TABLE: tuple[tuple[Event, tuple[State, ...], State | None, TierAfter, str], ...] = (
+    ("automate", ("",), "automated", "given", "a certified answer is given without people"),
+    ("open", ("",), "queued", "given", "a rule, a disagreement, a skip or a random draw opens a case"),
+    ("open", ("automated",), "queued", "given", "somebody asks for a person, or the audit selects it"),
+    ("assign", _ACTIVE, None, "same", "a review task for its reviewers is in the tier's review project"),
+    ("start", ("queued",), "started", "same", "the first draft, answer or skip is seen"),
+    ("review", _ACTIVE, "started", "same", "one of several reviewers has answered"),
+    ("refuse", _ACTIVE, "queued", "same", "an answer does not count: its author is excluded, or it is invalid"),
+    ("ask", _ACTIVE, "waiting", "same", "a guideline is needed, or the requester is asked"),
+    ("answered", ("waiting",), "queued", "same", "the answer to the question arrives"),
+    ("warn", _ACTIVE, None, "same", "a clock is at risk, or has run out and the policy only notifies"),
+    ("reassign", _ACTIVE, "queued", "same", "a clock has run out: others get a new review task"),
+    ("escalate", _OPEN, "queued", "above", "a reviewer, a disagreement or a clock escalates it"),
+    ("recall", _OPEN, "queued", "given", "the routing now sends it to another tier"),
+    ("promise", _OPEN, None, "same", "somebody asks for a person: a time is promised"),
+    ("settle", _ACTIVE, "resolved", "same", "people agree in the source project itself"),
+    ("decide", _OPEN, "decided", "same", "the tier's protocol has its answer"),
+    ("write", ("decided",), "resolved", "same", "the answer is written as ground truth to the source project"),
+    ("reopen", ("decided", "resolved"), "queued", "given", "a second look, an appeal, or a changed answer"),
+    ("withdraw", ("automated", *_OPEN, "decided", "resolved"), "withdrawn", "same", "the task was deleted"),
 )
-
+TRANSITIONS = tuple(
+    Transition(event, state, to_state or state, tier, when)
+    for event, states, to_state, tier, when in _TABLE
+    for state in states
+)
 _BY_STATE: dict[tuple[State, Event], Transition] = {(row.from_state, row.event): row for row in TRANSITIONS}
-OPEN_STATES: frozenset[str] = frozenset({"queued", "started", "waiting"})  # people still have to act
+OPEN_STATES: frozenset[str] = frozenset(_OPEN)  # people still have to act
 
 
 def transition_for(state: State, event: Event) -> Transition:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
-from math import isfinite
 from typing import Literal
 from zoneinfo import ZoneInfo
 
@@ -32,10 +31,10 @@ class Alarm:
         return f"{self.clock} {'breached' if self.breached else 'at risk'}"
 
 
-def due_time(calendar: Calendar | None, start_s: float, duration_s: float) -> float:
+def due_time(calendar: Calendar | None, start_s: float, duration_s: float) -> float | None:
     """Return when `duration_s` seconds of business hours have passed since `start_s`, in epoch seconds.
 
-    Infinite if that takes more than ten years. Without a calendar every second counts. A change to or from summer time
+    None if that takes more than ten years. Without a calendar every second counts. A change to or from summer time
     inside business hours makes that day shorter or longer.
 
     >>> monday_16h = datetime(2026, 11, 16, 16, tzinfo=UTC).timestamp()
@@ -50,7 +49,7 @@ def due_time(calendar: Calendar | None, start_s: float, duration_s: float) -> fl
         if end_s - begin_s >= left_s:
             return begin_s + left_s
         left_s -= end_s - begin_s
-    return float("inf")
+    return None
 
 
 def business_seconds(calendar: Calendar | None, start_s: float, end_s: float) -> float:
@@ -83,15 +82,15 @@ def start_clocks(
         started_s=None,
         paused_s=None,
         alarms=(),
-        first_due_s=_expiry_time(calendar, now_s, tier.first_action_s) if tier.first_action_s else None,
-        due_s=_expiry_time(calendar, now_s, resolve_s) if resolve_s else None,
+        first_due_s=due_time(calendar, now_s, tier.first_action_s) if tier.first_action_s else None,
+        due_s=due_time(calendar, now_s, resolve_s) if resolve_s else None,
     )
 
 
 def promise_within(case: CaseRow, calendar: Calendar | None, now_s: float, within_s: float) -> CaseRow:
     """Make a case due within a promised time, if that is earlier; a paused clock counts it from where it was paused."""
     from_s = now_s if case.paused_s is None else case.paused_s
-    due_s = _expiry_time(calendar, from_s, within_s) if within_s else None
+    due_s = due_time(calendar, from_s, within_s) if within_s else None
     return replace(case, due_s=min((at_s for at_s in (case.due_s, due_s) if at_s is not None), default=None))
 
 
@@ -108,7 +107,7 @@ def resume_clocks(case: CaseRow, calendar: Calendar | None, now_s: float) -> Cas
     def moved(at_s: float | None) -> float | None:
         if at_s is None or case.paused_s is None or at_s <= case.paused_s:
             return at_s  # it had run out before
-        return _expiry_time(calendar, now_s, business_seconds(calendar, case.paused_s, at_s))
+        return due_time(calendar, now_s, business_seconds(calendar, case.paused_s, at_s))
 
     return replace(case, paused_s=None, first_due_s=moved(case.first_due_s), due_s=moved(case.due_s))
 
@@ -132,12 +131,6 @@ def new_alarms(case: CaseRow, tier: Tier, calendar: Calendar | None, now_s: floa
         if alarm.name not in case.alarms:
             found.append(alarm)
     return tuple(found)
-
-
-def _expiry_time(calendar: Calendar | None, now_s: float, duration_s: float) -> float | None:
-    """Return when a clock that starts now runs out; None if its calendar never has that many hours."""
-    at_s = due_time(calendar, now_s, duration_s)
-    return at_s if isfinite(at_s) else None
 
 
 def _business_spans(calendar: Calendar, from_s: float) -> Iterator[tuple[float, float]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import count
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -15,9 +16,11 @@ from feedback.policy import Policy, read_policy
 from feedback.project.label_changes import record_label_change
 from feedback.project.snapshot import ProjectSnapshot, SnapshotCache
 from feedback.queue.open_tasks import OpenTaskCache, find_open_tasks
-from feedback.store import CurrentDecision, Decision, ProjectRow, Store, open_store
+from feedback.queue.planner import ServedWindowCache, load_served_window
+from feedback.store import CurrentDecision, Decision, ProjectRow, Store, WindowRow, open_store
+from feedback.training.challenger import TrainingCache, last_training
 from feedback.training.consensus_labels import ConsensusCache
-from feedback.training.dataset import DatasetCache, build
+from feedback.training.dataset import Dataset, DatasetCache, build
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Answer
 from tests.support.hypothesis_profiles import examples
@@ -33,6 +36,7 @@ POLICY = read_policy(
     '[[routing]]\nid = "default"\nto = "L1"\n'
 )
 PROJECTS = iter(range(1, 100_000))
+TIMES_S = map(float, count())  # of the rows of windows
 _TASK, _ANNOTATION, _PERSON = st.integers(1, 6), st.integers(1, 12), st.integers(1, 4)
 _SECOND = st.integers(1, 50)
 
@@ -51,6 +55,7 @@ class Worker:
         self.store, self.project, self.policy = store, project, POLICY
         self.snapshots, self.consensus = SnapshotCache(), ConsensusCache()
         self.datasets, self.open_tasks = DatasetCache(), OpenTaskCache()
+        self.trainings, self.windows = TrainingCache(), ServedWindowCache()
         self.before: ProjectSnapshot | None = None
 
     def load(self, read: Callable[..., ProjectSnapshot]) -> ProjectSnapshot:
@@ -74,6 +79,15 @@ class Worker:
         open_now = self.open_tasks.list_open_tasks(kept, labels)
         assert open_now == find_open_tasks(fresh, anew)
         assert list(open_now.by_task) == list(find_open_tasks(fresh, anew).by_task)
+        self._check_training(kept, built)
+        assert self.windows.load(self.store, self.project) == load_served_window(self.store, self.project)
+
+    def _check_training(self, kept: ProjectSnapshot, built: Dataset) -> None:
+        store, project = self.store, self.project
+        last = self.trainings.last_training(store, kept)
+        assert last == last_training(store, project, kept.tasks)
+        assert self.trainings.erased_annotations(store, project) == store.events.list_erased_annotations(project)
+        assert self.trainings.unseen_rows(project, built, last) == TrainingCache().unseen_rows(project, built, last)
 
     def _check_changes(self, now: ProjectSnapshot) -> None:
         """What differs from the time before is among the tasks that the snapshot names."""
@@ -145,6 +159,8 @@ def _decide(worker: Worker, step: Step) -> None:
         outcome = "L1" if person < 4 else "L2"
         standing = CurrentDecision("default", outcome, "hash", "", "", priority, "default", person)
         store.decisions.create_decisions(project, [Decision(number, 1.0, "content", standing, {})])
+    elif what in ("trained", "window", "window held"):
+        _record(worker, step)
     elif what == "rebuilt":
         store.rebuild()
     elif what == "policy":
@@ -153,10 +169,36 @@ def _decide(worker: Worker, step: Step) -> None:
         worker.check()
 
 
+def _record(worker: Worker, step: Step) -> None:
+    """Record a training on all that is settled, a window of all tasks, or that Label Studio has the newest window."""
+    store, project = worker.store, worker.project
+    what, _number, annotation, person, _label, second = step
+    snapshot = worker.load(SnapshotCache().load)
+    if what == "trained":
+        labels = ConsensusCache().decide(snapshot)
+        rows = DatasetCache().build(snapshot, labels.settled, labels.changes).of("train")
+        answers = sorted(answer for row in rows for answer in row.annotations)
+        known = {"tasks": [row.task for row in rows], "annotations": answers, "rows": len(rows), "until": at(second)}
+        store.records.create_record(project, "training", {"fingerprint": "f", "recipe": "r", **known})
+    elif what == "window":
+        version, shown = f"m+q{1 + annotation % 3}", Answer("choices", ("A",)) if person > 2 else None
+        rows = [
+            WindowRow(number, version, place, shown, 0.9, person == 1, number if second > 25 else None, next(TIMES_S))
+            for place, number in enumerate(snapshot.tasks)
+        ]
+        store.windows.save_window(project, rows)
+    else:
+        served = load_served_window(store, project)
+        if served is not None:
+            body = {"version": served.version, "rows": len(served.rows)}
+            store.records.create_record(project, "asked", body)
+
+
 _OFTEN = ("task", "answer", "turn")
 _SELDOM = ("labelled", "reborn", "skip", "own", "named", "deleted", "gone", "erased")
 _OTHERS = ("erased task", "bot", "gold", "retired", "relabelled", "routed", "rebuilt", "policy")
-_KINDS = st.sampled_from([*_OFTEN * 4, *_SELDOM, *_OTHERS])
+_RECORDS = ("trained", "window", "window held")
+_KINDS = st.sampled_from([*_OFTEN * 4, *_SELDOM, *_OTHERS, *_RECORDS])
 _STEPS = st.lists(st.tuples(_KINDS, _TASK, _ANNOTATION, _PERSON, st.sampled_from("ABC"), _SECOND), max_size=30)
 
 
