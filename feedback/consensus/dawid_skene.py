@@ -9,14 +9,13 @@ import numpy as np
 from feedback.consensus.consensus import Consensus, require_votes
 from feedback.consensus.majority_vote import majority_if_implausible, vote_shares
 from feedback.consensus.sparse_votes import (
+    LabelSums,
     VoteMatrix,
     error_rates_too_large,
     fix_gold_labels,
     log_prior,
     normalize_log_weights,
-    sum_by_person,
     sum_tasks,
-    weighted_counts,
 )
 from feedback.votes import Floats, Ints, Votes
 
@@ -137,13 +136,13 @@ def one_coin_dawid_skene(votes: Votes, *, max_rounds: int = 100) -> Consensus:
     Zhang, Chen, Zhou and Jordan (2016), Spectral methods meet EM, Journal of Machine Learning Research 17(102).
     """
     votes = require_votes(votes).in_order()  # sums of the same numbers in another order differ by rounding
-    k, times, proba = max(votes.n_labels, 2), votes.times, vote_shares(votes)
+    k, sums, times, proba = max(votes.n_labels, 2), LabelSums(votes), votes.times, vote_shares(votes)
     n_votes = np.bincount(votes.people, votes.weights, minlength=votes.n_people)
     previous = -np.inf
     for _ in range(max_rounds):
-        accuracy = np.clip((sum_by_person(votes, proba) + 1.0) / (n_votes + 2.0), 1.0 / k, 1.0 - 1e-6)
+        accuracy = np.clip((sums.by_person(proba) + 1.0) / (n_votes + 2.0), 1.0 / k, 1.0 - 1e-6)
         log_wrong = np.log((1.0 - accuracy) / (k - 1))
-        log = weighted_counts(votes, np.log(accuracy) - log_wrong)
+        log = sums.by_label(np.log(accuracy) - log_wrong)
         shares = times @ proba + 1.0
         shares /= shares.sum()
         log += log_prior(shares)

@@ -11,7 +11,7 @@ from feedback.consensus import Consensus, hierarchical_dawid_skene, load_method,
 from feedback.consensus.consensus import AggregatedLabel, AggregatedLabels
 from feedback.consensus.distance_aggregation import aggregate_by_distance
 from feedback.consensus.method_selection import METHODS
-from feedback.consensus.sparse_votes import TaskGroups, weighted_counts
+from feedback.consensus.sparse_votes import LabelSums, TaskGroups
 from feedback.errors import VotesError
 from feedback.votes import LABEL_KINDS, Floats, Ints, VoteColumns, VoteLike, Votes
 from ml_backend.errors import UnknownName
@@ -136,7 +136,7 @@ def _start_from_gold(votes: Votes, gold: Ints) -> Floats:
     right = np.bincount(votes.people, on_gold * (truth == votes.labels), minlength=votes.n_people)
     n_gold = np.bincount(votes.people, on_gold, minlength=votes.n_people)
     accuracy = (right + 1.0) / (n_gold + 2.0)
-    log = weighted_counts(votes, np.log(accuracy * (votes.n_labels - 1) / (1.0 - accuracy)))
+    log = LabelSums(votes).by_label(np.log(accuracy * (votes.n_labels - 1) / (1.0 - accuracy)))
     rows = np.exp(log - log.max(axis=1, keepdims=True))
     shares: Floats = rows / rows.sum(axis=1, keepdims=True)
     return shares

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from feedback.consensus.consensus import Consensus, require_votes
-from feedback.consensus.sparse_votes import row_max, row_sums, sum_by_person, sum_tasks, weighted_counts
+from feedback.consensus.sparse_votes import LabelSums, row_max, row_sums, sum_tasks
 from feedback.votes import Floats, Votes
 
 _MIN_CHANGE = 1e-4  # mean change of the probabilities, below which the rounds stop
@@ -27,7 +27,7 @@ def majority_vote(votes: Votes) -> Consensus:
     (array([1, 1]), array([0.33, 0.67]))
     """
     shares = vote_shares(require_votes(votes))
-    tie_break = weighted_counts(votes, peer_agreement(votes, shares))
+    tie_break = LabelSums(votes).by_label(peer_agreement(votes, shares))
     return Consensus.build("majority", votes, shares, scores=shares + _TIE_WEIGHT * tie_break)
 
 
@@ -41,15 +41,15 @@ def weighted_vote(votes: Votes, *, max_rounds: int = 100) -> Consensus:
     Li, Rubinstein and Cohn (2019), Truth inference at scale (the model BWA), arXiv:1902.08918.
     """
     votes = require_votes(votes).in_order()  # sums of the same numbers in another order differ by rounding
-    times, proba = votes.times, vote_shares(votes)
+    sums, times, proba = LabelSums(votes), votes.times, vote_shares(votes)
     n_votes = np.bincount(votes.people, votes.weights, minlength=votes.n_people)
     prior_distance = _PRIOR_VOTES * _PRIOR_ACCURACY * (1.0 - _PRIOR_ACCURACY)
     for _ in range(max_rounds):
         # the squared distance of a one-hot vote from the task's row is 1 - 2 row[label] + |row|²
         distance = 1.0 + row_sums(proba**2)[:, None] - 2.0 * proba
         shares = times @ proba / times.sum()
-        weights = (_PRIOR_VOTES + n_votes) / (prior_distance + sum_by_person(votes, distance))
-        counts = weighted_counts(votes, weights) + shares
+        weights = (_PRIOR_VOTES + n_votes) / (prior_distance + sums.by_person(distance))
+        counts = sums.by_label(weights) + shares
         updated = counts / row_sums(counts)[:, None]
         change = sum_tasks(row_sums(np.abs(updated - proba)), times) / (times.sum() * votes.n_labels)
         proba = updated
@@ -86,6 +86,6 @@ def peer_agreement(votes: Votes, shares: Floats) -> Floats:
 
 def vote_shares(votes: Votes) -> Floats:
     """Return the share of votes for each label, (n_tasks, k); rows of tasks without votes are 0."""
-    table = weighted_counts(votes)
+    table = LabelSums(votes).by_label()
     shares: Floats = table / np.maximum(row_sums(table)[:, None], 1.0)
     return shares

@@ -10,7 +10,7 @@ import numpy as np
 from feedback.consensus.consensus import Consensus, require_votes
 from feedback.consensus.dawid_skene import dawid_skene, error_rates, hierarchical_dawid_skene, one_coin_dawid_skene
 from feedback.consensus.majority_vote import majority_vote, weighted_vote
-from feedback.consensus.sparse_votes import TaskGroups, VoteMatrix, sum_by_person, sum_tasks
+from feedback.consensus.sparse_votes import LabelSums, TaskGroups, VoteMatrix, sum_tasks
 from feedback.errors import VotesError
 from feedback.stats.intervals import binomial_tail
 from feedback.votes import Floats, Ints, Votes
@@ -158,7 +158,7 @@ def _predictor(seen: Votes, hidden: Votes) -> Callable[[Floats], Floats]:
         n_votes = np.bincount(seen.people, seen.weights, minlength=seen.n_people)
 
         def chance_of_hidden(proba: Floats) -> Floats:
-            right = sum_by_person(seen, proba)
+            right = LabelSums(seen).by_person(proba)
             skill = ((right + _POOLING * right.sum() / seen.weights.sum()) / (n_votes + _POOLING))[hidden.people]
             likely = proba[hidden.tasks, hidden.labels]
             found: Floats = skill * likely + (1 - skill) * (1 - likely) / max(seen.n_labels - 1, 1)

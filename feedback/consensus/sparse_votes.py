@@ -47,9 +47,7 @@ class TaskGroups:
         same = (size[first[of_task]] == size).all() and (cell[twin] == cell).all()
         if not same:  # two different tasks have the same hash: grouping nothing costs time alone
             first = of_task = np.arange(votes.n_tasks)
-        place = np.argsort(
-            np.argsort(first)
-        )  # groups in the order of their first tasks, so that their votes are sorted
+        place = np.argsort(np.argsort(first))  # in the order of their first tasks, so that votes stay sorted
         first, of_task = np.sort(first), place[of_task]
         is_first = np.zeros(votes.n_tasks, dtype=bool)
         is_first[first] = True
@@ -100,21 +98,24 @@ class VoteMatrix:
         return likelihood
 
 
-def weighted_counts(votes: Votes, weights: Floats | None = None) -> Floats:
-    """Return the votes for each label, (n_tasks, k), where each person's vote counts `weights` (n_people,)."""
-    by_vote = None if weights is None else weights.take(votes.people)
-    counts = np.bincount(_cells(votes), by_vote, minlength=votes.n_tasks * votes.n_labels)
-    return counts.reshape(votes.n_tasks, votes.n_labels).astype(np.float64, copy=False)
+class LabelSums:
+    """Sums of votes for methods with one figure per person; votes in order give the same sums to the last digit."""
 
+    def __init__(self, votes: Votes) -> None:
+        self._votes, self._cells = votes, votes.tasks * votes.n_labels + votes.labels
 
-def sum_by_person(votes: Votes, table: Floats) -> Floats:
-    """Return, per person, the sum of `table` (n_tasks, k) over the tasks and labels that they voted for."""
-    by_vote = (table * votes.times[:, None]).ravel().take(_cells(votes))
-    return np.bincount(votes.people, by_vote, minlength=votes.n_people).astype(np.float64, copy=False)
+    def by_label(self, weights: Floats | None = None) -> Floats:
+        """Return the votes for each label, (n_tasks, k), where each person's vote counts `weights` (n_people,)."""
+        shape, by_vote = (self._votes.n_tasks, self._votes.n_labels), None
+        if weights is not None:
+            by_vote = weights.take(self._votes.people)
+        counts = np.bincount(self._cells, by_vote, minlength=shape[0] * shape[1])
+        return counts.reshape(shape).astype(np.float64, copy=False)
 
-
-def _cells(votes: Votes) -> Ints:
-    return votes.tasks * votes.n_labels + votes.labels
+    def by_person(self, table: Floats) -> Floats:
+        """Return, per person, the sum of `table` (n_tasks, k) over the tasks and labels that they voted for."""
+        by_vote = (table * self._votes.times[:, None]).ravel().take(self._cells)
+        return np.bincount(self._votes.people, by_vote, minlength=self._votes.n_people).astype(np.float64, copy=False)
 
 
 def sum_tasks(values: Floats, times: Floats) -> float:

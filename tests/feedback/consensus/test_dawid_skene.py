@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from feedback.consensus import dawid_skene, hierarchical_dawid_skene, majority_vote, one_coin_dawid_skene, weighted_vote
-from feedback.consensus.sparse_votes import TaskGroups, VoteMatrix, sum_by_person, weighted_counts
+from feedback.consensus.sparse_votes import LabelSums, TaskGroups, VoteMatrix
 from feedback.errors import VotesError
 from feedback.votes import Votes
 from tests.support.published import DAWID_SKENE_1979
@@ -196,8 +196,8 @@ def test_sparse_tables_count_what_loops_count():
         sums[person] += proba[task, label]
         counts[person, label] += proba[task]
 
-    assert weighted_counts(votes, weights) == pytest.approx(by_label)
-    assert sum_by_person(votes, proba) == pytest.approx(sums)
+    assert LabelSums(votes).by_label(weights) == pytest.approx(by_label)
+    assert LabelSums(votes).by_person(proba) == pytest.approx(sums)
     assert VoteMatrix.build(votes).expected_counts(proba) == pytest.approx(counts)
 
 

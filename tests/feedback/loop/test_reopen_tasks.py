@@ -21,6 +21,7 @@ from ml_backend.records import Task
 from tests.feedback.routing.world import SMALL, World
 from tests.support import stores
 from tests.support.fake_platform import TEXT_CONFIG
+from tests.support.hypothesis_profiles import examples
 from tests.support.turn_context import context_of, services_of
 
 PROJECT = "7"
@@ -90,7 +91,9 @@ def act(world: World, kind: str, place: int, person: int, label: str) -> None:
         world.store.annotations.create_own_annotations(PROJECT, annotations=given_now[:1])
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=[Phase.generate])
+@settings(
+    max_examples=examples(10), deadline=None, suppress_health_check=[HealthCheck.too_slow], phases=[Phase.generate]
+)
 @given(steps=STEPS)
 def test_whatever_changes_the_reopened_tasks_equal_a_recomputation(tmp_path_factory: pytest.TempPathFactory, steps):
     store = stores.fresh(tmp_path_factory.mktemp("reopen") / "hitl.db")

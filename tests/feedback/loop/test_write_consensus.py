@@ -49,7 +49,7 @@ def run(
     """Write in a new process; return how many answers were recorded."""
     store.projects.save_project(one.project)
     before = len(store.records.list_records("7", "written_back"))
-    final = FinalAnswers({task: CaseRow(0, "7", task, "decided", "L1") for task in reviewed})
+    final = FinalAnswers({task: CaseRow("7", task, "decided", "L1") for task in reviewed})
     consensus_labels = replace(ConsensusCache().decide(one), **labels)
     write_consensus(context_of(services_of(store, site), one, consensus_labels, final_answers=final))
     return len(store.records.list_records("7", "written_back")) - before
