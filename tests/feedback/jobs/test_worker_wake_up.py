@@ -125,14 +125,17 @@ def end_listeners(url: str) -> int:
 @pytest.mark.postgres
 def test_a_request_wakes_a_waiting_worker_at_once(store: Store):
     waits = []
-    with working(store, tick_s=5.0) as ran:
+    poll_s = 5.0
+    with working(store, tick_s=poll_s) as ran:
         for number in range(5):
             requested_s = time.monotonic()
             store.jobs.request_job(str(number), "turn")
             until_ran(ran, number + 1, within_s=2.0)
             waits.append(ran[-1][1] - requested_s)
 
-    assert sorted(waits)[2] < 0.05  # the median: the machine may be busy once
+    assert (
+        sorted(waits)[2] < poll_s / 50
+    )  # woken, not found by the poll; the median, since the machine may be busy once
 
 
 @pytest.mark.postgres
