@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from feedback.agreement.category_distances import LabelDistance, NominalDistance, Weighting, label_distance
 from feedback.agreement.coefficient import Coefficient, LinearizedCoefficient, analytic, undefined
-from feedback.agreement.label_distances import LabelDistance, NominalDistance, Weighting, label_distance
 from feedback.agreement.vote_patterns import Patterns, count_patterns, patterns_by_item
 from feedback.stats.intervals import wilson
 from feedback.votes import Floats, Votes

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from feedback.agreement.category_distances import LabelDistance, NominalDistance, Weighting, label_distance
 from feedback.agreement.coefficient import Coefficient, LinearizedCoefficient, analytic, undefined
-from feedback.agreement.label_distances import LabelDistance, NominalDistance, Weighting, label_distance
 from feedback.votes import Floats, Ints, Votes
 
 _MAX_PAIRS = 5_000_000  # pairs of votes; above it kappa is estimated on randomly drawn items

@@ -9,9 +9,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from feedback.agreement.category_distances import LabelDistance, SquaredDistance, Weighting, label_distance
 from feedback.agreement.chance_corrected import IntervalMethod, estimate
 from feedback.agreement.coefficient import Coefficient, LinearizedCoefficient, analytic, undefined
-from feedback.agreement.label_distances import LabelDistance, SquaredDistance, Weighting, label_distance
 from feedback.agreement.vote_patterns import Patterns, count_patterns
 from feedback.errors import VotesError
 from feedback.votes import Floats, Ints, Votes

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from feedback.annotators.distance import AnnotatorDistance, distances_of_answers
+from feedback.annotators.distance_from_others import AnnotatorDistance, distances_of_answers
 from feedback.annotators.gold import GoldTask, matches_gold
 from feedback.consensus import Consensus, hierarchical_dawid_skene
 from feedback.errors import VotesError

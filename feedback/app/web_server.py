@@ -18,7 +18,7 @@ _MEMORY = Path("/dev/shm")  # noqa: S108  # nosec B108  # used only as a folder 
 def gunicorn_command(settings: Settings) -> list[str]:
     """Return the command of the web processes: threads for waiting, processes for computing, no preload."""
     return [
-        sys.executable, "-m", "gunicorn", "feedback.app.web:create()",
+        sys.executable, "-m", "gunicorn", "feedback.app.web_app:create()",
         "--worker-class", "ml_backend.app.slow_client_worker.SlowClientWorker",
         "--workers", str(settings.web_workers),
         "--threads", str(settings.web_threads),

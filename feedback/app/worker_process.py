@@ -14,8 +14,8 @@ from feedback.app.logging import log_to_stderr
 from feedback.errors import FeedbackError, StoreError
 from feedback.ingest.full_sync import FullSyncProgress, is_full_sync_due, run_full_sync
 from feedback.jobs.worker import Held, Job, Worker, make_waiter, run_held
+from feedback.labelling_platform.deletion_schedule import delete_stale_predictions, is_deletion_due
 from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter
-from feedback.labelling_platform.stale_predictions import delete_stale_predictions, is_deletion_due
 from feedback.settings import Settings
 from feedback.store import Store
 

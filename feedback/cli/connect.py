@@ -18,7 +18,7 @@ def connect(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List all changes, make none.")] = False,
 ) -> None:
     """Connect a project: set its webhook, ML backend and task order. Safe to repeat."""
-    from feedback.policy.loading import read_policy_file
+    from feedback.policy.hitl_toml import read_policy_file
     from feedback.project import connect
     from feedback.store import ProjectRow
 

@@ -136,7 +136,7 @@ def schema() -> None:
 
 
 def _read(file: Path) -> Policy:
-    from feedback.policy.loading import read_policy_file
+    from feedback.policy.hitl_toml import read_policy_file
 
     return read_policy_file(file)
 

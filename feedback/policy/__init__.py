@@ -1,6 +1,6 @@
 """hitl.toml, the policy of one project: its schema, conditions, explanation, warnings and simulation."""
 
-from feedback.policy.loading import read_policy
+from feedback.policy.hitl_toml import read_policy
 from feedback.policy.schema import Policy
 
 __all__ = ["Policy", "read_policy"]

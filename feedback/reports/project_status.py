@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from feedback.ingest.polling import count_missed_changes, list_unreadable
-from feedback.labelling_platform.stale_predictions import count_deleted_predictions
+from feedback.labelling_platform.deletion_schedule import count_deleted_predictions
 from feedback.policy import Policy
 from feedback.project.snapshot import load_splits
 from feedback.reports.formatting import duration, number, percent, when, within

@@ -17,7 +17,7 @@ from feedback.agreement.interpretation import interpret_agreement, judge_coeffic
 from feedback.agreement.krippendorff_alpha import alpha_by_distance
 from feedback.agreement.vote_patterns import count_patterns
 from feedback.annotators.accuracy import Reliability, compare_people
-from feedback.annotators.distance import AnnotatorDistance, distances_of_answers, distances_of_numbers
+from feedback.annotators.distance_from_others import AnnotatorDistance, distances_of_answers, distances_of_numbers
 from feedback.consensus import select_method
 from feedback.consensus.distance_aggregation import medoid
 from feedback.consensus.method_selection import fit_or_none, prefer_proven_on_gold

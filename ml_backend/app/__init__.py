@@ -14,16 +14,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from ml_backend.app.limits import Limits, drain
 from ml_backend.app.metrics import Metrics
 from ml_backend.app.openapi import make_document
-from ml_backend.app.routes import (
-    JobStatus,
-    Mount,
-    Webhook,
-    feedback_routes,
-    json_response,
-    make_post_route,
-    ml_routes,
-    open_routes,
-)
+from ml_backend.app.routes import Mount, json_response, make_post_route, ml_routes, open_routes
 from ml_backend.app.security import (
     CHALLENGE,
     CrossSite,
@@ -34,6 +25,7 @@ from ml_backend.app.security import (
     TrustedProxies,
     add_security_headers,
 )
+from ml_backend.app.webhook_routes import JobStatus, Webhook, webhook_routes
 from ml_backend.errors import BackendError, TooLarge
 from ml_backend.predictor import Predictor
 
@@ -79,7 +71,7 @@ def create_app(
     mounts = tuple(mounts)
     openapi = make_document(*(mount.paths for mount in mounts))
     app.register_blueprint(ml_routes(predictor, guard, limits, metrics, openapi=openapi))
-    app.register_blueprint(feedback_routes(webhook, job_status, guard, limits))
+    app.register_blueprint(webhook_routes(webhook, job_status, guard, limits))
     for mount in mounts:
         app.register_blueprint(mount.routes(guard, limits))
     has_home = not any(rule.rule == "/" for rule in app.url_map.iter_rules())

@@ -1,4 +1,4 @@
-"""The routes of Label Studio's ML backend protocol, as Label Studio 1.23 uses them."""
+"""The routes by which Label Studio 1.23 asks a model, and how other packages add routes of their own."""
 
 from __future__ import annotations
 
@@ -19,9 +19,6 @@ from ml_backend.label_config import read_label_config
 from ml_backend.labelstudio.parsing import json_type, read_project_id
 from ml_backend.predictor import Predictor
 
-Webhook = Callable[[Any], Mapping[str, Any]]  # from a parsed body to JSON
-JobStatus = Callable[[str], str | None]  # from a job id to "queued", "started", ...; None where there is no such job
-
 UP = {"status": "UP"}
 _HOME_PAGE = Template("""<!doctype html>
 <html lang="en">
@@ -39,7 +36,6 @@ Settings &gt; Model &gt; Connect Model and enter this page's address$login.</p>
 <p>For programs: <code>GET /health</code>, <code>/metrics</code>, <code>/openapi.json</code>.</p>
 </body></html>
 """)
-_JOB_STATES = ("queued", "started", "finished", "failed")
 
 
 def json_response(body: Any, status: int = 200) -> Response:
@@ -91,7 +87,7 @@ class _ModelViews:
 
     def predict(self) -> Response:
         """Return one result per task, in order; each has the version that /setup returns."""
-        body = _object(self._limits)
+        body = read_object(self._limits)
         project = read_project_id(body.get("project"))
         tasks = body.get("tasks")
         if not isinstance(tasks, list):
@@ -106,7 +102,7 @@ class _ModelViews:
 
     def setup(self) -> Response:
         """Return the model version, which Label Studio asks for before each prediction; its token is not stored."""
-        body = _object(self._limits)
+        body = read_object(self._limits)
         project = read_project_id(body.get("project"))
         read_label_config(_text(body, "schema"))
         return json_response({"model_version": self._predictor.version(project)})
@@ -116,21 +112,21 @@ class _ModelViews:
         project_arg: Any = request.args.get("project")
         if project_arg is None and not request.content_length and request.method == "GET":
             return json_response({"versions": self._predictor.serving()})
-        project = read_project_id(_object(self._limits).get("project") if project_arg is None else project_arg)
+        project = read_project_id(read_object(self._limits).get("project") if project_arg is None else project_arg)
         return json_response({"versions": self._predictor.versions(project)})
 
     def validate(self) -> Response:
         """Return the controls of a label config; 400 with the reason where it cannot be read."""
-        config = read_label_config(_text(_object(self._limits), "config"))
+        config = read_label_config(_text(read_object(self._limits), "config"))
         return json_response({"status": "ok", "controls": [control.name for control in config.controls]})
 
     def delete(self) -> Response:
         """Confirm that a backend was disconnected; models and annotations stay until an operator removes them."""
-        return json_response({"status": "kept", "project": read_project_id(_object(self._limits).get("project"))})
+        return json_response({"status": "kept", "project": read_project_id(read_object(self._limits).get("project"))})
 
     def duplicate_model(self) -> Response:
         """Confirm that a project was copied; its models are not, because they belong to the source project's labels."""
-        body = _object(self._limits)
+        body = read_object(self._limits)
         source, target = read_project_id(body.get("project_src")), read_project_id(body.get("project_dst"))
         return json_response({"status": "not copied", "project_src": source, "project_dst": target})
 
@@ -141,37 +137,6 @@ class _ModelViews:
     def openapi(self) -> Response:
         """Return the OpenAPI 3.1 document of this app."""
         return json_response(self._openapi)
-
-
-def feedback_routes(webhook: Webhook | None, job_status: JobStatus | None, guard: Guard, limits: Limits) -> Blueprint:
-    """Return the routes for events and training, which need the webhook secret or the login."""
-    routes = Blueprint("feedback", __name__)
-    routes.before_request(lambda: guard.check_webhook_request(request))
-    handle = webhook or (lambda _body: {"status": "ignored", "reason": "this process serves predictions only"})
-
-    @routes.post("/webhook")
-    def hook() -> Response:
-        """Store an event, or the training button; the worker processes it later."""
-        return json_response(handle(_object(limits)))
-
-    @routes.post("/train")
-    def train() -> Response:
-        """Handle the training request of Label Studio before 1.4.1 like the training button."""
-        project = read_project_id(_object(limits).get("project"))
-        return json_response(handle({"action": "START_TRAINING", "project": {"id": project}}), 201)
-
-    @routes.post("/job_status")
-    def job() -> Response:
-        """Return the state of a training job; 410 makes Label Studio drop the job."""
-        name = _object(limits).get("job")
-        if not isinstance(name, str) or not name:
-            raise BodyError("job is missing or not a text.", hint="Wanted the 'job' that /webhook returned.")
-        state = job_status(name) if job_status else None
-        if state not in _JOB_STATES:
-            return json_response({"error": "no such job.", "hint": "It ended long ago or never existed."}, 410)
-        return json_response({"job_status": state})
-
-    return routes
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +176,8 @@ def make_post_route(
     return Mount(make_routes, {path: {"post": described}})
 
 
-def _object(limits: Limits) -> Mapping[str, Any]:
+def read_object(limits: Limits) -> Mapping[str, Any]:
+    """Return the JSON object in the body of the current request; BodyError where it is something else."""
     body = read_json(request.environ, limits)
     if not isinstance(body, dict):
         hint = "Label Studio sends {'project': ...}."

@@ -103,8 +103,9 @@ def fit_indicator_columns(data: Sequence[Mapping[str, Any]]) -> IndicatorColumns
 
 
 def _indicators_of(item: Mapping[str, Any]) -> Indicators:
-    found = item.get(INDICATORS_KEY) if isinstance(item, Mapping) else None
-    return found if isinstance(found, Mapping) else {}
+    # dict first, and None before it: the check of an abstract class is slow, and most tasks have no indicators
+    found = item.get(INDICATORS_KEY) if isinstance(item, (dict, Mapping)) else None
+    return found if found is not None and isinstance(found, (dict, Mapping)) else {}
 
 
 def _is_number(value: Any) -> TypeGuard[float]:

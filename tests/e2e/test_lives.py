@@ -12,8 +12,8 @@ import pytest
 from feedback.app.bootstrap import make_client, opened_store, run_turn
 from feedback.ingest.full_sync import run_full_sync
 from feedback.ingest.webhook_handler import WebhookHandler
+from feedback.labelling_platform.deletion_schedule import delete_stale_predictions
 from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter
-from feedback.labelling_platform.stale_predictions import delete_stale_predictions
 from feedback.loop.context import Turn
 from feedback.policy import Policy
 from feedback.policy.schema import Audit, Overlap, Queue, Train

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 
 from feedback.errors import PolicyError
 from feedback.policy import Policy
-from feedback.policy.loading import policy_from_json, policy_to_json
+from feedback.policy.hitl_toml import policy_from_json, policy_to_json
 from feedback.store.database.engine import Database
 from feedback.store.repositories.jobs import JobsRepository
 from feedback.store.repositories.projects import ProjectsRepository

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Index, MetaData, UniqueConstraint, text
 
 from feedback.policy import Policy
-from feedback.policy.loading import policy_from_json
+from feedback.policy.hitl_toml import policy_from_json
 from feedback.store.database.row_mapping import RowMapper, make_table
 from feedback.store.log.projections import AnnotationState, AnnotatorCounts, ProjectState, TaskState
 from ml_backend.records import Answer

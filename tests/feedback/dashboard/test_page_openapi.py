@@ -13,7 +13,7 @@ from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from feedback.app.web import make_application
+from feedback.app.web_app import make_application
 from feedback.settings import read_settings
 from feedback.store import ProjectRow, Store, open_store
 from ml_backend.app import create_app

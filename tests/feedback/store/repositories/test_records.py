@@ -9,7 +9,7 @@ import pytest
 
 from feedback.errors import StoreError
 from feedback.policy import Policy
-from feedback.policy.loading import read_policy
+from feedback.policy.hitl_toml import read_policy
 from feedback.store import ProjectRow, Store, WindowRow
 from feedback.store.repositories.records import RECORDS_KEPT
 from ml_backend.records import Answer

@@ -27,7 +27,7 @@ from ml_backend.records import Task
 
 
 def create() -> Flask:
-    """Return the application for the settings of the environment; gunicorn calls it as `feedback.app.web:create()`."""
+    """Return the application for the settings of the environment; gunicorn calls `feedback.app.web_app:create()`."""
     return freeze_startup_objects(make_application(load_settings()))
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from feedback.labelling_platform.stale_predictions import (
+from feedback.labelling_platform.deletion_schedule import (
     count_deleted_predictions,
     delete_stale_predictions,
     is_deletion_due,

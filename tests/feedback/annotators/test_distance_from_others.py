@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from feedback.annotators.distance import distances_of_answers, distances_of_numbers, median_of_others
+from feedback.annotators.distance_from_others import distances_of_answers, distances_of_numbers, median_of_others
 from ml_backend.codecs import get_codec
 from ml_backend.records import Answer
 
