@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from feedback.consensus import dawid_skene, hierarchical_dawid_skene, majority_vote, one_coin_dawid_skene, weighted_vote
+from feedback.consensus import (
+    dawid_skene,
+    hierarchical_dawid_skene,
+    majority_vote,
+    one_coin_dawid_skene,
+    sparse_votes,
+    weighted_vote,
+)
 from feedback.consensus.sparse_votes import LabelSums, TaskGroups, VoteMatrix
 from feedback.errors import VotesError
 from feedback.votes import Votes
@@ -217,3 +224,13 @@ def test_equal_tasks_as_one_row_give_what_each_of_them_alone_gives(method):
         assert (grouped.labels == alone.labels).all()
         assert grouped.proba == pytest.approx(alone.proba, abs=1e-9)
         assert (grouped.support == alone.support).all()
+
+
+def test_tasks_whose_hashes_collide_are_not_taken_as_equal(monkeypatch):
+    votes, _ = crowd([0.9, 0.8, 0.6], n=40, k=2)
+    monkeypatch.setattr(sparse_votes, "_MULTIPLIERS", np.zeros(2, dtype=np.uint64))
+
+    groups = TaskGroups.build(votes)
+
+    assert groups.of_task.tolist() == list(range(40))
+    assert hierarchical_dawid_skene(groups.votes).labels.tolist() == hierarchical_dawid_skene(votes).labels.tolist()
