@@ -20,6 +20,7 @@ from itertools import islice
 from pathlib import Path
 
 import pytest
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 import feedback.loop.turn as loop_module
 from feedback.loop.context import Turn, TurnContext
@@ -153,9 +154,10 @@ def _timed(seconds: dict[str, float], name: str, stage: loop_module.Stage, conte
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Large]:
-    made = Large(tmp_path_factory.mktemp("large"))
-    yield made
-    made.store.close()
+    with threadpool_limits(limits=1):  # as `hitl serve` starts its worker; a second thread of the BLAS mostly waits
+        made = Large(tmp_path_factory.mktemp("large"))
+        yield made
+        made.store.close()
 
 
 @pytest.mark.timeout(1800)
