@@ -37,8 +37,8 @@ from tests.support.fake_platform import TEXT_CONFIG, FakeLabelStudio
 
 TASKS = int(os.environ.get("HITL_BENCH_TASKS", "100000"))
 ANSWERS, PEOPLE = int(os.environ.get("HITL_BENCH_VOTES", TASKS // 5)), 5
-PER_TASK = max(1, math.ceil(ANSWERS / (0.75 * TASKS)))  # votes on a task: some tasks stay open
-MORE = TASKS // 25 * PER_TASK  # answers that a promotion is due for
+PER_TASK = max(1, math.ceil(ANSWERS / (0.6 * TASKS)))  # votes on a task: some tasks stay open
+MORE = max(TASKS // 25, math.ceil(0.18 * ANSWERS / PER_TASK)) * PER_TASK  # answers that a promotion is due for
 PATIENCE_S = float(os.environ.get("HITL_BENCH_PATIENCE", "30"))  # for others to leave the machine alone
 QUIET_S, ONE_ANSWER_S, NEW_WORKER_S = 0.1, 0.5, 4.0  # of the processor
 PROMOTION_S = 20.0  # on the wall
