@@ -54,7 +54,7 @@ class LabelStudioError(BackendError):
 
     @property
     def is_refusal(self) -> bool:
-        """Whether Label Studio refused the request itself (HTTP 4xx), so that repeating it is useless."""
+        """Return whether Label Studio refused the request itself (HTTP 4xx), so that repeating it is useless."""
         return self.status is not None and 400 <= self.status < 500
 
 

@@ -115,7 +115,7 @@ class Predictor:
         return results
 
     def _may_show(self, project: str, raw: Any, blind: BlindRule) -> bool:
-        """Whether a task can be read and may be shown with a prediction."""
+        """Return whether a task can be read and may be shown with a prediction."""
         data = raw.get("data") if isinstance(raw, Mapping) else None
         if not isinstance(data, Mapping):
             self._count("unreadable", 1)

@@ -12,6 +12,10 @@ import typer
 from feedback.app.bootstrap import load_settings, prepare_store
 from feedback.errors import ServiceError
 
+# one BLAS thread per process: eight concurrent requests must not start sixteen threads on two cores, and a second
+# thread of the worker mostly waits
+_ONE_BLAS_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
 Host = Annotated[
     str | None,
     typer.Option(
@@ -49,14 +53,13 @@ def web(host: Host = None, port: Port = None) -> None:
     prepare_store(settings)
     # each web process answers /metrics for all, through files that are emptied at the start
     environ = {"PROMETHEUS_MULTIPROC_DIR": str(empty_metrics_directory(settings.data_dir)), **environ}
-    # one BLAS thread per worker: eight concurrent requests must not start sixteen threads on two cores
-    environ = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", **environ}
     command = gunicorn_command(settings)
-    os.execve(command[0], command, environ)  # noqa: S606 - our own interpreter, fixed arguments
+    os.execve(command[0], command, _ONE_BLAS_THREAD | environ)  # noqa: S606 - our own interpreter, fixed arguments
 
 
 def worker() -> None:
     """Run only the worker process: it collects answers, trains models and writes the queue."""
+    os.environ |= _ONE_BLAS_THREAD | os.environ  # before anything imports numpy
     from feedback.app.worker_process import run_worker
 
     settings = load_settings()

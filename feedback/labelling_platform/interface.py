@@ -77,7 +77,7 @@ class LabellingPlatform(Protocol):
 
     @property
     def review_webhook_id(self) -> str:
-        """A digest of the webhook that review projects get; it changes with the webhook and is "" without one."""
+        """Return a digest of the webhook that review projects get; it changes with the webhook; "" without one."""
 
     def register_review_webhook(self, project: str) -> None:
         """Make a review project send its events to us."""

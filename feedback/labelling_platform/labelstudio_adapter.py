@@ -35,7 +35,7 @@ class ReviewWebhook:
 
     @property
     def id(self) -> str:
-        """A digest of address and headers that reveals neither."""
+        """Return a digest of address and headers that reveals neither."""
         return hashlib.sha256(repr((self.url, sorted(self.headers.items()))).encode()).hexdigest()[:16]
 
 

@@ -10,7 +10,7 @@ from feedback.jobs.worker import Held
 from feedback.labelling_platform.interface import LabellingPlatform
 from feedback.loop.reopen_tasks import OpenTasks
 from feedback.loop.write_consensus import WrittenConsensus
-from feedback.project.recent_projects import RecentProjects
+from feedback.project.incremental_caches import RecentProjects
 from feedback.project.snapshot import ProjectSnapshot, SnapshotCache
 from feedback.queue.open_tasks import OpenTaskCache
 from feedback.queue.planner import ServedWindowCache

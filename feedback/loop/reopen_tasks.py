@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from feedback.project.changes import Changes
+from feedback.project.incremental_caches import Changes
 from feedback.store.log import events
 from feedback.store.repositories.event_queries import ProjectHeads
 from ml_backend.errors import LabelStudioError

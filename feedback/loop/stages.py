@@ -78,7 +78,7 @@ def aggregate_votes(context: TurnContext) -> TurnContext:
 
 
 def train_and_judge(context: TurnContext) -> TurnContext:
-    """Train, judge and promote where it is due. Learned is from labels with indicators as of the first answers."""
+    """Train, judge and promote where it is due. Models learn from labels with indicators as of the first answers."""
     services, snapshot, labels = context.services, context.first_answers or context.snapshot, context.consensus_labels
     dataset = services.datasets.build(snapshot, labels.settled, labels.changes)
     context = replace(context, dataset=dataset)
@@ -174,7 +174,7 @@ def write_queue(context: TurnContext) -> TurnContext:
 def review(context: TurnContext) -> TurnContext:
     """Run the review of the project: open cases, decide, watch the clocks, assign, write final answers, notify.
 
-    What it decides is learned from in the next turn, which is asked for.
+    Models learn from its decisions in the next turn, which is requested.
     """
     services, eligible = context.services, context.eligible
     result = services.review.run(

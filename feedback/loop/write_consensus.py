@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from feedback.labelling_platform.interface import LabellingPlatform
-from feedback.project.changes import Changes
+from feedback.project.incremental_caches import Changes
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.store import Store
 from feedback.training.dataset import ConsensusLabel

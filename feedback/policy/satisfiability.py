@@ -115,9 +115,9 @@ def _out_of_range(test: Compare, signals: Mapping[str, SignalKind]) -> bool:
     return _are_disjoint(_span(test), (low, high, True, True))
 
 
-def _values(test: Compare, one: str = "eq", several: str = "in") -> tuple[Any, ...] | None:
+def _values(test: Compare, single: str = "eq", several: str = "in") -> tuple[Any, ...] | None:
     """Return the values with which a field meets a test (or fails "ne" and "not_in"); None where there is no list."""
-    if test.operator == one:
+    if test.operator == single:
         return (test.operand,)
     return test.operand if test.operator == several and len(test.operand) <= _MAX_VALUES else None
 

@@ -26,7 +26,7 @@ class LabelChange:
     at_s: float
 
     def covers(self, vote: Vote) -> bool:
-        """Whether this vote was given before the change."""
+        """Return whether this vote was given before the change."""
         return self.versions.get(vote.annotation) == vote.at_s
 
 

@@ -9,12 +9,11 @@ from typing import Any, cast
 from feedback.annotators.gold import GoldTask, load_gold_tasks, order_by_draw
 from feedback.policy import Policy
 from feedback.project.audit_splits import Splits
-from feedback.project.changes import Changes, changed_since
+from feedback.project.incremental_caches import Changes, RecentProjects, changed_since
 from feedback.project.indicators import NOW_S, load_indicators
 from feedback.project.label_changes import LabelChange, apply_label_changes, list_label_changes
-from feedback.project.recent_projects import RecentProjects
+from feedback.project.routing_decisions import CurrentDecisions, DecisionCache, Routes, routes_of
 from feedback.project.task_cache import TaskCache, TaskTable, merged
-from feedback.project.task_routes import CurrentDecisions, DecisionCache, Routes, routes_of
 from feedback.project.vote_cache import TaskVotes, VoteCache, VoteTable, votes_by_task
 from feedback.store import ProjectRow, Store, Vote
 from feedback.store.database.engine import without_garbage_collection

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from feedback.project.audit_splits import Splits
-from feedback.project.changes import Changes
-from feedback.project.recent_projects import RecentProjects
+from feedback.project.incremental_caches import Changes, RecentProjects
 from feedback.store import Store
 from feedback.store.repositories.event_queries import ProjectHeads
 from ml_backend.records import Task

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from feedback.project.task_routes import NORMAL
+from feedback.project.routing_decisions import NORMAL
 from ml_backend.records import Answer
 from sampling.ordering import TaskStream, interleave_streams
 

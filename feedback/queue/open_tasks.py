@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from feedback.project.changes import Changes, changed_since
-from feedback.project.recent_projects import RecentProjects
+from feedback.project.incremental_caches import Changes, RecentProjects, changed_since
+from feedback.project.routing_decisions import HIGH, NORMAL, Routes
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.project.task_cache import merged
-from feedback.project.task_routes import HIGH, NORMAL, Routes
 from feedback.queue.interleave import OpenTask
 from feedback.store.database.engine import without_garbage_collection
 from feedback.training.consensus_labels import ConsensusLabels

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from feedback.project.recent_projects import RecentProjects
+from feedback.project.incremental_caches import RecentProjects
+from feedback.project.routing_decisions import NORMAL
 from feedback.project.snapshot import ProjectSnapshot
-from feedback.project.task_routes import NORMAL
 from feedback.queue.interleave import OpenTask, Place
 from feedback.queue.open_tasks import OpenTasks, find_open_tasks
 from feedback.queue.task_priority import rank_tasks
@@ -33,12 +33,12 @@ class ServedWindow:
 
     @property
     def model(self) -> str:
-        """The model version M behind it."""
+        """Return the model version M behind it."""
         return self.version.rpartition("+q")[0]
 
     @property
     def number(self) -> int:
-        """The N of M+qN."""
+        """Return the N of M+qN."""
         return int(self.version.rpartition("+q")[2])
 
 
@@ -235,7 +235,7 @@ def _last_place(served: ServedWindow) -> int:
 
 
 def _is_another(snapshot: ProjectSnapshot, row: WindowRow) -> bool:
-    """Whether the task that a row was planned for is gone, and its number passed to another one."""
+    """Return whether the task that a row was planned for is gone, and its number passed to another one."""
     task = snapshot.tasks.get(row.task)
     return task is not None and row.task_created_at not in ("", task.created_at)
 

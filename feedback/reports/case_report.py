@@ -49,7 +49,7 @@ class CaseReport:
 
     @property
     def prediction(self) -> dict[str, Any]:
-        """The model's answer and its explanation as people read them; {} where the model gave no answer."""
+        """Return the model's answer and its explanation as people read them; {} where the model gave no answer."""
         recorded = self.case.prediction
         if not recorded:
             return {}

@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from feedback.project.changes import Changes
-from feedback.project.recent_projects import RecentProjects
+from feedback.project.incremental_caches import Changes, RecentProjects
 from feedback.review.case_state_machine import ESCALATED, ON_REQUEST, priority_value
 from feedback.review.case_triggers import SKIPPED, blocked_reason
 from feedback.review.overrides import override_of_review

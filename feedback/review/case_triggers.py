@@ -12,7 +12,7 @@ from feedback.policy.field_types import parse_duration_s
 from feedback.policy.reviewer_questions import HUMAN_REVIEW
 from feedback.policy.rules import Rule
 from feedback.policy.tiers import Tier
-from feedback.project.recent_projects import RecentProjects
+from feedback.project.incremental_caches import RecentProjects
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.review.case_state_machine import (
     ESCALATED,

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from feedback.labelling_platform.interface import LabellingPlatform
 from feedback.policy import Policy
-from feedback.project.changes import Changes
-from feedback.project.recent_projects import RecentProjects
+from feedback.project.incremental_caches import Changes, RecentProjects
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.project.task_cache import merged
 from feedback.project.vote_cache import VoteTable

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field, replace
 from operator import attrgetter
 
 from feedback.labelling_platform.interface import LabellingPlatform
-from feedback.project.changes import Changes, changed_since
-from feedback.project.recent_projects import RecentProjects
+from feedback.project.incremental_caches import Changes, RecentProjects, changed_since
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.project.task_cache import merged
 from feedback.review.case_state_machine import ON_REQUEST, OPEN_STATES, SECOND_LOOK

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from feedback.project.recent_projects import RecentProjects
+from feedback.project.incremental_caches import RecentProjects
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.review.case_state_machine import ON_REQUEST, SECOND_LOOK, is_blind
 from feedback.store import CaseRow, OverrideRow, ReviewRow, Store, Vote, WindowRow

@@ -8,8 +8,7 @@ from functools import cached_property, partial
 from typing import Any, TypeVar
 
 from feedback.policy import Policy
-from feedback.project.changes import Changes
-from feedback.project.recent_projects import RecentProjects
+from feedback.project.incremental_caches import Changes, RecentProjects
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.review import sla_clock
 from feedback.review.case_state_machine import ESCALATED, ON_REQUEST, OPEN_STATES, CaseMoved, CaseWorkflow, Event
@@ -87,22 +86,22 @@ class ReviewContext:
 
     @property
     def project(self) -> str:
-        """The id of the source project."""
+        """Return the id of the source project."""
         return self.snapshot.project.id
 
     @property
     def policy(self) -> Policy:
-        """The policy of the project."""
+        """Return the policy of the project."""
         return self.snapshot.policy
 
     @property
     def model(self) -> str:
-        """The version of the champion; "" without one."""
+        """Return the version of the champion; "" without one."""
         return self.champion.version if self.champion else ""
 
     @cached_property
     def _probabilities(self) -> Mapping[int, Any]:
-        """The champion's probabilities for all tasks: to predict them one by one is slow."""
+        """Return the champion's probabilities for all tasks, predicted at once because that is faster."""
         return self.prediction_cache.proba(self.champion, self.snapshot, list(self.snapshot.tasks))
 
     def model_answer(self, task: int) -> tuple[Answer | None, float | None]:

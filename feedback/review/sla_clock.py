@@ -27,7 +27,7 @@ class Alarm:
 
     @property
     def name(self) -> str:
-        """The name under which the case records the alarm, such as "resolve at risk"."""
+        """Return the name under which the case records the alarm, such as "resolve at risk"."""
         return f"{self.clock} {'breached' if self.breached else 'at risk'}"
 
 

@@ -12,11 +12,10 @@ from feedback.policy import Policy
 from feedback.policy.explain import ClauseResult, evaluate_clauses
 from feedback.policy.rule_matching import Outcome, Router, make_lookup
 from feedback.policy.rules import Rule
-from feedback.project.changes import Changes, changed_since
+from feedback.project.incremental_caches import Changes, RecentProjects, changed_since
 from feedback.project.indicators import load_indicators
-from feedback.project.recent_projects import RecentProjects
+from feedback.project.routing_decisions import CurrentDecisions, DecisionCache, Routes, routes_of
 from feedback.project.snapshot import ProjectSnapshot
-from feedback.project.task_routes import CurrentDecisions, DecisionCache, Routes, routes_of
 from feedback.routing.rule_inputs import RuleInputs, SignalValues, load_rule_inputs
 from feedback.store import CurrentDecision, Decision, Store
 from feedback.store.log.events import canonical_json

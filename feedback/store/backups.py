@@ -45,7 +45,7 @@ def restore(backup: Path, target: Path, *, erase: Callable[[Store, str, int], ob
             found = store.verify()
             if (found["chain"], found["projection"]) != ("ok", "ok"):
                 raise StoreError(f"the backup is damaged: {found['chain']}, {found['projection']}.")
-            n_erased = _erase_again(target, store, erase) if target.exists() else 0
+            n_erased = _repeat_erasures(target, store, erase) if target.exists() else 0
             for row in store.projects.list_projects():
                 store.jobs.request_job(row.id, "sweep")
         kept = _rename_replaced(target) if target.exists() else None
@@ -65,7 +65,7 @@ def _opened(path: Path) -> Store:
         ) from error
 
 
-def _erase_again(target: Path, store: Store, erase: Callable[[Store, str, int], object]) -> int | None:
+def _repeat_erasures(target: Path, store: Store, erase: Callable[[Store, str, int], object]) -> int | None:
     """Repeat the erasures made after the backup; return how many, None if unknown."""
     try:
         with closing(open_store(f"sqlite:///{target.absolute()}")) as replaced:

@@ -266,7 +266,7 @@ class Store:
 
 
 def _read(row: dict[str, Any]) -> dict[str, Any]:
-    """A row as plain JSON."""
+    """Return a row as plain JSON."""
     return {name: _plain(name, value) for name, value in row.items() if name not in _SECRET}
 
 

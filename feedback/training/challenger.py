@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
-from feedback.project.changes import Changes
-from feedback.project.recent_projects import RecentProjects
+from feedback.project.incremental_caches import Changes, RecentProjects
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.store import JobClaim, Store
 from feedback.training.dataset import Dataset
@@ -61,8 +60,8 @@ def challenge(
         cache.note_not_due(project, state)
         return None
     seed = snapshot.policy.train.seed
-    heard = reweigh_with_model(dataset, recipe)
-    weighed = reweighed(dataset, heard)
+    model_vote = reweigh_with_model(dataset, recipe)
+    weighed = reweighed(dataset, model_vote)
     bundle = train(
         weighed,
         snapshot.control,
@@ -82,7 +81,7 @@ def challenge(
     # one transaction: a kill leaves all of a challenge or nothing, and a worker that lost the project leaves nothing
     with store.transaction(work):
         store.registry.add(project, bundle.version, artefact, dict(bundle.card))
-        _record_training(store, snapshot, dataset, heard, bundle.version, name, reason, now_s)
+        _record_training(store, snapshot, dataset, model_vote, bundle.version, name, reason, now_s)
         if verdict.promote:
             store.registry.promote(project, bundle.version, verdict=verdict.as_dict() | {"at_s": now_s})
         else:
@@ -171,7 +170,7 @@ def _trained(body: Mapping[str, Any], tasks: Mapping[int, Task]) -> LastTraining
 
 
 def learned_annotations(store: Store, project: str, version: str) -> frozenset[int]:
-    """The annotations that a model version was trained on."""
+    """Return the annotations that a model version was trained on."""
     found = store.records.get_latest_record(project, "training", key=version)
     return frozenset(found.body["annotations"]) if found else frozenset()
 
@@ -182,10 +181,10 @@ def _trained_tasks(store: Store, project: str, version: str, tasks: Mapping[int,
 
 
 def _seen(training: Mapping[str, Any], tasks: Mapping[int, Task]) -> frozenset[int]:
-    """The tasks that a training saw; a task newer than all that were there has got the number of one since."""
+    """Return the tasks that a training saw, without those whose id passed to a newer task since."""
     until = training.get("until")
     return frozenset(
-        one for one in training["tasks"] if not until or one not in tasks or tasks[one].created_at <= until
+        task for task in training["tasks"] if not until or task not in tasks or tasks[task].created_at <= until
     )
 
 
@@ -193,7 +192,7 @@ def _record_training(
     store: Store,
     snapshot: ProjectSnapshot,
     dataset: Dataset,
-    heard: ModelVote,
+    model_vote: ModelVote,
     version: str,
     recipe: str,
     reason: str,
@@ -209,8 +208,8 @@ def _record_training(
         "tasks": [row.task for row in rows],
         "until": max((task.created_at for task in snapshot.tasks.values()), default=""),
         "annotations": sorted(annotation for row in rows for annotation in row.annotations),
-        "model_vote": {"rows": len(heard.weights), "reason": heard.reason},
-        "label_issues": [asdict(issue) for issue in heard.label_issues],
+        "model_vote": {"rows": len(model_vote.weights), "reason": model_vote.reason},
+        "label_issues": [asdict(issue) for issue in model_vote.label_issues],
         "at_s": now_s,
     }
     store.records.create_record(snapshot.project.id, "training", body, key=version)

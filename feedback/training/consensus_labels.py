@@ -10,8 +10,7 @@ from functools import partial
 
 from feedback.consensus.consensus import AggregatedLabel, AggregatedLabels
 from feedback.consensus.label_aggregation import aggregate_columns
-from feedback.project.changes import Changes
-from feedback.project.recent_projects import RecentProjects
+from feedback.project.incremental_caches import Changes, RecentProjects
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.project.task_cache import merged
 from feedback.store import Vote

@@ -11,8 +11,7 @@ from functools import cached_property
 from operator import attrgetter
 from typing import Any
 
-from feedback.project.changes import Changes, changed_since
-from feedback.project.recent_projects import RecentProjects
+from feedback.project.incremental_caches import Changes, RecentProjects, changed_since
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.project.task_cache import merged
 from feedback.store.database.engine import without_garbage_collection

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from feedback.project.recent_projects import RecentProjects
+from feedback.project.incremental_caches import RecentProjects
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.store.log.events import canonical_json
 from ml_backend.errors import ArtefactError
@@ -42,12 +42,12 @@ class ChampionCache:
             self._loaded.drop(project)
             return None
         try:
-            return self._load_one(project, ref)
+            return self._load_version(project, ref)
         except ArtefactError as error:
             self._refused[project] = str(error)
         try:
             former = self._registry.previous_champion(project)
-            return self._load_one(project, former) if former is not None else None
+            return self._load_version(project, former) if former is not None else None
         except ArtefactError:
             return None
 
@@ -55,7 +55,7 @@ class ChampionCache:
         """Return why the champion is not the one that `get` returned; "" where it is."""
         return self._refused.get(project, "")
 
-    def _load_one(self, project: str, ref: ModelRef) -> Bundle:
+    def _load_version(self, project: str, ref: ModelRef) -> Bundle:
         bundle = self._loaded.get(project)
         if bundle is None or bundle.version != ref.version:
             artefact = self._registry.artefact(project, ref.version)

@@ -27,7 +27,7 @@ class ModelFactory:
         self._recipes: dict[Control, Recipe] = {}
 
     def recipe(self, config: LabelConfig, control: Control, policy: Policy) -> Recipe:
-        """The model that the policy names, or the default of the control."""
+        """Return the recipe that the policy names, or the default of the control."""
         if policy.model.hosted:
             # reason: label-studio-ml is optional; only those who host a model need it
             from ml_backend.models.hosted import hosted
@@ -39,14 +39,14 @@ class ModelFactory:
 
     def _recipe_for(self, control: Control) -> Recipe:
         made = recipe_for(control, cache=self._cache)
-        return next((one for one in self._that_fetch() if one.name == made.name), made)
+        return next((recipe for recipe in self._fetching_recipes() if recipe.name == made.name), made)
 
     def load(self, data: bytes, digest: str) -> Bundle:
         """Build a bundle; ArtefactError where its bytes are not those of `digest`, or its recipe is not here."""
-        return unpack(data, digest, cache=self._cache, recipes=[*self._that_fetch(), *self._hosted_recipes()])
+        return unpack(data, digest, cache=self._cache, recipes=[*self._fetching_recipes(), *self._hosted_recipes()])
 
-    def _that_fetch(self) -> Iterable[Recipe]:
-        """Recipes that open what tasks point at, within the limits of `media`."""
+    def _fetching_recipes(self) -> Iterable[Recipe]:
+        """Yield the recipes that open what tasks point at, within the limits of `media`."""
         from ml_backend.models.image_classifier import ImageChoices
 
         yield ImageChoices(media=self._media, cache=self._cache)

@@ -95,7 +95,7 @@ def judge(
 
 
 def _first(challenger: _Predicts, rows: Sequence[Row], taught: Sequence[Row], note: str) -> Verdict:
-    """The first model replaces silence: it must say more than the class prior does."""
+    """Judge a first model, which replaces no predictions: it must predict better than the class shares do."""
     right = _right(challenger, rows)
     if not rows:
         return _first_verdict(challenger, right, f"no audit row to compare with the class prior{note}")
@@ -124,16 +124,16 @@ def _right(model: _Predicts, rows: Sequence[Row]) -> Bools:
 def _log_loss(model: _Predicts, rows: Sequence[Row]) -> float:
     proba = np.nan_to_num(np.asarray(model.proba([row.data for row in rows])), nan=0.0)
     place = {label: index for index, label in enumerate(model.classes)}
-    said = [proba[i, place[row.label]] if row.label in place else 0.0 for i, row in enumerate(rows)]
-    return float(-np.log(np.clip(said, _LEAST, 1.0)).mean())
+    predicted = [proba[i, place[row.label]] if row.label in place else 0.0 for i, row in enumerate(rows)]
+    return float(-np.log(np.clip(predicted, _LEAST, 1.0)).mean())
 
 
 def _prior_loss(rows: Sequence[Row], taught: Sequence[Row]) -> float:
-    """The mean log-loss of always saying the class shares of the training rows, one added to each class."""
+    """Return the mean log-loss of predicting the class shares of the training rows, one added to each class."""
     counts = Counter(row.label for row in taught)
     total = len(taught) + len(counts)
-    said = [(counts[row.label] + 1) / total if row.label in counts else 0.0 for row in rows]
-    return float(-np.log(np.clip(said, _LEAST, 1.0)).mean())
+    predicted = [(counts[row.label] + 1) / total if row.label in counts else 0.0 for row in rows]
+    return float(-np.log(np.clip(predicted, _LEAST, 1.0)).mean())
 
 
 def _mean(right: Bools) -> float | None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from feedback.policy import Policy
-from feedback.project.changes import Changes
+from feedback.project.incremental_caches import Changes
 from feedback.training.dataset import Dataset
 
 

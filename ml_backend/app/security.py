@@ -168,7 +168,7 @@ class Security:
 
     @property
     def has_login(self) -> bool:
-        """Whether the ML routes need user and password."""
+        """Return whether the ML routes need user and password."""
         return bool(self.user)
 
 
@@ -183,7 +183,7 @@ class Guard:
 
     @property
     def has_login(self) -> bool:
-        """Whether user and password are set."""
+        """Return whether user and password are set."""
         return self._security.has_login
 
     def check_ml_request(self, request: Request) -> None:
@@ -219,7 +219,7 @@ class Guard:
         return digests
 
     def _has_login(self, request: Request) -> bool | None:
-        """Whether the request has the right login; None where it has no login, which is no attempt to guess one."""
+        """Return whether the request has the right login; None without a login, which is no attempt to guess one."""
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "basic":
             return None
@@ -265,7 +265,7 @@ def add_security_headers(headers: list[tuple[str, str]]) -> list[tuple[str, str]
 
 
 def _matches(value: bytes, wanted: Iterable[bytes]) -> bool:
-    """Whether a digest equals one of the wanted; compares with all, so that the time reveals nothing."""
+    """Return whether a digest equals one of the wanted; compares with all, so that the time reveals nothing."""
     digest = _digest(value)
     is_equal = False
     for other in wanted:

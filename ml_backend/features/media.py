@@ -263,7 +263,7 @@ class _CheckedNetwork(httpcore.SyncBackend):
 
 
 def _is_allowed_ip(address: IPv4Address | IPv6Address, *, private: bool) -> bool:
-    """Whether an IP address is public; `private` also allows private networks and loopback, never link-local ones.
+    """Return whether an IP address is public; `private` also allows private networks and loopback, not link-local.
 
     >>> _is_allowed_ip(ip_address("93.184.216.34"), private=False)
     True
@@ -294,7 +294,7 @@ def _parse_hosts(hosts: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:
 
 
 def _is_below(url: SplitResult, home: SplitResult) -> bool:
-    """Whether an address belongs to Label Studio, and not to another service on the same host."""
+    """Return whether an address belongs to Label Studio, and not to another service on the same host."""
     path = unquote(url.path)
     return _origin(url) == _origin(home) and path.startswith(home.path) and ".." not in path.split("/")
 

@@ -142,7 +142,7 @@ def read_annotation(raw: Any, project: str, *, task: int | None = None) -> Annot
 
 
 def _imported(raw: Mapping[str, Any], lead_time_s: float | None) -> bool:
-    """Whether an annotation was not made in the editor: imported, or created from predictions in bulk.
+    """Return whether an annotation was not made in the editor: imported, or created from predictions in bulk.
 
     Label Studio does not set `updated_by` for such annotations, and an import also has an `import_id`. A lead time
     proves a person, because old projects have `updated_by` null everywhere. Only the record is used, so that webhook
@@ -323,7 +323,7 @@ def own_unique_id(name: str) -> str:
 
 
 def is_own_annotation(unique_id: str | None) -> bool:
-    """Whether an annotation with this unique_id was written by us.
+    """Return whether an annotation with this unique_id was written by us.
 
     >>> [is_own_annotation(id) for id in (own_unique_id("x"), "7745cdff-e1ae-4291-8644-30a02232d4f7", None)]
     [True, False, False]

@@ -142,11 +142,11 @@ def _write_each(
         if stop():
             return False
         if body["task"] not in written:
-            _write_one(client, project, body, written, failed)
+            _write_row(client, project, body, written, failed)
     return True
 
 
-def _write_one(client: Client, project: str, body: Json, written: dict[int, int], failed: dict[int, str]) -> None:
+def _write_row(client: Client, project: str, body: Json, written: dict[int, int], failed: dict[int, str]) -> None:
     task = body["task"]
     try:
         written[task] = int(client.create_prediction(**body, project=project)["id"])

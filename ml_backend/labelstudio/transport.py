@@ -80,7 +80,7 @@ class Transport:
 
     @property
     def legacy_token(self) -> bool:
-        """Whether the key is a legacy token, which Label Studio refuses unless its organization allows it."""
+        """Return whether the key is a legacy token, which Label Studio refuses unless its organization allows it."""
         return self._token_client().jwt_token_type(self._api_key) is None
 
     def authorization(self) -> str:

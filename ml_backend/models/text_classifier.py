@@ -113,7 +113,7 @@ class TextChoices:
         term_scale = min(1.0, 0.3 + len(block) / 1000)
         columns = fit_indicator_columns([data[place] for place in keep])
         dense = np.hstack([block.vectors, columns.matrix(data)[readable]]) if columns.names else block.vectors
-        X = _beside(tfidf(block, codes, idf) * term_scale, dense)
+        X = _hstack_sparse(tfidf(block, codes, idf) * term_scale, dense)
         classes, coef, intercept = fit_logistic(
             X, answers, weights=None if weights is None else weights[keep], seed=seed
         )
@@ -154,7 +154,7 @@ def tfidf(block: TextBlock, codes: NDArray[np.uint64], idf: Vectors) -> Any:
     return sparse.csr_array((weights, place, starts), shape=(len(block), len(codes)))
 
 
-def _beside(terms: Any, dense: Vectors) -> Any:
+def _hstack_sparse(terms: Any, dense: Vectors) -> Any:
     """Return a sparse matrix with dense columns to its right; several times faster than scipy's hstack."""
     n, d = dense.shape
     is_dense = np.repeat(np.tile([False, True], n), np.stack([np.diff(terms.indptr), np.full(n, d)], axis=1).ravel())

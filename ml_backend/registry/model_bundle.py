@@ -98,7 +98,7 @@ class Bundle:
 
 
 def recipe_with_indicators(name: str, indicators: Sequence[str]) -> str:
-    """The name of a recipe that reads these indicators, too: another recipe than the one without, or with others.
+    """Return the name of a recipe that also reads these indicators; with others, or none, it is another recipe.
 
     >>> recipe_with_indicators("text-choices/1", ["risk", "fraud_type"]), recipe_with_indicators("text-choices/1", [])
     ('text-choices/1 with fraud_type, risk', 'text-choices/1')

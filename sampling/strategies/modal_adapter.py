@@ -15,7 +15,7 @@ QueryStrategy: TypeAlias = Callable[..., tuple[Ints, Floats]]
 
 
 def query_strategy(strategy: str | Strategy, *, seed: int = 0) -> QueryStrategy:
-    """Give a strategy modAL's signature: `(classifier, X, n_instances=1) -> (rows, scores)`, the best row first.
+    """Wrap a strategy in modAL's signature: `(classifier, X, n_instances=1) -> (rows, scores)`, the best row first.
 
     The strategy gets the rows of X as vectors and the learner's `X_training` as labelled vectors. The query always
     returns a pair, because modAL reads two bare row numbers as an index and a metric. An estimator that is not fitted

@@ -49,7 +49,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """One consistent snapshot; inside a write of this thread, what that write sees."""
+        """Open one consistent snapshot; inside a write of this thread, what that write sees."""
         if (joined := self._joined) is not None:
             yield joined
             return
@@ -61,7 +61,7 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """One transaction, durable when the block ends and undone when it raises; nested ones join the outer."""
+        """Open a transaction, durable when the block ends and undone when it raises; a nested one joins the outer."""
         if (joined := self._joined) is not None:
             yield joined
             return
@@ -74,7 +74,7 @@ class Database:
 
     @contextmanager
     def write_without_trace(self) -> Iterator[Connection]:
-        """The same; what it deletes is overwritten in SQLite's files, too."""
+        """Open a transaction as `write` does; what it deletes is overwritten in SQLite's files, too."""
         with self.write() as connection:
             if self.sqlite:
                 connection.execute(text("PRAGMA secure_delete=ON"))
@@ -83,7 +83,7 @@ class Database:
 
     @contextmanager
     def _writer(self) -> Iterator[Connection]:
-        """A connection to write through; on SQLite, where a process has one writer at a time, always the same one."""
+        """Return a connection to write through; on SQLite, where a process has one writer, always the same one."""
         if not self.sqlite:
             with self.engine.connect() as connection:
                 yield connection
@@ -139,11 +139,11 @@ class Database:
         _upsert(table, self.sqlite).many(connection, rows)
 
     def add(self, connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Insert the rows whose primary key is not there yet."""
+        """Insert the rows whose primary key is new."""
         _addition(table, self.sqlite).many(connection, rows)
 
     def files(self) -> list[Path]:
-        """The files of a SQLite database, those that come and go included; [] for a server's."""
+        """Return the files of a SQLite database with its temporary ones; [] for a database on a server."""
         path = self.path and self.path.resolve()
         return [path.with_name(path.name + ending) for ending in ("", "-wal", "-shm")] if path else []
 
@@ -282,7 +282,7 @@ def dumps(value: Any) -> bytes:
 
 
 def plain(value: str) -> str:
-    """A text that every database takes: PostgreSQL refuses NUL, UTF-8 refuses lone surrogates.
+    """Return a text that every database takes: PostgreSQL refuses NUL, UTF-8 refuses lone surrogates.
 
     >>> plain("a\\x00b")
     'a\\ufffdb'

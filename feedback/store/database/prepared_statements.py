@@ -79,18 +79,18 @@ class Prepared:
 
     @cached_property
     def _compiled(self) -> SQLCompiler:
-        """For SQLite, at first use: PostgreSQL never asks."""
+        """Compile for SQLite, at first use; PostgreSQL does not need it."""
         return cast(SQLCompiler, self._statement.compile(dialect=_DIALECT))
 
     @cached_property
     def _parameters(self) -> tuple[tuple[str, ...], Row]:
-        """The names of the parameters in order, and the values of the statement's own constants."""
+        """Return the names of the parameters in order, and the values of the statement's own constants."""
         constants = {name: value for name, value in self._compiled.params.items() if value is not None}
         return tuple(self._compiled.positiontup or ()), constants
 
     @cached_property
     def _columns(self) -> tuple[tuple[str, ...], list[tuple[str, Callable[[Any], Any]]]]:
-        """The names of the columns, and how those are read that SQLite stores otherwise: it has no booleans."""
+        """Return the names of the columns, and how to read those that SQLite stores otherwise, such as booleans."""
         columns = list(self._statement.selected_columns)
         readers = [(column.key, column.type.result_processor(_DIALECT, None)) for column in columns]
         return tuple(column.key for column in columns), [(name, read) for name, read in readers if read is not None]

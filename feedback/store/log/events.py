@@ -75,7 +75,7 @@ class Event:
 
     @property
     def key(self) -> tuple[str, int, str, str]:
-        """The natural key inside a project."""
+        """Return the natural key inside a project."""
         return (self.entity, self.entity_id, self.version, self.action)
 
 

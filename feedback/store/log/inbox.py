@@ -253,7 +253,7 @@ def _may_be_about(delivery: bytes, project: str, whom: Mapping[str, int | None])
 
 
 def _read(row: dict[str, Any]) -> EventBatch:
-    """One delivery as it was received; StoreError where the row is not ours."""
+    """Return a delivery as it was received; StoreError where the row is not ours."""
     try:
         delivery = orjson.loads(row["delivery"])
         return EventBatch(tuple(_event(event) for event in delivery["events"]), delivery["want"], row["received_s"])

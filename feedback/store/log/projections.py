@@ -51,7 +51,7 @@ class LoggedEvent:
 
     @property
     def until(self) -> str:
-        """Of a deletion: lifetimes created until then have ended."""
+        """Return the time of a deletion: lifetimes created until then have ended."""
         return self.version or canonical_time_of(self.received_s)  # old logs name no lifetime
 
 

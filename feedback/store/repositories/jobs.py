@@ -137,7 +137,7 @@ class JobsRepository(Repository):
             _update(connection, work, owner=None, tries=tries, parked=parked, due_s=due_s, reason=plain(reason)[:2000])
 
     def unpark_job(self, project: str, kind: str) -> bool:
-        """Give parked work another try now; False where none was parked."""
+        """Let a parked job be tried again now; return False where none was parked."""
         with self._database.write() as connection:
             self._notify(connection)
             values = {"parked": False, "tries": 0, "due_s": 0.0}
@@ -152,7 +152,7 @@ class JobsRepository(Repository):
 
     @contextmanager
     def fence(self, work: JobClaim) -> Iterator[Connection]:
-        """One transaction that commits only while the claim is valid: LeaseLost undoes all that was written inside."""
+        """Open a transaction that commits only while the claim is valid; LeaseLost undoes what was written inside."""
         with self._database.write() as connection:
             self._lock_claimed_row(connection, work)
             yield connection
@@ -175,7 +175,7 @@ class JobsRepository(Repository):
             notify_workers(connection)
 
     def _lock_claimed_row(self, connection: Connection, work: JobClaim) -> Any:
-        """The row of a claim, locked until the transaction ends."""
+        """Return the row of a claim, locked until the transaction ends."""
         query = select(_TABLE).where(_is(work.project, work.kind)).with_for_update()
         row = connection.execute(query).one_or_none()
         if row is None or row.token != work.token or row.owner != work.owner:

@@ -56,7 +56,7 @@ class PoliciesRepository:
         ]
 
     def get_policy(self, project: str, policy_hash: str) -> Policy:
-        """The policy that had a hash when it was active; PolicyError where it was never kept here."""
+        """Return the policy of a hash; PolicyError where that policy was never active in the project."""
         stored = self._records.get_latest_record(project, "policy", key=policy_hash)
         if stored is None:
             raise PolicyError(f"no policy {policy_hash} was ever active in project {project}.")

@@ -129,7 +129,7 @@ class ReviewProjectsRepository(Repository):
             self._retire(connection, project, tier)
 
     def refresh_review_projects(self, project: str) -> None:
-        """Have the label config and the webhook of every review project checked before its next use."""
+        """Make the next use of each review project check its label config and its webhook first."""
         table = review_project
         with self._database.write() as connection:
             connection.execute(table.update().where(table.c.project == project).values(config_digest=""))

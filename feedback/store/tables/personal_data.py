@@ -37,7 +37,7 @@ class DataSubject:
 
     @property
     def task_numbers(self) -> frozenset[int]:
-        """The task ids as rows hold them; rows of former tasks have negative ids."""
+        """Return the task ids as rows hold them; rows of former tasks have negative ids."""
         return self.tasks | {-task for task in self.tasks}
 
 
@@ -65,7 +65,7 @@ def _of_task(row: Columns, subject: DataSubject) -> ColumnElement[bool]:
 
 
 def _of_case(row: Columns, subject: DataSubject) -> ColumnElement[bool]:
-    """Of a case; its review projects may be deleted."""
+    """Select the rows of a case; its review projects may be deleted."""
     return (row.case if "case" in row else row.id).in_(subject.cases)
 
 
@@ -75,14 +75,14 @@ def _of_reviewer(row: Columns, subject: DataSubject) -> ColumnElement[bool]:
 
 
 def _signals_of_tasks(signal: Columns, subject: DataSubject) -> ColumnElement[bool]:
-    """Of a task by its number, or by the name that others have for it."""
+    """Select the signals of a task by its number, or by the name that other systems have for it."""
     key = task_key.c
     named = select(key.key).where(key.project == subject.project, key.task.in_(subject.tasks), key.key.is_not(None))
     return (signal.project == subject.project) & (signal.task.in_(subject.task_numbers) | signal.external.in_(named))
 
 
 def task_contents(kept: Columns, subject: DataSubject) -> ColumnElement[bool]:
-    """A task's data, but not those of another task that has the number now."""
+    """Select a task's data, but not those of another task that has the number now."""
     now = tables.task.c
     standing = select(now.content).where(now.project == subject.project, now.id == kept.task, ~now.is_deleted)
     return (kept.project == subject.project) & kept.task.in_(subject.tasks) & kept.hash.not_in(standing)
@@ -204,7 +204,7 @@ def _is_address(text: str, subject: DataSubject) -> bool:
 
 
 def _without_numbers(value: Any, numbers: frozenset[int]) -> Any:
-    """A table keyed by numbers as texts, or a list of numbers."""
+    """Return a table keyed by numbers as texts, or a list of numbers, without these numbers."""
     if isinstance(value, Mapping):
         return {name: item for name, item in value.items() if not (str(name).isdecimal() and int(name) in numbers)}
     if isinstance(value, list):

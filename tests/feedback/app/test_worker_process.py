@@ -1,9 +1,13 @@
-"""Whatever happens to the store, what webhooks brought is looked for again."""
+"""The worker process: webhooks in the inbox are read again whatever happens to the store; one BLAS thread."""
 
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -41,3 +45,24 @@ def test_it_ends_with_the_block() -> None:
 
     assert not any(thread.name == "inbox" for thread in threading.enumerate())
     assert len(looks) == then
+
+
+def test_the_worker_has_one_blas_thread(tmp_path: Path):
+    program = """
+import os, sys
+from feedback.cli.serve import worker
+
+def stop(_increment):
+    from threadpoolctl import threadpool_info
+    print({pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"})
+    sys.exit(0)
+
+os.nice = stop  # called when everything is imported
+worker()
+"""
+    environ = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    environ |= {"HITL_DATA_DIR": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[3])}
+
+    ran = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=False)
+
+    assert ran.stdout.strip() == "{1}", ran.stderr

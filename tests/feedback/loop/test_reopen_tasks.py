@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from feedback.ingest.polling import poll_changes
 from feedback.loop.reopen_tasks import OpenTasks, reopen_tasks
 from feedback.policy import read_policy
-from feedback.project.recent_projects import RecentProjects
+from feedback.project.incremental_caches import RecentProjects
 from feedback.project.snapshot import SnapshotCache
 from feedback.store.log import events
 from feedback.training.consensus_labels import ConsensusCache

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from feedback.ingest.polling import poll_changes
 from feedback.ingest.signals import SignalHandler
 from feedback.policy.schema import Tasks
+from feedback.project.routing_decisions import Routes
 from feedback.project.snapshot import ProjectSnapshot, SnapshotCache, load_snapshot
-from feedback.project.task_routes import Routes
 from feedback.routing import router
 from feedback.routing.router import RoutingCache, explain_decision
 from feedback.store.log import events

@@ -4,7 +4,7 @@ import random
 from dataclasses import replace
 
 from feedback.policy import Policy
-from feedback.project.changes import Changes
+from feedback.project.incremental_caches import Changes
 from feedback.training.dataset import ConsensusLabel, Dataset, Row, build
 from feedback.training.retrain_triggers import LastTraining, UnseenRows, first_model_waits_for, retrain_reason
 from ml_backend.records import Answer

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from feedback.policy.rules import HOLD, PRIORITIES
-from feedback.project.recent_projects import RecentProjects
+from feedback.project.incremental_caches import RecentProjects
 from feedback.store import CurrentDecision, Store
 from feedback.store.repositories.event_queries import ProjectHeads
 
