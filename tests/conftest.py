@@ -16,14 +16,14 @@ from ml_backend.labelstudio.local_server import LocalLabelStudio
 from tests.support import hypothesis_profiles  # noqa: F401 - registers the profile of `make quick`
 from tests.support.label_studio import DataDirTemplate, Project, Site, StubBackend, open_site
 
-_ROOM = 256 << 20  # bytes, many times what a run leaves there
+_MIN_FREE = 256 << 20  # bytes, many times what a run leaves there
 
 
 @pytest.fixture(scope="session")
 def quick_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """In memory where there is room: Label Studio syncs its SQLite so often that the disk is half of what it takes."""
     memory = Path("/dev/shm")  # noqa: S108  # a folder of our own in it
-    if memory.is_dir() and shutil.disk_usage(memory).free > _ROOM:
+    if memory.is_dir() and shutil.disk_usage(memory).free > _MIN_FREE:
         with tempfile.TemporaryDirectory(prefix="hitl-label-studio-", dir=memory) as folder:
             yield Path(folder)
     else:

@@ -135,8 +135,8 @@ def test_what_weighing_gains_over_majority_with_three_people(careless: float) ->
     for seed in range(60):
         rng = np.random.default_rng(seed)
         truth = rng.integers(0, 2, 56)
-        said = np.array([np.where(rng.random(56) < skill, truth, 1 - truth) for skill in (0.97, 0.88, careless)]).T
-        votes = Votes(np.repeat(np.arange(56), 3), np.tile([0, 1, 2], 56), said.ravel())
+        answers = np.array([np.where(rng.random(56) < skill, truth, 1 - truth) for skill in (0.97, 0.88, careless)]).T
+        votes = Votes(np.repeat(np.arange(56), 3), np.tile([0, 1, 2], 56), answers.ravel())
         right = (select_method(votes).consensus.labels == truth).mean() - (majority_vote(votes).labels == truth).mean()
         gains.append(float(right))
     show(f"\nskills .97, .88, {careless}: auto is {100 * statistics.mean(gains):+.1f} points from majority on 56 items")

@@ -35,9 +35,9 @@ def of_crowd_kit(votes: VoteTable, gold: Path) -> float:
     import pandas as pd
 
     frame = pd.DataFrame({"task": votes.tasks, "worker": votes.workers, "label": votes.labels})
-    said = peer.DawidSkene(n_iter=100).fit_predict(frame)
+    fitted = peer.DawidSkene(n_iter=100).fit_predict(frame)
     known, _ = read_gold(gold)
-    return float(np.mean([said[task] == answer for task, answer in known.items() if task in said.index]))
+    return float(np.mean([fitted[task] == answer for task, answer in known.items() if task in fitted.index]))
 
 
 @pytest.mark.filterwarnings("ignore::Warning:crowdkit", "ignore::Warning:pandas")  # crowd-kit is behind pandas

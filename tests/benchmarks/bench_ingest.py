@@ -18,7 +18,7 @@ from feedback.store import open_store
 from ml_backend.labelstudio.local_server import LocalLabelStudio
 from tests.benchmarks import bodies, machine, servers, training
 from tests.benchmarks.load import offer
-from tests.support.label_studio import SENTIMENT, DataDirTemplate, Site, StubBackend, open_site, says
+from tests.support.label_studio import SENTIMENT, DataDirTemplate, Site, StubBackend, choice_result, open_site
 
 SECONDS = float(os.environ.get("HITL_BENCH_SECONDS", "10"))
 SUBMITS = int(os.environ.get("HITL_BENCH_SUBMITS", "200"))
@@ -80,7 +80,7 @@ def test_a_submit_on_a_real_label_studio_is_hardly_slower(tmp_path: Path):
                 pair = [("ours", one), ("empty", other)]
                 for name, task in pair if at % 2 else pair[::-1]:
                     began = time.perf_counter()
-                    site.people[0].submit(task, says("good"), lead_time=1.0)
+                    site.people[0].submit(task, choice_result("good"), lead_time=1.0)
                     took[name].append(1000 * (time.perf_counter() - began))
 
     medians = {name: statistics.median(times[10:]) for name, times in took.items()}

@@ -105,8 +105,8 @@ class Large:
         for at in range(n):
             task = self.open[-1]
             label = self.studio.tasks[task].data["text"].split()[0]
-            said = label if self.rng.random() < 0.95 else self.rng.choice(list(_WORDS))
-            number = self.studio.answer(task, said, person=1 + (task + at) % PEOPLE)
+            given_label = label if self.rng.random() < 0.95 else self.rng.choice(list(_WORDS))
+            number = self.studio.answer(task, given_label, person=1 + (task + at) % PEOPLE)
             batch += events.events_from_task(
                 self.studio.tasks[task], [self.studio.annotations[number]], source="webhook"
             )

@@ -16,7 +16,7 @@ from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.accounts import create_bot, log_in, sign_up
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.local_server import LocalLabelStudio
-from tests.support.label_studio import Project, Site, says
+from tests.support.label_studio import Project, Site, choice_result
 
 pytestmark = pytest.mark.e2e
 
@@ -62,7 +62,9 @@ def test_legacy_tokens_are_off_and_a_personal_access_token_works(site: Site) -> 
 
 
 def test_annotators_sign_up_by_invitation_and_act_as_themselves(site: Site, project: Project) -> None:
-    saved = [person.submit(task, says("good")) for person, task in zip(site.people, project.tasks, strict=False)]
+    saved = [
+        person.submit(task, choice_result("good")) for person, task in zip(site.people, project.tasks, strict=False)
+    ]
 
     assert [row["completed_by"] for row in saved] == [account.id for account in site.accounts]
     assert len({account.id for account in site.accounts}) == 3
@@ -71,7 +73,7 @@ def test_annotators_sign_up_by_invitation_and_act_as_themselves(site: Site, proj
 def test_a_bot_is_made_by_invitation_and_writes_as_itself(site: Site, project: Project) -> None:
     bot = create_bot(site.url, site.admin.invitation())
     with Client(site.url, bot.token) as client:
-        saved = client.submit(project.tasks[0], says("good"))
+        saved = client.submit(project.tasks[0], choice_result("good"))
 
     assert saved["completed_by"] == bot.id
     assert bot.token not in repr(bot)

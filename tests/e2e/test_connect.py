@@ -12,7 +12,7 @@ from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.parsing import SECRET_HEADER
 from ml_backend.labelstudio.projects import UNCERTAINTY, Connection, SettingsSnapshot, connect, disconnect
 from ml_backend.labelstudio.queue_writer import QueueRow, reopen_task, write_queue_window
-from tests.support.label_studio import Project, Site, StubBackend, free_port, says
+from tests.support.label_studio import Project, Site, StubBackend, choice_result, free_port
 
 pytestmark = pytest.mark.e2e
 
@@ -24,7 +24,7 @@ def join(project: Project, url: str, **options: Any) -> Connection:
 
 
 def window(project: Project, version: str) -> None:
-    rows = [QueueRow(task, place, tuple(says("good"))) for place, task in enumerate(reversed(project.tasks))]
+    rows = [QueueRow(task, place, tuple(choice_result("good"))) for place, task in enumerate(reversed(project.tasks))]
     write_queue_window(project.admin, project.id, rows, version=version, head=2)
 
 
@@ -32,7 +32,8 @@ def awkward(site: Site, project: Project, old: str | None) -> None:
     """Give a project every setting that we change, and things of its own that must survive."""
     admin, tasks = site.admin, project.tasks
     admin.create_predictions(
-        project.id, [{"task": task, "result": says("bad"), "score": 0.4, "model_version": "imported"} for task in tasks]
+        project.id,
+        [{"task": task, "result": choice_result("bad"), "score": 0.4, "model_version": "imported"} for task in tasks],
     )
     admin.create_webhook(
         project.id,
@@ -48,9 +49,9 @@ def awkward(site: Site, project: Project, old: str | None) -> None:
     admin.patch_task(tasks[1], overlap=5)
     admin.patch_task(tasks[2], overlap=1)
     admin.patch_task(tasks[3], is_labeled=True)  # hidden by hand
-    site.people[0].submit(tasks[4], says("good"))
-    site.people[1].submit(tasks[4], says("bad"))
-    site.people[0].submit(tasks[2], says("bad"))
+    site.people[0].submit(tasks[4], choice_result("good"))
+    site.people[1].submit(tasks[4], choice_result("bad"))
+    site.people[0].submit(tasks[2], choice_result("bad"))
     site.people[0].submit(tasks[5], [], skip=True)
     if old is None:
         admin.patch_project(project.id, model_version="imported")
@@ -130,10 +131,10 @@ def test_what_people_did_meanwhile_stays_and_counts(site: Site, project: Project
     assert settings_snapshot is not None
     window(project, "m1+q1")
     one, two = project.tasks[0], project.tasks[1]
-    site.people[0].submit(one, says("good"))
-    site.people[0].submit(two, says("good"))
+    site.people[0].submit(one, choice_result("good"))
+    site.people[0].submit(two, choice_result("good"))
     reopen_task(project.admin, two, 2)
-    site.people[1].submit(two, says("bad"))
+    site.people[1].submit(two, choice_result("bad"))
     (new,) = project.admin.import_tasks(project.id, [{"data": {"text": "new"}}])
 
     disconnect(project.admin, settings_snapshot)
@@ -151,7 +152,7 @@ def test_a_reopened_task_of_a_single_vote_project_is_closed_again(
 ) -> None:
     project, _, settings_snapshot = connected
     window(project, "m1+q1")
-    site.people[0].submit(project.tasks[0], says("good"))
+    site.people[0].submit(project.tasks[0], choice_result("good"))
     reopen_task(project.admin, project.tasks[0], 2)
 
     disconnect(project.admin, settings_snapshot)
@@ -198,7 +199,7 @@ def test_the_only_webhook_is_ours_and_carries_the_secret(
     site: Site, connected: tuple[Project, StubBackend, SettingsSnapshot]
 ) -> None:
     project, backend, _ = connected
-    site.people[0].submit(project.tasks[0], says("good"))
+    site.people[0].submit(project.tasks[0], choice_result("good"))
 
     (hook,) = site.admin.webhooks(project.id)
     assert hook["url"] == f"{backend.url}/webhook"

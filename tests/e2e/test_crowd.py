@@ -32,7 +32,7 @@ from ml_backend.models import recipe_for
 from ml_backend.records import Answer
 from tests.support.connected import loop_of, settings_of
 from tests.support.crowds import settle
-from tests.support.label_studio import Project, Site, StubBackend, says
+from tests.support.label_studio import Project, Site, StubBackend, choice_result
 
 pytestmark = pytest.mark.e2e
 
@@ -82,7 +82,7 @@ class Crowd:
             number = int(task["id"])
             right = self.truth[number]
             wrong = "bad" if right == "good" else "good"
-            client.submit(number, says(right if self.is_right(number, person) else wrong), lead_time=2.0)
+            client.submit(number, choice_result(right if self.is_right(number, person) else wrong), lead_time=2.0)
             done.append(number)
         return done
 
@@ -113,8 +113,8 @@ def crowd(request: pytest.FixtureRequest, site: Site, backend: StubBackend, tmp_
     store = open_store(f"sqlite:///{tmp_path / 'hitl.db'}", durability="normal")
     store.secrets.save_secret("draws", "the same drawn tasks in every run")
     with site.project(0) as empty:
-        told = [{"data": {"text": text}} for text, _ in texts(getattr(request, "param", TASKS))]
-        project = replace(empty, tasks=tuple(site.admin.import_tasks(empty.id, told)))
+        import_rows = [{"data": {"text": text}} for text, _ in texts(getattr(request, "param", TASKS))]
+        project = replace(empty, tasks=tuple(site.admin.import_tasks(empty.id, import_rows)))
         made = Crowd(site, project, backend, store, tmp_path / "models")
         yield made
         disconnect(store, site.admin, project.id)
@@ -247,8 +247,8 @@ def texts(n: int) -> list[tuple[str, str]]:
 
 def _majority(votes: Sequence[Vote], truth: str) -> float:
     """1 where most votes say the truth, 0 where they do not; a tie is split."""
-    said = Counter(vote.answer.value[0] for vote in votes)  # type: ignore[index]
-    leaders = [label for label, count in said.items() if count == max(said.values())]
+    counts = Counter(vote.answer.value[0] for vote in votes)  # type: ignore[index]
+    leaders = [label for label, count in counts.items() if count == max(counts.values())]
     return (truth in leaders) / len(leaders)
 
 

@@ -97,10 +97,10 @@ def test_a_backend_that_is_away_or_missing_is_named(
 ) -> None:
     (row,) = project.admin.backends(project.id)
     backend.__exit__()
-    away = names()
+    unreachable = names()
     project.admin.delete_backend(row["id"])
 
-    assert away == ["ML backend not reached"]
+    assert unreachable == ["ML backend not reached"]
     assert "ML backend missing" in names()
 
 

@@ -51,8 +51,8 @@ def test_a_reviewer_and_then_a_task_are_forgotten(world: World) -> None:
     assert (where(store, MARK), done.not_updated) == ([], ())
     (copy,) = real.waiting(above, DAN)
     assert MARK not in str(copy.data)
-    for room in (above, below):
-        real.run_full_sync(store, room)
+    for review_project in (above, below):
+        real.run_full_sync(store, review_project)
     world.turn()
     assert where(store, MARK) == []
     assert build_access_report(store, project, cleo)["held"] == {}
@@ -61,10 +61,10 @@ def test_a_reviewer_and_then_a_task_are_forgotten(world: World) -> None:
     done = erase_person_or_task(store, project, task=task, platform=real.platform, now_s=time.time())
 
     assert (where(store, TEXT), done.not_updated) == ([], ())
-    assert [list(real.site.admin.each_task(room)) for room in (above, below)] == [[], []]
+    assert [list(real.site.admin.each_task(review_project)) for review_project in (above, below)] == [[], []]
     real.site.admin.delete_task(task)
-    for room in (above, below, project):
-        real.run_full_sync(store, room)
+    for review_project in (above, below, project):
+        real.run_full_sync(store, review_project)
     world.turn()
     assert where(store, TEXT) == []
     whole(store)

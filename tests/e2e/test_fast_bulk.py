@@ -9,7 +9,7 @@ import pytest
 from ml_backend.labelstudio.doctor import run_checks
 from ml_backend.labelstudio.projects import connect, disconnect
 from ml_backend.labelstudio.queue_writer import QueueRow, write_queue_window
-from tests.support.label_studio import Project, Site, StubBackend, says
+from tests.support.label_studio import Project, Site, StubBackend, choice_result
 
 pytestmark = pytest.mark.e2e
 
@@ -28,7 +28,7 @@ def _restart(site: Site, *, fast_bulk: bool) -> None:
 
 
 def rows(project: Project, label: str = "good") -> list[QueueRow]:
-    return [QueueRow(task, place, tuple(says(label))) for place, task in enumerate(project.tasks)]
+    return [QueueRow(task, place, tuple(choice_result(label))) for place, task in enumerate(project.tasks)]
 
 
 def test_nothing_is_slow_any_more(fast: Site, project: Project) -> None:

@@ -91,16 +91,16 @@ def test_an_indicator_of_a_reviewer_changes_what_is_predicted_of_the_customer_at
         world.store.registry, read_indicators=lambda one: make_indicator_reader(world.store, one, policy)
     )
 
-    def says(task: int) -> str:
+    def predicted_label(task: int) -> str:
         (answer,) = predictor.predict(world.project, TEXT_CONFIG, [site.site.admin.task(task)])
         assert answer["model_version"] == "m40"
         return str(answer["result"][0]["value"]["choices"][0])
 
     world.turn()
     world.turn()
-    assert [says(task) for task in (next_one, stranger)] == ["fruit", "fruit"]
-    room = site.review_project_of("L2")
-    (copy,) = site.waiting(room, CLEO)
+    assert [predicted_label(task) for task in (next_one, stranger)] == ["fruit", "fruit"]
+    review_project = site.review_project_of("L2")
+    (copy,) = site.waiting(review_project, CLEO)
     assert "refund" in copy.data[FACTS]["Reasons for the model's answer"] or "no part" in str(copy.data[FACTS])
     chosen = {"kind": "tool", VERDICT: "fix", REASON: "wrong_label", "hitl_ask_fraud_type": "card"}
     about = {name: "text" if name == "kind" else FACTS for name in chosen}
@@ -114,7 +114,7 @@ def test_an_indicator_of_a_reviewer_changes_what_is_predicted_of_the_customer_at
         huge,
         site.number(CLEO),
     )
-    assert [says(task) for task in (next_one, stranger, huge)] == ["tool", "fruit", "fruit"]
+    assert [predicted_label(task) for task in (next_one, stranger, huge)] == ["tool", "fruit", "fruit"]
     world.turn()
     assert world.site.final(huge) == "tool"
     before = world.store.indicators.list_indicators(world.project)

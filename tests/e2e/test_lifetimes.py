@@ -25,7 +25,7 @@ from ml_backend.labelstudio import changed_tasks, queue_writer
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.parsing import own_unique_id
 from ml_backend.labelstudio.review_project_client import write_final_answer
-from tests.support.label_studio import Project, Site, StubBackend, says
+from tests.support.label_studio import Project, Site, StubBackend, choice_result
 
 pytestmark = pytest.mark.e2e
 
@@ -73,10 +73,10 @@ class World:
             task = self.site.people[0].next_task(self.project.id)
             assert task is not None
             label = "good" if "lovely" in task["data"]["text"] else "bad"
-            made.append(int(self.site.people[0].submit(task["id"], says(label), lead_time=1.0)["id"]))
+            made.append(int(self.site.people[0].submit(task["id"], choice_result(label), lead_time=1.0)["id"]))
         return made
 
-    def hear(self) -> None:
+    def receive_webhooks(self) -> None:
         """Take in all webhooks that came."""
         time.sleep(0.3)
         webhook = WebhookHandler(self.store)
@@ -112,8 +112,8 @@ def world(site: Site, backend: StubBackend, tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("how", ["at once", "one by one"])
-@pytest.mark.parametrize("heard", ["webhooks came", "webhooks were lost"])
-def test_delete_all_and_import_again_is_a_new_beginning(world: World, how: str, heard: str) -> None:
+@pytest.mark.parametrize("delivery", ["webhooks came", "webhooks were lost"])
+def test_delete_all_and_import_again_is_a_new_beginning(world: World, how: str, delivery: str) -> None:
     world.turn()
     old_votes = world.label(10)
     world.turn()
@@ -123,8 +123,8 @@ def test_delete_all_and_import_again_is_a_new_beginning(world: World, how: str, 
 
     world.delete_all(how)
     again = world.bring("second")
-    if heard == "webhooks came":
-        world.hear()
+    if delivery == "webhooks came":
+        world.receive_webhooks()
     turn = world.turn()
 
     assert set(again) == before  # what this test is about: the numbers are the same
@@ -136,8 +136,8 @@ def test_delete_all_and_import_again_is_a_new_beginning(world: World, how: str, 
     assert set(queue_writer.list_rows(world.site.admin, world.project.id, now_served)) == rows
     assert len(rows) == 20
     given = world.label(8)
-    if heard == "webhooks came":
-        world.hear()
+    if delivery == "webhooks came":
+        world.receive_webhooks()
     assert world.turn().answers == 8
     assert world.votes() == set(given)
 
@@ -150,7 +150,7 @@ def test_delete_all_and_import_again_is_a_new_beginning(world: World, how: str, 
 
 def test_imported_annotations_take_the_numbers_of_deleted_ones_and_are_no_votes(world: World) -> None:
     def bring(label: str) -> set[int]:
-        body = [{"data": {"text": "one"}, "annotations": [{"result": says(label)}]} for _ in range(5)]
+        body = [{"data": {"text": "one"}, "annotations": [{"result": choice_result(label)}]} for _ in range(5)]
         world.site.admin.import_tasks(world.project.id, body)
         return {a.id for _, given in changed_tasks.poll_tasks(world.site.admin, world.project.id, "") for a in given}
 
@@ -175,7 +175,7 @@ def test_imported_annotations_take_the_numbers_of_deleted_ones_and_are_no_votes(
 def test_what_we_wrote_reads_as_ours_whoever_wrote_it_and_however_it_is_heard(world: World) -> None:
     """Written with a person's token, by a process that died before it could remember the number."""
     person, task = world.site.people[1], world.store.tasks.list_tasks(world.project.id)[0].id
-    write_final_answer(person, task, says("good"), unique_id=own_unique_id("final"))
+    write_final_answer(person, task, choice_result("good"), unique_id=own_unique_id("final"))
 
     (polled,) = [
         a
@@ -185,7 +185,7 @@ def test_what_we_wrote_reads_as_ours_whoever_wrote_it_and_however_it_is_heard(wo
     ]
     world.store.append([events.event_from_annotation(polled, "poll", project=world.project.id, seen_s=time.time())])
     assert world.votes() == set()
-    world.hear()
+    world.receive_webhooks()
     assert world.votes() == set()
     assert [one.id for one in world.store.annotations.list_annotations(world.project.id)] == [polled.id]
     assert world.store.annotations.list_annotators(world.project.id) == [] or all(

@@ -22,7 +22,7 @@ from feedback.settings import Settings, read_settings
 from feedback.store import Store
 from feedback.training.challenger import last_training, learned_annotations
 from ml_backend.labelstudio.client import Client
-from tests.support.label_studio import Project, Site, says
+from tests.support.label_studio import Project, Site, choice_result
 
 pytestmark = pytest.mark.e2e
 
@@ -60,7 +60,7 @@ class World:
         shown = task["predictions"]
         parent = {"parent_prediction": shown[0]["id"]} if shown else {}  # type: ignore[index]
         label = "good" if any(word in GOOD for word in text.split()) else "bad"
-        return int(client.submit(int(str(task["id"])), says(label), lead_time=2.0, **parent)["id"])
+        return int(client.submit(int(str(task["id"])), choice_result(label), lead_time=2.0, **parent)["id"])
 
     def teach(self, *, person: int = 0) -> list[int]:
         """Answer until another model serves: the gates decide how many answers that takes."""
@@ -188,7 +188,7 @@ def test_our_own_writes_cause_no_work_and_no_vote(world: World):
     n, begun = 1000 if FULL else 60, time.monotonic()
     with Client(world.site.url, bot.token) as client:
         for number in range(n):
-            client.submit(tasks[number % len(tasks)], says("good"))
+            client.submit(tasks[number % len(tasks)], choice_result("good"))
     time.sleep(1.0)
 
     assert world.store.votes.list_votes(world.project.id) == []

@@ -14,7 +14,7 @@ from ml_backend.labelstudio import review_project_client
 from ml_backend.labelstudio.changed_tasks import poll_tasks
 from ml_backend.labelstudio.parsing import own_unique_id
 from ml_backend.labelstudio.review_project_client import ReviewTask
-from tests.support.label_studio import SENTIMENT, Project, Site, StubBackend, delete_project, says
+from tests.support.label_studio import SENTIMENT, Project, Site, StubBackend, choice_result, delete_project
 
 pytestmark = pytest.mark.e2e
 
@@ -37,7 +37,7 @@ CONFIG = review_label_config(read_label_config(SENTIMENT), "L2", POLICY)
 
 
 @pytest.fixture
-def room(site: Site) -> Iterator[str]:
+def review_project(site: Site) -> Iterator[str]:
     made, _ = review_project_client.ensure_review_project(
         site.admin, known="", marker="[hitl:test:L2]", title="test · L2", label_config=CONFIG, description="Review."
     )
@@ -47,92 +47,96 @@ def room(site: Site) -> Iterator[str]:
 
 def copy(key: str, urgency: float = 0.5, n_reviewers: int = 1) -> ReviewTask:
     data = {"text": "hello", KEY: key, FACTS: {"Tier": "a test"}, HISTORY: [{"author": "Ann", "text": "good"}]}
-    return ReviewTask(data, tuple(says("good")), urgency, n_reviewers)
+    return ReviewTask(data, tuple(choice_result("good")), urgency, n_reviewers)
 
 
 def verdict(name: str, reason: str = "") -> list[dict[str, object]]:
-    said = [{"from_name": VERDICT, "to_name": FACTS, "type": "choices", "value": {"choices": [name]}}]
+    parsed = [{"from_name": VERDICT, "to_name": FACTS, "type": "choices", "value": {"choices": [name]}}]
     if reason:
-        said.append({"from_name": REASON, "to_name": FACTS, "type": "choices", "value": {"choices": [reason]}})
-    return said
+        parsed.append({"from_name": REASON, "to_name": FACTS, "type": "choices", "value": {"choices": [reason]}})
+    return parsed
 
 
-def test_a_review_project_is_made_once_and_found_again(site: Site, room: str) -> None:
+def test_a_review_project_is_made_once_and_found_again(site: Site, review_project: str) -> None:
     same = {"marker": "[hitl:test:L2]", "title": "test · L2", "label_config": CONFIG, "description": "Review."}
 
-    assert review_project_client.ensure_review_project(site.admin, known=room, **same) == (room, False)
-    assert review_project_client.ensure_review_project(site.admin, known="", **same) == (room, False)
-    assert review_project_client.ensure_review_project(site.admin, known="999999", **same) == (room, False)
+    assert review_project_client.ensure_review_project(site.admin, known=review_project, **same) == (
+        review_project,
+        False,
+    )
+    assert review_project_client.ensure_review_project(site.admin, known="", **same) == (review_project, False)
+    assert review_project_client.ensure_review_project(site.admin, known="999999", **same) == (review_project, False)
 
 
-def test_a_label_config_that_moved_on_is_put_in_step(site: Site, room: str) -> None:
+def test_a_label_config_that_moved_on_is_put_in_step(site: Site, review_project: str) -> None:
     more = SENTIMENT.replace('<Choice value="bad"/>', '<Choice value="bad"/><Choice value="mixed"/>')
     config = review_label_config(read_label_config(more), "L2", POLICY)
 
     changed = review_project_client.ensure_review_project(
-        site.admin, known=room, marker="", title="", label_config=config, description=""
+        site.admin, known=review_project, marker="", title="", label_config=config, description=""
     )
 
-    assert changed == (room, True)
-    assert "mixed" in site.admin.project(room)["label_config"]
+    assert changed == (review_project, True)
+    assert "mixed" in site.admin.project(review_project)["label_config"]
 
 
-def test_the_most_urgent_copy_is_handed_out_first_with_its_answer_filled_in(site: Site, room: str) -> None:
+def test_the_most_urgent_copy_is_handed_out_first_with_its_answer_filled_in(site: Site, review_project: str) -> None:
     calm, urgent = (
         task.id
         for task in review_project_client.import_review_tasks(
-            site.admin, room, [copy("calm", 0.7), copy("urgent", 0.0)]
+            site.admin, review_project, [copy("calm", 0.7), copy("urgent", 0.0)]
         )
     )
 
-    handed = site.people[0].next_task(room)
+    handed = site.people[0].next_task(review_project)
 
     assert handed is not None
     assert handed["id"] == urgent
     assert handed["data"][KEY] == "urgent"
     assert handed["predictions"][0]["result"][0]["value"] == {"choices": ["good"]}
-    second = site.people[1].next_task(room)
+    second = site.people[1].next_task(review_project)
     assert second is not None
     assert second["id"] == calm
 
 
-def test_a_panel_is_asked_by_one_copy(site: Site, room: str) -> None:
-    task = review_project_client.import_review_tasks(site.admin, room, [copy("one", n_reviewers=2)])[0].id
+def test_a_panel_is_asked_by_one_copy(site: Site, review_project: str) -> None:
+    task = review_project_client.import_review_tasks(site.admin, review_project, [copy("one", n_reviewers=2)])[0].id
 
     for person in site.people[:2]:
-        handed = person.next_task(room)
+        handed = person.next_task(review_project)
         assert handed is not None
-        person.submit(task, [*says("good"), *verdict("accept")])
+        person.submit(task, [*choice_result("good"), *verdict("accept")])
 
-    assert site.people[2].next_task(room) is None
+    assert site.people[2].next_task(review_project) is None
 
 
-def test_a_verdict_comes_back_as_it_was_said(site: Site, room: str) -> None:
-    task = review_project_client.import_review_tasks(site.admin, room, [copy("one")])[0].id
+def test_a_verdict_comes_back_as_it_was_said(site: Site, review_project: str) -> None:
+    task = review_project_client.import_review_tasks(site.admin, review_project, [copy("one")])[0].id
     more = [
         {"from_name": "hitl_comment", "to_name": FACTS, "type": "textarea", "value": {"text": ["see page 3"]}},
         {"from_name": "hitl_ask_fraud", "to_name": FACTS, "type": "choices", "value": {"choices": ["card"]}},
         {"from_name": "hitl_ask_sure", "to_name": FACTS, "type": "rating", "value": {"rating": 4}},
         {"from_name": "hitl_ask_amount", "to_name": FACTS, "type": "number", "value": {"number": 12.5}},
     ]
-    site.people[0].submit(task, [*says("bad"), *verdict("fix", "wrong_label"), *more])
+    site.people[0].submit(task, [*choice_result("bad"), *verdict("fix", "wrong_label"), *more])
 
-    ((_, (annotation,)),) = list(poll_tasks(site.admin, room, ""))
-    said = parse_review(
+    ((_, (annotation,)),) = list(poll_tasks(site.admin, review_project, ""))
+    parsed = parse_review(
         annotation, read_label_config(CONFIG).control("sentiment"), POLICY, case=1, round_number=1, tier="L2"
     )
 
-    assert (said.verdict, said.reason, said.comment) == ("fix", "wrong_label", "see page 3")
-    assert said.answer is not None
-    assert said.answer.value == ("bad",)
-    assert said.feedback == {"fraud": ["card"], "sure": 4, "amount": 12.5}
+    assert (parsed.verdict, parsed.reason, parsed.comment) == ("fix", "wrong_label", "see page 3")
+    assert parsed.answer is not None
+    assert parsed.answer.value == ("bad",)
+    assert parsed.feedback == {"fraud": ["card"], "sure": 4, "amount": 12.5}
 
 
-def test_a_draft_of_anybody_is_seen_before_they_submit(site: Site, room: str) -> None:
+def test_a_draft_of_anybody_is_seen_before_they_submit(site: Site, review_project: str) -> None:
     one, two = (
-        task.id for task in review_project_client.import_review_tasks(site.admin, room, [copy("one"), copy("two")])
+        task.id
+        for task in review_project_client.import_review_tasks(site.admin, review_project, [copy("one"), copy("two")])
     )
-    site.people[1].send("POST", f"api/tasks/{two}/drafts", body={"result": says("bad"), "lead_time": 3})
+    site.people[1].send("POST", f"api/tasks/{two}/drafts", body={"result": choice_result("bad"), "lead_time": 3})
 
     found = review_project_client.first_drafts(site.admin, [one, two])
 
@@ -143,10 +147,14 @@ def test_a_draft_of_anybody_is_seen_before_they_submit(site: Site, room: str) ->
 
 def test_the_final_answer_is_written_once_and_starred(site: Site, project: Project) -> None:
     task = project.tasks[0]
-    site.people[0].submit(task, says("bad"))
+    site.people[0].submit(task, choice_result("bad"))
 
-    first = review_project_client.write_final_answer(site.admin, task, says("good"), unique_id=own_unique_id("1/1"))
-    again = review_project_client.write_final_answer(site.admin, task, says("good"), unique_id=own_unique_id("1/1"))
+    first = review_project_client.write_final_answer(
+        site.admin, task, choice_result("good"), unique_id=own_unique_id("1/1")
+    )
+    again = review_project_client.write_final_answer(
+        site.admin, task, choice_result("good"), unique_id=own_unique_id("1/1")
+    )
 
     assert first == again
     assert first[1]
@@ -157,10 +165,10 @@ def test_the_final_answer_is_written_once_and_starred(site: Site, project: Proje
 
 def test_a_person_keeps_their_star(site: Site, project: Project) -> None:
     task = project.tasks[1]
-    theirs = site.people[0].submit(task, says("bad"), ground_truth=True)
+    theirs = site.people[0].submit(task, choice_result("bad"), ground_truth=True)
 
     number, starred = review_project_client.write_final_answer(
-        site.admin, task, says("good"), unique_id=own_unique_id("2/1")
+        site.admin, task, choice_result("good"), unique_id=own_unique_id("2/1")
     )
 
     assert not starred
@@ -170,39 +178,42 @@ def test_a_person_keeps_their_star(site: Site, project: Project) -> None:
 
 def test_our_own_star_of_an_earlier_round_moves_on(site: Site, project: Project) -> None:
     task = project.tasks[2]
-    first, _ = review_project_client.write_final_answer(site.admin, task, says("bad"), unique_id=own_unique_id("3/1"))
+    first, _ = review_project_client.write_final_answer(
+        site.admin, task, choice_result("bad"), unique_id=own_unique_id("3/1")
+    )
 
     second, starred = review_project_client.write_final_answer(
-        site.admin, task, says("good"), unique_id=own_unique_id("3/2"), ours=[own_unique_id("3/1")]
+        site.admin, task, choice_result("good"), unique_id=own_unique_id("3/2"), ours=[own_unique_id("3/1")]
     )
 
     assert starred
     assert {row["id"]: row["ground_truth"] for row in site.admin.annotations(task)} == {first: False, second: True}
 
 
-def test_only_a_copy_that_nobody_answered_is_removed(site: Site, project: Project, room: str) -> None:
+def test_only_a_copy_that_nobody_answered_is_removed(site: Site, project: Project, review_project: str) -> None:
     open_, answered = (
-        task.id for task in review_project_client.import_review_tasks(site.admin, room, [copy("one"), copy("two")])
+        task.id
+        for task in review_project_client.import_review_tasks(site.admin, review_project, [copy("one"), copy("two")])
     )
-    site.people[0].submit(answered, [*says("bad"), *verdict("fix", "wrong_label")])
+    site.people[0].submit(answered, [*choice_result("bad"), *verdict("fix", "wrong_label")])
 
-    assert review_project_client.delete_review_task(site.admin, room, open_)
-    assert review_project_client.delete_review_task(site.admin, room, open_)  # gone already
-    assert not review_project_client.delete_review_task(site.admin, room, answered)
+    assert review_project_client.delete_review_task(site.admin, review_project, open_)
+    assert review_project_client.delete_review_task(site.admin, review_project, open_)  # gone already
+    assert not review_project_client.delete_review_task(site.admin, review_project, answered)
     assert review_project_client.delete_review_task(
-        site.admin, room, project.tasks[0]
+        site.admin, review_project, project.tasks[0]
     )  # a number that is another project's now
-    assert [row["id"] for row in site.admin.each_task(room)] == [answered]
+    assert [row["id"] for row in site.admin.each_task(review_project)] == [answered]
     assert project.tasks[0] in project.overlaps()
 
 
-def test_a_copy_whose_import_was_cut_short_is_completed(site: Site, room: str) -> None:
+def test_a_copy_whose_import_was_cut_short_is_completed(site: Site, review_project: str) -> None:
     whole = copy("one", urgency=0.2, n_reviewers=2)
-    (bare,) = site.admin.import_tasks(room, [{"data": dict(whole.data)}])
+    (bare,) = site.admin.import_tasks(review_project, [{"data": dict(whole.data)}])
     for _ in range(2):
-        review_project_client.complete_review_task(site.admin, room, bare, whole)
+        review_project_client.complete_review_task(site.admin, review_project, bare, whole)
 
-    handed = [person.next_task(room) for person in site.people[:2]]
+    handed = [person.next_task(review_project) for person in site.people[:2]]
     assert [one["id"] for one in handed if one] == [bare, bare]
     assert [row["result"][0]["value"] for one in handed if one for row in one["predictions"]] == [
         {"choices": ["good"]},
@@ -210,17 +221,17 @@ def test_a_copy_whose_import_was_cut_short_is_completed(site: Site, room: str) -
     ]
 
 
-def test_a_review_project_tells_of_what_people_do_until_it_is_told_not_to(site: Site, room: str) -> None:
+def test_a_review_project_tells_of_what_people_do_until_it_is_told_not_to(site: Site, review_project: str) -> None:
     with StubBackend() as backend:
         for url in ("http://127.0.0.1:9/webhook", f"{backend.url}/webhook", f"{backend.url}/webhook"):
-            review_project_client.ensure_webhook(site.admin, room, url, {"X-Hitl-Secret": "ours"})
-        (webhook,) = site.admin.webhooks(room)
-        task = review_project_client.import_review_tasks(site.admin, room, [copy("one")])[0].id
-        site.people[0].submit(task, [*says("bad"), *verdict("fix", "wrong_label")])
-        review_project_client.delete_webhooks(site.admin, room, "X-Hitl-Secret")
-        site.people[1].submit(task, [*says("bad"), *verdict("fix", "wrong_label")])
+            review_project_client.ensure_webhook(site.admin, review_project, url, {"X-Hitl-Secret": "ours"})
+        (webhook,) = site.admin.webhooks(review_project)
+        task = review_project_client.import_review_tasks(site.admin, review_project, [copy("one")])[0].id
+        site.people[0].submit(task, [*choice_result("bad"), *verdict("fix", "wrong_label")])
+        review_project_client.delete_webhooks(site.admin, review_project, "X-Hitl-Secret")
+        site.people[1].submit(task, [*choice_result("bad"), *verdict("fix", "wrong_label")])
 
         assert webhook["url"] == f"{backend.url}/webhook"
         ((headers, body),) = backend.events  # of nothing that we put in, and of nothing afterwards
         assert (headers["X-Hitl-Secret"], body["action"]) == ("ours", "ANNOTATION_CREATED")
-    assert site.admin.webhooks(room) == []
+    assert site.admin.webhooks(review_project) == []

@@ -16,7 +16,7 @@ from feedback.policy import Policy, read_policy
 from feedback.project.connect import connect, disconnect
 from feedback.store import Store, open_store
 from tests.support.connected import loop_of, settings_of
-from tests.support.label_studio import Project, Site, StubBackend, says
+from tests.support.label_studio import Project, Site, StubBackend, choice_result
 
 pytestmark = pytest.mark.e2e
 
@@ -76,7 +76,7 @@ class Run:
         order: list[int] = []
         while (task := self.handed()) is not None:
             order.append(task)
-            self.site.people[0].submit(task, says("good"))
+            self.site.people[0].submit(task, choice_result("good"))
         return order
 
 
@@ -101,8 +101,8 @@ def test_held_tasks_are_handed_to_nobody_and_reported_ones_first(run: Run) -> No
     big, legal, reported = run.project.tasks[2], run.project.tasks[4], run.project.tasks[5]
     run.connect(read_policy(RULES))
     first = run.turn()
-    door = SignalHandler(run.store)
-    door({"project": run.project.id, "task": reported, "signal": "user_report", "value": "scam", "id": "1"})
+    signal_handler = SignalHandler(run.store)
+    signal_handler({"project": run.project.id, "task": reported, "signal": "user_report", "value": "scam", "id": "1"})
     run.turn()
     overlaps = run.project.overlaps()
     order = run.drain()

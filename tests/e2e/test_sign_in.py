@@ -57,14 +57,14 @@ def test_people_have_the_names_that_label_studio_knows(site: Site, accounts: Lab
 
 
 def test_where_nobody_answers_nobody_is_called_wrong():
-    away = LabelStudioAccounts(f"http://127.0.0.1:{free_port()}", "some-token")
+    unreachable = LabelStudioAccounts(f"http://127.0.0.1:{free_port()}", "some-token")
 
-    for ask in (lambda: away.by_password("ada@example.com", "pw"), lambda: away.by_token("token")):
-        with pytest.raises(LabelStudioError) as told:
+    for ask in (lambda: unreachable.by_password("ada@example.com", "pw"), lambda: unreachable.by_token("token")):
+        with pytest.raises(LabelStudioError) as raised:
             ask()
-        assert not isinstance(told.value, WrongCredentials)
-    assert away.names() == {}
-    assert not away.is_owner(User(1, "ada@example.com"))
+        assert not isinstance(raised.value, WrongCredentials)
+    assert unreachable.names() == {}
+    assert not unreachable.is_owner(User(1, "ada@example.com"))
 
 
 def test_a_person_signs_in_to_the_pages_with_label_studios_password(site: Site, tmp_path):

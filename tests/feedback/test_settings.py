@@ -25,7 +25,7 @@ def test_other_peoples_variables_are_none_of_our_business():
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "says"),
+    ("variable", "value", "message"),
     [
         ("HITL_PORT", "ninety", "wanted a whole number"),
         ("HITL_PORT", "70000", "0 to 65535"),
@@ -38,8 +38,8 @@ def test_other_peoples_variables_are_none_of_our_business():
         ("HITL_TRUSTED_PROXIES", "*", "10.0.0.7"),
     ],
 )
-def test_a_value_out_of_range_names_the_variable_and_what_was_wanted(variable: str, value: str, says: str):
-    with pytest.raises(SettingsError, match=says) as caught:
+def test_a_value_out_of_range_names_the_variable_and_what_was_wanted(variable: str, value: str, message: str):
+    with pytest.raises(SettingsError, match=message) as caught:
         read_settings({variable: value})
 
     assert variable in str(caught.value)

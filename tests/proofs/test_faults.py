@@ -43,7 +43,7 @@ def test_a_locked_inbox_holds_nobody_up(folder: Path) -> None:
     with serving(folder, with_worker=False) as one:
         with _held(folder / "hitl-inbox.sqlite3"):
             acknowledged = _submit_at_once(one, checked_for_s=4.0)
-            one.says("cannot be written")
+            one.check_status_shows("cannot be written")
             assert acknowledged == 0, "an answer was acknowledged that nobody could store"
 
         one.recovers()
@@ -55,7 +55,7 @@ def test_a_locked_log_keeps_no_answer_from_being_received(folder: Path) -> None:
     with serving(folder, with_worker=False) as one:
         with _held(folder / "hitl.sqlite3"):
             acknowledged = _submit_at_once(one, checked_for_s=2.0)
-            one.says("cannot be written")
+            one.check_status_shows("cannot be written")
             assert acknowledged == 32
 
         one.recovers()
@@ -93,7 +93,7 @@ def test_a_full_disk(folder: Path) -> None:
         one.check_alive()
         assert one.submit(5) == 0
         with full_for():
-            one.says("cannot be written")
+            one.check_status_shows("cannot be written")
 
         free()
         one.recovers()
@@ -109,7 +109,7 @@ def test_a_read_only_data_directory_even_at_the_start(folder: Path) -> None:
         assert one.web.ask("GET", "/health")[0] == 200
         assert one.web.predict("1", "ripe apple")[0] == 200
         assert one.submit(3) == 0
-        one.says("the store")
+        one.check_status_shows("the store")
 
         _open(folder)
         one.recovers()
@@ -123,7 +123,7 @@ def test_postgresql_is_restarted_under_web_and_worker(folder: Path) -> None:
         try:
             one.check_alive()
             assert one.submit(3) == 0
-            one.says("the store")
+            one.check_status_shows("the store")
         finally:
             server.start()
 

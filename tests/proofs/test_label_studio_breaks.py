@@ -15,7 +15,7 @@ from feedback.labelling_platform.service_account import find_bot
 from feedback.project import connect
 from feedback.settings import Settings, read_settings
 from feedback.store import Store, open_store
-from tests.support.label_studio import Project, Site, says
+from tests.support.label_studio import Project, Site, choice_result
 from tests.support.proof import Process, Web, status, trouble, until, whole
 from tests.support.proxy import Mode, Proxy
 
@@ -70,15 +70,15 @@ def loop(site: Site, tmp_path: Path) -> Iterator[Loop]:
 
 def test_label_studio_breaks_and_the_loop_goes_on_when_it_is_well_again(loop: Loop) -> None:
     modes: dict[Mode, str] = {"down": "no answer", "500": "HTTP 500", "html": "page", "revoked": "token", "slow": ""}
-    for number, (mode, says_what) in enumerate(modes.items()):
+    for number, (mode, named_cause) in enumerate(modes.items()):
         until(lambda: "not collected" not in loop.trouble(), "it was not well before", loop.worker, within_s=120.0)
         loop.web.kill()  # what is said now is found by polling only
-        loop.site.people[0].submit(loop.project.tasks[number], says("good"), lead_time=1.0)
+        loop.site.people[0].submit(loop.project.tasks[number], choice_result("good"), lead_time=1.0)
         loop.proxy.mode = mode
         loop.web.start()
         loop.check_alive()
-        if says_what:
-            until(lambda: says_what in loop.trouble(), f"{mode}: nobody says it", loop.worker, within_s=120.0)  # noqa: B023
+        if named_cause:
+            until(lambda: named_cause in loop.trouble(), f"{mode}: nobody says it", loop.worker, within_s=120.0)  # noqa: B023
             loop.proxy.mode = "well"
 
         wanted = number + 1
@@ -98,7 +98,7 @@ def test_no_secret_stands_in_any_output(loop: Loop, tmp_path: Path) -> None:
     loop.site.admin.patch_project(loop.project.id, task_data_login="someone", task_data_password="data-password-77")
     project = loop.project.body()
     for number, task in enumerate(loop.project.tasks[:4]):
-        loop.site.people[number % 3].submit(task, says("bad" if number % 2 else "good"), lead_time=1.0)
+        loop.site.people[number % 3].submit(task, choice_result("bad" if number % 2 else "good"), lead_time=1.0)
     loop.site.people[0].submit(loop.project.tasks[5], [], skip=True)
     loop.web.ask("POST", "/webhook", {"action": "x"}, headers={"X-Hitl-Secret": "guess-1234"})
     loop.web.ask("POST", "/webhook", {"action": "x"}, headers={"Authorization": "Basic Z3Vlc3M6Z3Vlc3M="})
@@ -120,8 +120,8 @@ def test_no_secret_stands_in_any_output(loop: Loop, tmp_path: Path) -> None:
     secrets = _secrets(loop, settings, project)
     assert min(map(len, outputs.values())) > 10, {name: len(text) for name, text in outputs.items()}
     assert len(secrets) >= 9
-    told = [(secret, where) for secret, value in secrets.items() for where, text in outputs.items() if value in text]
-    assert told == []
+    leaked = [(secret, where) for secret, value in secrets.items() for where, text in outputs.items() if value in text]
+    assert leaked == []
     assert not [where for where, text in outputs.items() if "Traceback (most recent call last)" in text]
 
 

@@ -19,7 +19,7 @@ from feedback.settings import Settings, read_settings
 from feedback.store import Store, open_store
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.parsing import utc
-from tests.support.label_studio import Project, Site, delete_annotation, patch_annotation, says
+from tests.support.label_studio import Project, Site, choice_result, delete_annotation, patch_annotation
 from tests.support.proof import Web, size, whole
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(3600)]
@@ -98,7 +98,7 @@ def test_half_of_everything_is_lost_and_one_sweep_makes_it_good(site: Site, tmp_
 def test_a_deleted_answer_is_restored_as_its_authors_on_a_real_label_studio(site: Site, tmp_path: Path) -> None:
     with connected(site, tmp_path, n_tasks=2) as one:
         task, project = one.project.tasks[0], one.project.id
-        annotation = site.people[0].submit(task, says("good"), lead_time=4.0)
+        annotation = site.people[0].submit(task, choice_result("good"), lead_time=4.0)
         delete_annotation(site.people[0], annotation["id"])
         one.store.ingest_inbox()
         (first,) = [row for row in one.store.events.list_task_history(project, task) if row.action == "saved"]
@@ -125,9 +125,11 @@ def _act(one: Connected, chance: random.Random) -> None:
     )[0]
     label = chance.choice(["good", "bad"])
     if what in ("submit", "skip") or not standing:
-        person.submit(chance.choice(tasks), [] if what == "skip" else says(label), skip=what == "skip", lead_time=1.5)
+        person.submit(
+            chance.choice(tasks), [] if what == "skip" else choice_result(label), skip=what == "skip", lead_time=1.5
+        )
     elif what == "update":
-        patch_annotation(person, chance.choice(standing)["id"], result=says(label), lead_time=2.0)
+        patch_annotation(person, chance.choice(standing)["id"], result=choice_result(label), lead_time=2.0)
     elif what == "delete":
         delete_annotation(person, chance.choice(standing)["id"])
     elif what == "draft":  # an annotation vanishes, and nobody is told
@@ -135,7 +137,7 @@ def _act(one: Connected, chance: random.Random) -> None:
     elif what == "delete task":
         one.site.admin.delete_task(chance.choice(tasks))
     elif what == "import":  # with an annotation, of which no event tells
-        imported = {"data": {"text": f"new {chance.random()}"}, "annotations": [{"result": says(label)}]}
+        imported = {"data": {"text": f"new {chance.random()}"}, "annotations": [{"result": choice_result(label)}]}
         one.site.admin.import_tasks(one.project.id, [imported])
     else:
         one.site.admin.patch_project(one.project.id, title=f"title {chance.random():.4f}")

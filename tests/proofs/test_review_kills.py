@@ -24,7 +24,7 @@ from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.parsing import SECRET_HEADER
 from tests.support.case_events import find_event_errors
-from tests.support.label_studio import Project, Site, delete_project, says
+from tests.support.label_studio import Project, Site, choice_result, delete_project
 from tests.support.proof import Process, Web, size, until, whole
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(3600)]
@@ -59,18 +59,24 @@ class Reviewer(threading.Thread):
     """
 
     def __init__(
-        self, number: int, client: Client, rooms: dict[str, str], stop: threading.Event, *, patience_s: float = 0.5
+        self,
+        number: int,
+        client: Client,
+        tier_projects: dict[str, str],
+        stop: threading.Event,
+        *,
+        patience_s: float = 0.5,
     ) -> None:
         super().__init__(name=f"reviewer {number}")
-        self._number, self._client, self._rooms, self._stopped = number, client, rooms, stop
+        self._number, self._client, self._tier_projects, self._stopped = number, client, tier_projects, stop
         self._patience_s = patience_s
-        self.said: list[int] = []  # annotations that Label Studio acknowledged
+        self.accepted: list[int] = []  # annotations that Label Studio acknowledged
         self.refused = 0
 
     def run(self) -> None:
         while not self._stopped.is_set():
             try:
-                worked = [self.review(tier) for tier in tuple(self._rooms)]
+                worked = [self.review(tier) for tier in tuple(self._tier_projects)]
                 self._stopped.wait(self._patience_s / 2 if any(worked) else self._patience_s)
             except LabelStudioError:
                 self.refused += 1
@@ -78,7 +84,7 @@ class Reviewer(threading.Thread):
 
     def review(self, tier: str) -> bool:
         """Answer one copy; False where nothing is handed out."""
-        handed = self._client.next_task(self._rooms[tier])
+        handed = self._client.next_task(self._tier_projects[tier])
         if handed is None:
             return False
         text = str(handed["data"]["text"])
@@ -87,8 +93,12 @@ class Reviewer(threading.Thread):
             verdict, reason = "escalate", "guideline_gap"
         elif any(one["result"] for one in handed["predictions"]):
             verdict, reason = "accept", ""
-        said = [*says(truth(text)), _choice(VERDICT, verdict), *([_choice(REASON, reason)] if reason else [])]
-        self.said.append(int(self._client.submit(handed["id"], said, lead_time=1.0)["id"]))
+        accepted = [
+            *choice_result(truth(text)),
+            _choice(VERDICT, verdict),
+            *([_choice(REASON, reason)] if reason else []),
+        ]
+        self.accepted.append(int(self._client.submit(handed["id"], accepted, lead_time=1.0)["id"]))
         return True
 
 
@@ -106,10 +116,10 @@ def test_reviewers_at_once_and_kills_lose_and_double_nothing(site: Site, tmp_pat
     clients = [site.person(f"reviewer{number}")[1] for number in range(people)]
     with reviewed(site, tmp_path, n_tasks=n_tasks) as (project, store, web, worker):
         until(lambda: _placed(store, project.id) == n_tasks, "copies are missing", worker, within_s=600)
-        rooms = _rooms(store, project.id)
+        tier_projects = _list_tier_projects(store, project.id)
 
         # nobody polls for an hour, and yet a submit is acted upon at once
-        alone = [Reviewer(number, clients[number], rooms, threading.Event()) for number in (0, 2)]
+        alone = [Reviewer(number, clients[number], tier_projects, threading.Event()) for number in (0, 2)]
         assert all(one.review("L2") for one in alone)
         until(lambda: _resolved(store, project.id) == 1, "a webhook was not heard", worker, within_s=60)
 
@@ -117,7 +127,7 @@ def test_reviewers_at_once_and_kills_lose_and_double_nothing(site: Site, tmp_pat
         worker.env["HITL_POLL_S"] = "2"
         stop = threading.Event()
         wait_s = 0.2 * people
-        crowd = [Reviewer(number, one, rooms, stop, patience_s=wait_s) for number, one in enumerate(clients)]
+        crowd = [Reviewer(number, one, tier_projects, stop, patience_s=wait_s) for number, one in enumerate(clients)]
         for one in crowd:
             one.start()
         try:
@@ -128,8 +138,8 @@ def test_reviewers_at_once_and_kills_lose_and_double_nothing(site: Site, tmp_pat
                 before = _moves(store, project.id)
                 victim.start()
                 _wait(partial(_goes_on, store, project.id, before), worker, within_s=300)
-                rooms.update(_rooms(store, project.id))
-            _wait(lambda: _all_resolved(store, project.id, rooms), worker, within_s=1800)
+                tier_projects.update(_list_tier_projects(store, project.id))
+            _wait(lambda: _all_resolved(store, project.id, tier_projects), worker, within_s=1800)
         finally:
             stop.set()
             for one in crowd:
@@ -138,10 +148,16 @@ def test_reviewers_at_once_and_kills_lose_and_double_nothing(site: Site, tmp_pat
         web.kill()
         worker.kill()
 
-        acknowledged = [annotation for one in [*alone, *crowd] for annotation in one.said]
-        heard = {look.annotation: look for look in store.reviews.list_reviews(project.id)}
-        kept = {one.id: one for room in rooms.values() for one in store.annotations.list_annotations(room)}
-        late = set(acknowledged) - set(heard)  # one reader too many, for whom nothing was left to decide
+        acknowledged = [annotation for one in [*alone, *crowd] for annotation in one.accepted]
+        reviews_by_annotation = {look.annotation: look for look in store.reviews.list_reviews(project.id)}
+        kept = {
+            one.id: one
+            for tier_project in tier_projects.values()
+            for one in store.annotations.list_annotations(tier_project)
+        }
+        late = set(acknowledged) - set(
+            reviews_by_annotation
+        )  # one reader too many, for whom nothing was left to decide
         assert set(acknowledged) == set(kept)
         ends = {
             (case.review_project, case.review_task): case.decided_s or 0.0
@@ -153,10 +169,10 @@ def test_reviewers_at_once_and_kills_lose_and_double_nothing(site: Site, tmp_pat
             case.id: found for case in store.cases.list_cases(project.id) if (found := find_event_errors(store, case))
         } == {}
         assert _written(site, store, project) == {task: [truth(text)] for task, text in _texts(store, project).items()}
-        assert _copies(site, list(rooms.values())) == _places(store, project.id)
+        assert _copies(site, list(tier_projects.values())) == _places(store, project.id)
         whole(store)
-        counted = [look for look in heard.values() if look.counted]
-        told = {
+        counted = [look for look in reviews_by_annotation.values() if look.counted]
+        figures = {
             "reviewers": people,
             "kills": kills,
             "cases": n_tasks,
@@ -165,9 +181,11 @@ def test_reviewers_at_once_and_kills_lose_and_double_nothing(site: Site, tmp_pat
             "after the case was decided": len(late),
             "escalated": sum(step.event == "escalate" for step in store.cases.list_project_events(project.id)),
             "refused by Label Studio": sum(one.refused for one in crowd),
-            "why others do not count": Counter(look.refused for look in heard.values() if not look.counted),
+            "why others do not count": Counter(
+                look.refused for look in reviews_by_annotation.values() if not look.counted
+            ),
         }
-        print(f"\n{told}")  # noqa: T201  # what docs/proofs.md is written from
+        print(f"\n{figures}")  # noqa: T201  # what docs/proofs.md is written from
 
 
 @contextmanager
@@ -188,17 +206,19 @@ def reviewed(site: Site, folder: Path, *, n_tasks: int) -> Iterator[tuple[Projec
         connect.connect(settings, store, site.admin, project.id, policy=read_policy(POLICY), now_s=time.time())
         with Process("tests.support.actor", "serve", env=web.env, log=folder / "worker.log") as worker:
             yield project, store, web, worker
-        rooms = [row.id for row in store.review_projects.list_review_projects(project.id).values()]
-        told = [[row["headers"].keys() for row in site.admin.webhooks(room)] for room in rooms]
+        tier_projects = [row.id for row in store.review_projects.list_review_projects(project.id).values()]
+        figures = [
+            [row["headers"].keys() for row in site.admin.webhooks(tier_project)] for tier_project in tier_projects
+        ]
         connect.disconnect(store, site.admin, project.id)
-        assert told == [[{SECRET_HEADER: ""}.keys()]] * len(rooms)
-        assert [site.admin.webhooks(room) for room in rooms] == [[]] * len(rooms)
-        for room in rooms:
-            delete_project(site.admin, room)
+        assert figures == [[{SECRET_HEADER: ""}.keys()]] * len(tier_projects)
+        assert [site.admin.webhooks(tier_project) for tier_project in tier_projects] == [[]] * len(tier_projects)
+        for tier_project in tier_projects:
+            delete_project(site.admin, tier_project)
         store.close()
 
 
-def _rooms(store: Store, project: str) -> dict[str, str]:
+def _list_tier_projects(store: Store, project: str) -> dict[str, str]:
     return {tier: row.id for tier, row in store.review_projects.list_review_projects(project).items()}
 
 
@@ -211,9 +231,9 @@ def _wait(true: Callable[[], object], worker: Process, *, within_s: float) -> No
         time.sleep(0.5)
 
 
-def _all_resolved(store: Store, project: str, rooms: dict[str, str]) -> bool:
+def _all_resolved(store: Store, project: str, tier_projects: dict[str, str]) -> bool:
     """Whether nothing waits any more; tells the reviewers of a new review project."""
-    rooms.update(_rooms(store, project))
+    tier_projects.update(_list_tier_projects(store, project))
     return {state for _tier, state in store.cases.count_cases(project)} == {"resolved"}
 
 
@@ -261,9 +281,9 @@ def _written(site: Site, store: Store, project: Project) -> dict[int, list[str]]
     return found
 
 
-def _copies(site: Site, rooms: list[str]) -> Counter[str]:
+def _copies(site: Site, tier_projects: list[str]) -> Counter[str]:
     """How many copies stand in each review project."""
-    return Counter({room: sum(1 for _ in site.admin.each_task(room)) for room in rooms})
+    return Counter({tier_project: sum(1 for _ in site.admin.each_task(tier_project)) for tier_project in tier_projects})
 
 
 def _places(store: Store, project: str) -> Counter[str]:

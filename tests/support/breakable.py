@@ -57,7 +57,7 @@ class Service:
             serving = body["results"][0]["model_version"]
             assert serving == self.version or (self.worker is not None and serving != "hitl-0")
 
-    def says(self, word: str) -> None:
+    def check_status_shows(self, word: str) -> None:
         found = trouble(self.env, meek=self.meek)
         assert word in found, found
 

@@ -29,7 +29,7 @@ def sentiment() -> Control:
     return read_label_config(SENTIMENT).control()
 
 
-def says(label: str) -> list[dict[str, Any]]:
+def choice_result(label: str) -> list[dict[str, Any]]:
     """One result of SENTIMENT."""
     return [{"from_name": "sentiment", "to_name": "text", "type": "choices", "value": {"choices": [label]}}]
 

@@ -30,8 +30,10 @@ def from_counts(table: Table) -> Votes:
 
 def from_rows(table: Sequence[Sequence[int | None]]) -> Votes:
     """`table[item][person]`, None where missing; labels are coded in sorted order."""
-    known = sorted({said for row in table for said in row if said is not None})
-    cells = [(i, j, known.index(said)) for i, row in enumerate(table) for j, said in enumerate(row) if said is not None]
+    known = sorted({label for row in table for label in row if label is not None})
+    cells = [
+        (i, j, known.index(label)) for i, row in enumerate(table) for j, label in enumerate(row) if label is not None
+    ]
     return Votes(*np.transpose(cells))
 
 

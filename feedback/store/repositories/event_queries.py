@@ -184,4 +184,4 @@ def _version(row: Any) -> AnnotationVersion:
 def _tasks_of(project: str) -> tuple[Select[Any], ColumnElement[int]]:
     """Return the query of the tasks of a project's annotations, and the column of the annotations."""
     now = main_tables.annotation.c
-    return select(now.task).distinct().where(now.project == project, now.task.is_not(None)), now.id
+    return select(now.task).where(now.project == project, now.task.is_not(None)), now.id

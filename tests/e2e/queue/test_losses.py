@@ -10,7 +10,7 @@ from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.queue_writer import QueueRow, write_queue_window
 from tests.e2e.queue.rows import rows_of, shuffled, versions_per_task
-from tests.support.label_studio import Project, Site, says
+from tests.support.label_studio import Project, Site, choice_result
 
 pytestmark = pytest.mark.e2e
 
@@ -76,7 +76,7 @@ def test_a_row_that_a_bulk_write_drops_is_noticed_and_written_again(site: Site, 
 
 def test_a_label_that_the_config_lost_is_never_shown(site: Site, project: Project) -> None:
     order = shuffled(project.tasks)
-    stale = QueueRow(order[0], 0, ({**says("good")[0], "value": {"choices": ["gone"]}},))
+    stale = QueueRow(order[0], 0, ({**choice_result("good")[0], "value": {"choices": ["gone"]}},))
 
     written = write_queue_window(site.admin, project.id, [stale, *rows_of(order)[1:]], version="m1+q1")
 

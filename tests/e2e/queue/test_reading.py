@@ -8,7 +8,7 @@ from ml_backend.labelstudio import queue_writer
 from ml_backend.labelstudio.changed_tasks import poll_tasks
 from ml_backend.labelstudio.queue_writer import list_rows, write_queue_window
 from tests.e2e.queue.rows import rows_of
-from tests.support.label_studio import SENTIMENT, Project, Site, delete_annotation, patch_annotation, says
+from tests.support.label_studio import SENTIMENT, Project, Site, choice_result, delete_annotation, patch_annotation
 
 pytestmark = pytest.mark.e2e
 
@@ -28,11 +28,11 @@ def test_a_project_with_more_predictions_than_one_answer_should_hold_is_read_in_
 
 def test_polling_brings_each_change_since_a_time_and_nothing_older(site: Site, project: Project) -> None:
     ada, ben, _ = site.people
-    ada.submit(project.tasks[0], says("good"))
+    ada.submit(project.tasks[0], choice_result("good"))
     since = site.admin.task(project.tasks[0])["updated_at"]
     skipped = ben.submit(project.tasks[4], [], skip=True)
-    changed = ada.submit(project.tasks[2], says("bad"), lead_time=3.5)
-    patch_annotation(ada, changed["id"], result=says("good"))
+    changed = ada.submit(project.tasks[2], choice_result("bad"), lead_time=3.5)
+    patch_annotation(ada, changed["id"], result=choice_result("good"))
 
     found = {task.id: annotations for task, annotations in poll_tasks(site.admin, project.id, since, page=2)}
 
@@ -45,8 +45,8 @@ def test_polling_brings_each_change_since_a_time_and_nothing_older(site: Site, p
 
 
 def test_a_sweep_sees_all_that_is_and_only_that(site: Site, project: Project) -> None:
-    kept = site.people[0].submit(project.tasks[1], says("good"))
-    gone = site.people[1].submit(project.tasks[3], says("bad"))
+    kept = site.people[0].submit(project.tasks[1], choice_result("good"))
+    gone = site.people[1].submit(project.tasks[3], choice_result("bad"))
     delete_annotation(site.admin, gone["id"])
     site.admin.delete_task(project.tasks[5])
 

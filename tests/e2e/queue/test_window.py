@@ -14,7 +14,7 @@ from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.delete_predictions import delete_old_predictions
 from ml_backend.labelstudio.queue_writer import list_rows, queue_row, reopen_task, write_queue_window
 from tests.e2e.queue.rows import GOOD, rows_of, shuffled
-from tests.support.label_studio import Project, Site, says, sentiment
+from tests.support.label_studio import Project, Site, choice_result, sentiment
 
 pytestmark = pytest.mark.e2e
 
@@ -35,7 +35,7 @@ def test_three_people_at_once_are_handed_our_order(site: Site, project: Project)
         for _ in range(4):
             taken = list(pool.map(take, site.people))
             for person, task in zip(site.people, taken, strict=True):
-                person.submit(task, says("good"), lead_time=1.0)
+                person.submit(task, choice_result("good"), lead_time=1.0)
             rounds.append(taken)
 
     assert not any(person.legacy_token for person in site.people)
@@ -72,7 +72,7 @@ def test_the_order_holds_for_a_person_with_a_history_beside_old_versions(site: S
         task = site.people[0].next_task(project.id)
         assert task is not None
         got.append(task["id"])
-        site.people[0].submit(task["id"], says("bad"))
+        site.people[0].submit(task["id"], choice_result("bad"))
 
     assert got == turned[:5]
 
@@ -86,7 +86,7 @@ def test_the_place_is_the_score_and_the_confidence_stands_on_the_region(site: Si
     assert task is not None
     (prediction,) = task["predictions"]
     assert prediction["score"] == 0.0
-    assert prediction["result"] == [{**says("good")[0], "score": 0.9}]
+    assert prediction["result"] == [{**choice_result("good")[0], "score": 0.9}]
 
 
 def test_a_blind_task_is_served_empty(site: Site, project: Project) -> None:
@@ -112,12 +112,12 @@ def test_who_opened_a_task_three_windows_ago_submits_without_error(site: Site, p
         delete_old_predictions(
             site.admin, project.id, is_our_version=lambda version: "+q" in version, keep=[f"m{number}+q{number}"]
         )
-    saved = site.people[0].submit(opened["id"], says("good"), lead_time=2.0, parent_prediction=seen["id"])
+    saved = site.people[0].submit(opened["id"], choice_result("good"), lead_time=2.0, parent_prediction=seen["id"])
 
     assert saved["parent_prediction"] == seen["id"]
     kept = site.admin.prediction(seen["id"])
     assert kept is not None
-    assert (kept["model_version"], kept["result"]) == ("m1+q1", [{**says("good")[0], "score": 0.9}])
+    assert (kept["model_version"], kept["result"]) == ("m1+q1", [{**choice_result("good")[0], "score": 0.9}])
 
 
 def test_what_cleaning_prevents_a_prediction_deleted_on_a_screen_fails_the_submit(site: Site, project: Project) -> None:
@@ -129,7 +129,7 @@ def test_what_cleaning_prevents_a_prediction_deleted_on_a_screen_fails_the_submi
     site.admin.delete_prediction(seen["id"])
 
     with pytest.raises(LabelStudioError, match="parent_prediction"):
-        site.people[0].submit(opened["id"], says("good"), parent_prediction=seen["id"])
+        site.people[0].submit(opened["id"], choice_result("good"), parent_prediction=seen["id"])
 
 
 def test_cleaning_takes_old_rows_of_done_tasks_first_and_all_once_no_lock_can_live(
@@ -137,7 +137,7 @@ def test_cleaning_takes_old_rows_of_done_tasks_first_and_all_once_no_lock_can_li
 ) -> None:
     order = shuffled(project.tasks)
     write_queue_window(site.admin, project.id, rows_of(order), version="m1+q1")
-    site.people[0].submit(order[3], says("good"))
+    site.people[0].submit(order[3], choice_result("good"))
     write_queue_window(site.admin, project.id, rows_of(order), version="m1+q2")
 
     def later(hours: float) -> Any:
@@ -161,13 +161,13 @@ def test_votes_beyond_the_first_are_reached_by_reopening(site: Site, project: Pr
     order = shuffled(project.tasks)
     write_queue_window(site.admin, project.id, rows_of(order), version="m1+q1")
     ada, ben, cleo = site.people
-    ada.submit(order[0], says("good"))
+    ada.submit(order[0], choice_result("good"))
 
     task = reopen_task(site.admin, order[0], 2)
     for_ada = ada.next_task(project.id)
     for_ben = ben.next_task(project.id)
     for_cleo = cleo.next_task(project.id)
-    ben.submit(order[0], says("bad"))
+    ben.submit(order[0], choice_result("bad"))
 
     assert (task.overlap, task.is_labeled) == (2, False)
     assert for_ada is not None

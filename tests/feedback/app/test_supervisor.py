@@ -34,13 +34,13 @@ def wait_for(path: Path, lines: int, seconds: float = 20.0) -> list[str]:
     raise TimeoutError(f"{path} has fewer than {lines} lines")
 
 
-def lives(path: Path) -> str:
+def sleeping_child(path: Path) -> str:
     return f"import os, time; open({str(path)!r}, 'a').write(f'{{os.getpid()}}\\n'); time.sleep(60)"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_all_children_and_the_status_is_zero(tmp_path: Path, number: int):
-    running = supervise(a=lives(tmp_path / "a"), b=lives(tmp_path / "b"))
+    running = supervise(a=sleeping_child(tmp_path / "a"), b=sleeping_child(tmp_path / "b"))
     pids = [int(wait_for(tmp_path / name, 1)[0]) for name in "ab"]
     running.send_signal(number)
 
@@ -51,7 +51,7 @@ def test_a_signal_ends_all_children_and_the_status_is_zero(tmp_path: Path, numbe
 
 
 def test_a_killed_child_is_started_again(tmp_path: Path):
-    running = supervise(a=lives(tmp_path / "a"))
+    running = supervise(a=sleeping_child(tmp_path / "a"))
     try:
         os.kill(int(wait_for(tmp_path / "a", 1)[0]), signal.SIGKILL)
 
@@ -63,7 +63,7 @@ def test_a_killed_child_is_started_again(tmp_path: Path):
 
 @pytest.mark.slow
 def test_a_child_that_keeps_dying_ends_the_service(tmp_path: Path):
-    running = supervise(good=lives(tmp_path / "good"), bad="raise SystemExit(3)")
+    running = supervise(good=sleeping_child(tmp_path / "good"), bad="raise SystemExit(3)")
 
     assert running.wait(60) == 1
     with pytest.raises(ProcessLookupError):

@@ -89,14 +89,14 @@ def test_a_backup_taken_in_use_is_restored_and_the_replaced_store_is_kept(
     store.append([annotation_event(12, "A", task=1, person=8)])
     store.close()
 
-    told_us = hitl("restore-backup", tmp_path / "b.db").output
+    status_output = hitl("restore-backup", tmp_path / "b.db").output
 
     again = opened(folder)
     assert projection_hash(again, "1") == before
     assert [(row.project, row.kind) for row in again.jobs.list_jobs() if row.kind == "sweep"] == [("1", "sweep")]
     again.close()
     (kept,) = folder.glob("hitl.sqlite3.before-*")
-    assert kept.name in told_us.replace("\n", "")
+    assert kept.name in status_output.replace("\n", "")
 
 
 def test_a_store_in_use_is_not_replaced(store: Store, folder: Path, tmp_path: Path, hitl: Hitl):
@@ -123,10 +123,10 @@ def test_an_altered_or_truncated_backup_is_refused_and_nothing_changes(
     before = projection_hash(store, "1")
     store.close()
 
-    for entry, says in ((altered, "is damaged"), (cut, "is not a backup"), (tmp_path / "none", "no file")):
+    for entry, message in ((altered, "is damaged"), (cut, "is not a backup"), (tmp_path / "none", "no file")):
         done = CliRunner().invoke(app, ["restore-backup", str(entry)])
         assert isinstance(done.exception, FeedbackError), done.output
-        assert says in str(done.exception)
+        assert message in str(done.exception)
 
     again = opened(folder)
     assert projection_hash(again, "1") == before

@@ -20,11 +20,11 @@ def world(seed, *, n=400, people=40, k=3, per_task=5, skill=(6.0, 2.5), spam=0.0
     if confusing:
         errors = np.stack([[rng.dirichlet(np.ones(k) * 0.6 + np.eye(k)[row] * 4) for row in range(k)] for _ in right])
     errors[rng.random(people) < spam] = 1.0 / k
-    said_by = np.array([rng.choice(people, per_task, replace=False) for _ in range(n)])
-    chance = np.cumsum(errors[said_by, truth[:, None]], axis=2)
+    votes_of = np.array([rng.choice(people, per_task, replace=False) for _ in range(n)])
+    chance = np.cumsum(errors[votes_of, truth[:, None]], axis=2)
     labels = (rng.random((n, per_task, 1)) > chance).sum(axis=2)
     return Votes(
-        np.repeat(np.arange(n), per_task), said_by.ravel(), np.minimum(labels, k - 1).ravel(), n, people, k
+        np.repeat(np.arange(n), per_task), votes_of.ravel(), np.minimum(labels, k - 1).ravel(), n, people, k
     ), truth
 
 

@@ -11,7 +11,7 @@ from ml_backend.app.security import MemoryAttempts
 from tests.support.pages import Clock
 
 
-class Away:
+class UnavailableStore:
     """A database that does not answer."""
 
     def list_login_attempts(self, scope: str) -> dict[str, float]:
@@ -55,7 +55,7 @@ def test_right_credentials_do_not_query_the_store_each_time(store: Store, clock:
 
 
 def test_the_limit_holds_while_the_database_is_down(clock: Clock):
-    attempts = SharedAttempts(Away(), "service", burst=2, every_s=60, clock=clock)
+    attempts = SharedAttempts(UnavailableStore(), "service", burst=2, every_s=60, clock=clock)
 
     waits = []
     for _ in range(4):

@@ -28,10 +28,10 @@ def cookie(answer: TestResponse, name: str = "hitl") -> str:
 def test_a_visitor_is_redirected_to_the_sign_in_form_and_back(store: Store):
     browser = app_of(store).test_client()
 
-    away = browser.get("/projects/7", headers=HTML)
+    refused = browser.get("/projects/7", headers=HTML)
     back = sign_in(browser, 2, next_page="/projects/7")
 
-    assert (away.status_code, away.location) == (303, "/sign-in?next=/projects/7")
+    assert (refused.status_code, refused.location) == (303, "/sign-in?next=/projects/7")
     assert (back.status_code, back.location) == (303, "/projects/7")
     assert "ann@example.com" in browser.get("/projects/7", headers=HTML).text
 

@@ -213,11 +213,11 @@ def test_a_database_that_is_away_for_a_moment_loses_no_lease(store: Store, monke
     work = _claim(store, "ann", 60.0)
     beats = threading.Event()
 
-    def away(_work: JobClaim) -> None:
+    def raise_unavailable(_work: JobClaim) -> None:
         beats.set()
         raise StoreError("away")
 
-    monkeypatch.setattr(store.jobs, "renew_lease", away)
+    monkeypatch.setattr(store.jobs, "renew_lease", raise_unavailable)
     with lease(store, work, beat_s=0.01) as held:
         assert beats.wait(10)
         assert held.holds()

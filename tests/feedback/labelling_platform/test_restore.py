@@ -110,9 +110,9 @@ def test_what_nobody_said_by_hand_stays_no_vote(store: Store, fields: dict[str, 
     assert store.votes.list_votes("1") == []
 
 
-@pytest.mark.parametrize("heard", ["by poll", "by webhook"])
+@pytest.mark.parametrize("arrival", ["by poll", "by webhook"])
 @pytest.mark.parametrize("fields", [{"unique_id": own_unique_id("1")}, {"imported": True}])
-def test_a_kill_right_after_the_write_makes_no_vote_of_it(store: Store, fields: dict[str, Any], heard: str):
+def test_a_kill_right_after_the_write_makes_no_vote_of_it(store: Store, fields: dict[str, Any], arrival: str):
     """The writer is no bot, died before it could remember the number, and of webhook and poll only one came through."""
     store.append([annotation_event(5, "A", person=7, **fields), deletion_event(5)])
     client = FakeClient()
@@ -120,7 +120,7 @@ def test_a_kill_right_after_the_write_makes_no_vote_of_it(store: Store, fields: 
 
     with pytest.raises(KeyboardInterrupt):
         brought_back(store, client, version(store, "'A'"))
-    if heard == "by poll":
+    if arrival == "by poll":
         store.append([events.event_from_annotation(read_annotation(client.read(), "1"), "poll", seen_s=1.0)])
     else:
         body = {"action": "ANNOTATION_CREATED", "annotation": client.made[-1], "project": {"id": 1}}

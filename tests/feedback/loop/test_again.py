@@ -58,8 +58,8 @@ def test_gold_is_asked_of_everybody_first_and_never_learned_from(world: World):
     world.turn()
     world.label(4, person=2)
     version = world.turn().version
-    said = [(vote.task, vote.person) for vote in world.store.votes.list_votes("7") if vote.task in known]
-    assert sorted(said) == sorted((task, person) for task in known for person in (1, 2))
+    answered = [(vote.task, vote.person) for vote in world.store.votes.list_votes("7") if vote.task in known]
+    assert sorted(answered) == sorted((task, person) for task in known for person in (1, 2))
     gold = {vote.annotation for vote in world.store.votes.list_votes("7") if vote.task in known}
     assert not gold & learned_annotations(world.store, "7", version)
 

@@ -18,7 +18,7 @@ from tests.support.fake_platform import TEXT_CONFIG, FakeLabelStudio
 from tests.support.turn_context import context_of, services_of
 
 CONFIG = read_label_config(TEXT_CONFIG)
-SAID = {1: ("fruit", "fruit"), 2: ("tool", "tool"), 3: ("fruit", "tool"), 4: ("fruit",), 5: ("tool", "tool")}
+LABELS_BY_TASK = {1: ("fruit", "fruit"), 2: ("tool", "tool"), 3: ("fruit", "tool"), 4: ("fruit",), 5: ("tool", "tool")}
 
 
 @pytest.fixture
@@ -28,11 +28,11 @@ def site() -> FakeLabelStudio:
     return made
 
 
-def snapshot(*, on: str = "true", said: dict[int, tuple[str, ...]] = SAID) -> ProjectSnapshot:
-    tasks = {number: Task(number, {"text": f"{number}"}, "7") for number in SAID}
+def snapshot(*, on: str = "true", labels_by_task: dict[int, tuple[str, ...]] = LABELS_BY_TASK) -> ProjectSnapshot:
+    tasks = {number: Task(number, {"text": f"{number}"}, "7") for number in LABELS_BY_TASK}
     votes = tuple(
         Vote(task, "kind", person, Answer("choices", (label,)), 10 * task + person, 0.0, None, None)
-        for task, labels in said.items()
+        for task, labels in labels_by_task.items()
         for person, label in enumerate(labels)
     )
     roles = dict.fromkeys(tasks, "train") | {5: "gold"}
@@ -71,7 +71,7 @@ def test_nothing_is_written_unless_the_policy_asks_and_review_writes_its_own(sto
 
 def test_a_changed_consensus_is_another_answer(store: Store, site: FakeLabelStudio):
     run(store, site, snapshot())
-    assert run(store, site, snapshot(said=SAID | {1: ("tool", "tool")})) == 1
+    assert run(store, site, snapshot(labels_by_task=LABELS_BY_TASK | {1: ("tool", "tool")})) == 1
     assert sorted(task for task, _, _ in site.finals.values()) == [1, 1, 2]
 
 

@@ -85,7 +85,7 @@ def test_a_table_and_single_tasks_meet_the_same_rules(rules: list[Condition], ro
 
 
 @pytest.mark.parametrize(
-    ("value", "operator", "operand", "says"),
+    ("value", "operator", "operand", "expected"),
     [
         (5000, "gte", 5000, True),
         ("6000", "gte", 5000, True),  # imported as text
@@ -109,11 +109,11 @@ def test_a_table_and_single_tasks_meet_the_same_rules(rules: list[Condition], ro
         ("2026-11-20", "lt", "2026-12-01", True),
     ],
 )
-def test_the_result_of_a_comparison(value: object, operator: Operator, operand: object, says: bool):
+def test_the_result_of_a_comparison(value: object, operator: Operator, operand: object, expected: bool):
     compare = Compare("a", operator, operand)
 
-    assert meets(compare, {"a": value}.get) is says
-    assert evaluate(compare, table_of([{"a": value}])).tolist() == [says]
+    assert meets(compare, {"a": value}.get) is expected
+    assert evaluate(compare, table_of([{"a": value}])).tolist() == [expected]
 
 
 def test_not_is_true_for_a_missing_value():

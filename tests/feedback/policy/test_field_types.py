@@ -18,7 +18,7 @@ def test_no_text_makes_a_pattern_slow(pattern: str):
 
 
 @pytest.mark.parametrize(
-    ("pattern", "says"),
+    ("pattern", "message"),
     [
         ("(", "unclosed group"),
         ("(?=a)", "look-around"),
@@ -28,8 +28,8 @@ def test_no_text_makes_a_pattern_slow(pattern: str):
         ("a" * 1001, "1001 characters"),
     ],
 )
-def test_what_cannot_be_matched_in_linear_time_is_refused(pattern: str, says: str):
-    with pytest.raises(ValueError, match=says):
+def test_what_cannot_be_matched_in_linear_time_is_refused(pattern: str, message: str):
+    with pytest.raises(ValueError, match=message):
         Pattern(pattern)
 
 

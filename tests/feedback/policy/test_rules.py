@@ -58,7 +58,7 @@ def test_a_condition_can_be_written(when: str):
 
 
 @pytest.mark.parametrize(
-    ("when", "says"),
+    ("when", "message"),
     [
         ("{ model.set_size.gte = 2 }", "conformal sets do not exist yet"),
         ("{ model.ood_p.lt = 0.01 }", "out-of-distribution p-values do not exist yet"),
@@ -83,15 +83,15 @@ def test_a_condition_can_be_written(when: str):
         ("{ not = " * 10 + "{ data.a = 1 }" + " }" * 10, "more than 8 deep"),
     ],
 )
-def test_a_condition_that_cannot_be_read_is_refused_with_the_rule_and_the_reason(when: str, says: str):
-    with pytest.raises(PolicyError, match=says) as caught:
+def test_a_condition_that_cannot_be_read_is_refused_with_the_rule_and_the_reason(when: str, message: str):
+    with pytest.raises(PolicyError, match=message) as caught:
         read_policy(rule(when))
 
     assert "routing.one.when" in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ('[[routing]]\nid = "a"\nto = "L2"', "routing.a.to is 'L2'; wanted one of L1, auto, hold"),
         ('[[routing]]\nid = "a"\nto = "L1"\nwhen = { data.x = 1 }', "the last rule has a `when`"),
@@ -107,8 +107,8 @@ def test_a_condition_that_cannot_be_read_is_refused_with_the_rule_and_the_reason
         ("[tiers]", "tiers"),
     ],
 )
-def test_wrong_routing_rules_are_refused(text: str, says: str):
-    with pytest.raises(PolicyError, match=says):
+def test_wrong_routing_rules_are_refused(text: str, message: str):
+    with pytest.raises(PolicyError, match=message):
         read_policy(text)
 
 

@@ -22,7 +22,7 @@ def test_equal_policies_have_equal_hashes_and_others_do_not():
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("[audti]\nshare = 0.2", "audti is not a key; did you mean audit"),
         ("[audit]\nshaer = 0.2", "did you mean audit.share"),
@@ -32,8 +32,8 @@ def test_equal_policies_have_equal_hashes_and_others_do_not():
         ("[queue\n", "not TOML"),
     ],
 )
-def test_a_wrong_key_or_value_is_refused_by_name(text: str, says: str):
-    with pytest.raises(PolicyError, match=says) as caught:
+def test_a_wrong_key_or_value_is_refused_by_name(text: str, message: str):
+    with pytest.raises(PolicyError, match=message) as caught:
         read_policy(text)
 
     assert "hitl.toml" in str(caught.value)
@@ -60,13 +60,13 @@ def test_the_json_schema_describes_the_policy_for_editors():
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ('kind = "text"\nfeature = true\nentity = "c"', "a text cannot be a feature"),
         ('kind = "number"\nfeature = true', "a feature needs an entity"),
         ('kind = "number"\nentity = "c"', "an entity is for a feature"),
     ],
 )
-def test_a_feature_has_an_entity_and_is_not_a_text(text: str, says: str):
-    with pytest.raises(PolicyError, match=says):
+def test_a_feature_has_an_entity_and_is_not_a_text(text: str, message: str):
+    with pytest.raises(PolicyError, match=message):
         read_policy(f"[feedback.x]\n{text}")

@@ -112,18 +112,18 @@ def test_no_threshold_is_best_where_errors_cost_more_than_people():
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         (PRICES.format(error=""), "costs.error is not set"),
         (PRICES.format(error="error = 1.0").replace("wage = 60.0", ""), "nobody in L1 has a wage"),
         (PRICES.format(error="error = 1.0").replace('handling = "1m"', ""), "no answer was timed"),
     ],
 )
-def test_without_a_price_the_table_has_no_costs_and_the_reason(text: str, says: str):
+def test_without_a_price_the_table_has_no_costs_and_the_reason(text: str, message: str):
     found = evaluate_thresholds(read_policy(text), past([0.99] * 100), checks(100, wrong=0))
 
     assert found.best is None
-    assert says in found.reason
+    assert message in found.reason
     assert all(step.cost is None for step in found.steps)
     assert found.steps[0].automated == 1.0
 

@@ -63,7 +63,7 @@ def test_tiers_calendars_and_people_are_read_from_the_policy():
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("[tiers.L1]\nresovle = '4h'", "tiers.L1.resovle is not a key; did you mean tiers.L1.resolve"),
         ("[tiers.L1]\nresolve = '4 hours'", "tiers.L1.resolve: '4 hours' is no duration"),
@@ -103,6 +103,6 @@ def test_tiers_calendars_and_people_are_read_from_the_policy():
         ("[rights]\ntier = 'L9'", "rights.tier is 'L9'"),
     ],
 )
-def test_a_wrong_section_is_refused_by_name(text: str, says: str):
-    with pytest.raises(PolicyError, match=says):
+def test_a_wrong_section_is_refused_by_name(text: str, message: str):
+    with pytest.raises(PolicyError, match=message):
         read_policy(text)

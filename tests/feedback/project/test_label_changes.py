@@ -18,18 +18,18 @@ def vote(task: int, *labels: str, person: int = 1, at_s: float = 5.0) -> Vote:
 
 
 def test_a_renamed_label_is_translated_and_nobody_is_asked(store: Store):
-    said = [vote(1, "spam"), vote(2, "ham"), vote(3, "ham", "spam")]
-    record_label_change(store, "7", said, LABELS, label="spam", to="advert", now_s=9.0)
-    found = apply_label_changes(said, list_label_changes(store, "7"))
+    all_votes = [vote(1, "spam"), vote(2, "ham"), vote(3, "ham", "spam")]
+    record_label_change(store, "7", all_votes, LABELS, label="spam", to="advert", now_s=9.0)
+    found = apply_label_changes(all_votes, list_label_changes(store, "7"))
 
     assert [one.answer.value for one in found.votes] == [("advert",), ("ham",), ("advert", "ham")]
     assert found.stale == {}
 
 
 def test_a_split_label_is_stale_until_people_answer_again(store: Store):
-    said = [vote(1, "spam"), vote(1, "ham", person=2), vote(2, "spam")]
-    record_label_change(store, "7", said, LABELS, label="spam", split=("advert", "fraud"), now_s=9.0)
-    found = apply_label_changes(said, list_label_changes(store, "7"))
+    all_votes = [vote(1, "spam"), vote(1, "ham", person=2), vote(2, "spam")]
+    record_label_change(store, "7", all_votes, LABELS, label="spam", split=("advert", "fraud"), now_s=9.0)
+    found = apply_label_changes(all_votes, list_label_changes(store, "7"))
     edited = apply_label_changes([vote(2, "fraud", at_s=6.0), vote(3, "spam")], list_label_changes(store, "7"))
 
     assert [(one.task, one.person) for one in found.votes] == [(1, 2)]
@@ -46,28 +46,28 @@ def test_a_split_label_is_stale_until_people_answer_again(store: Store):
     ],
 )
 def test_labels_of_spans_boxes_and_paths_are_translated_too(store: Store, kind: str, before: tuple, after: tuple):
-    said = [Vote(1, "kind", 1, Answer(kind, before), 11, 5.0, None, None)]
-    record_label_change(store, "7", said, LABELS, label="spam", to="advert", now_s=9.0)
-    (found,) = apply_label_changes(said, list_label_changes(store, "7")).votes
+    all_votes = [Vote(1, "kind", 1, Answer(kind, before), 11, 5.0, None, None)]
+    record_label_change(store, "7", all_votes, LABELS, label="spam", to="advert", now_s=9.0)
+    (found,) = apply_label_changes(all_votes, list_label_changes(store, "7")).votes
 
     assert found.answer.kind == kind
     assert sorted(found.answer.value) == sorted(after)  # type: ignore[call-overload]
 
 
 def test_changes_follow_each_other(store: Store):
-    said = [vote(1, "spam"), vote(2, "advert")]
-    record_label_change(store, "7", said, LABELS, label="spam", to="advert", now_s=1.0)
+    all_votes = [vote(1, "spam"), vote(2, "advert")]
+    record_label_change(store, "7", all_votes, LABELS, label="spam", to="advert", now_s=1.0)
     record_label_change(
         store,
         "7",
-        apply_label_changes(said, list_label_changes(store, "7")).votes,
+        apply_label_changes(all_votes, list_label_changes(store, "7")).votes,
         LABELS,
         label="advert",
         split=("fraud",),
         now_s=2.0,
     )
 
-    assert apply_label_changes(said, list_label_changes(store, "7")).votes == ()
+    assert apply_label_changes(all_votes, list_label_changes(store, "7")).votes == ()
 
 
 @pytest.mark.parametrize(

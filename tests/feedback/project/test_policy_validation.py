@@ -29,15 +29,15 @@ def test_the_default_policy_has_no_findings():
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "suggestion"),
     [
         ('[consensus]\nmethod = "majorty"', "consensus.method: .*did you mean 'majority'"),
         ('[overlap]\nmeasure = "kohen"', "overlap.measure: .*did you mean 'cohen'"),
         ('[sampling]\nstrategy = "margn"', "sampling.strategy: .*did you mean 'margin'"),
     ],
 )
-def test_an_unknown_name_is_an_error_with_the_nearest_name(text: str, said: str):
-    with pytest.raises(PolicyError, match=said) as refused:
+def test_an_unknown_name_is_an_error_with_the_nearest_name(text: str, suggestion: str):
+    with pytest.raises(PolicyError, match=suggestion) as refused:
         raise_policy_errors(validate(read_policy(text)))
 
     assert "Install" in refused.value.hint
@@ -77,15 +77,15 @@ def test_a_hosted_model_that_is_not_there_is_refused_before_a_project_waits_for_
     file = tmp_path / "keywords.py"
     file.write_text(HOSTED)
 
-    def said(spec: str) -> str:
+    def suggestion(spec: str) -> str:
         return " ".join(map(str, validate(read_policy(f'[model]\nhosted = "{spec}"'))))
 
-    assert said(f"{file}:Keywords") == ""
-    assert 'wanted "path/to/file.py:Class"' in said(str(file))
-    assert "names no subclass of LabelStudioMLBase" in said(f"{file}:Keyword")
-    assert "there is no file" in said(f"{tmp_path}/keyword.py:Keywords")
+    assert suggestion(f"{file}:Keywords") == ""
+    assert 'wanted "path/to/file.py:Class"' in suggestion(str(file))
+    assert "names no subclass of LabelStudioMLBase" in suggestion(f"{file}:Keyword")
+    assert "there is no file" in suggestion(f"{tmp_path}/keyword.py:Keywords")
     file.write_text("class")
-    assert "SyntaxError" in said(f"{file}:Keywords")
+    assert "SyntaxError" in suggestion(f"{file}:Keywords")
 
 
 CONFIG = """<View><Text name="text" value="$text"/><Choices name="label" toName="text">
@@ -128,7 +128,7 @@ def rule(when: str, to: str = "L1") -> str:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         (rule("{ model.confidence.gte = 0.9 }", "auto"), "auto is refused for now: no certificate allows it yet"),
         (rule('{ model.label = "spma" }'), "no label 'spma'; did you mean 'spam'?"),
@@ -186,10 +186,10 @@ def rule(when: str, to: str = "L1") -> str:
         ('[feedback.topic]\noptions = ["x", "y"]', "feedback.topic: the model learns this control"),
     ],
 )
-def test_what_may_surprise_is_a_warning(text: str, says: str):
+def test_what_may_surprise_is_a_warning(text: str, message: str):
     found = lint_policy(read_policy(text), labels=["spam", "ham"], data=[{"amount": 1, "a": 1}], control="topic")
 
-    assert any(says in str(finding) for finding in found)
+    assert any(message in str(finding) for finding in found)
     assert {finding.level for finding in found} == {"warning"}
 
 

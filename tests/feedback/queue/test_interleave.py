@@ -24,8 +24,8 @@ def test_the_strategy_leads_where_nothing_else_waits():
 def test_the_audit_gets_its_quota_in_hash_order_and_is_blind():
     open_tasks = learnable(80) + audit(*range(100, 120))
     ranked = [(task, "strategy") for task in range(80)]
-    said = dict.fromkeys(range(200), (YES, 0.9))
-    places = interleave(open_tasks, ranked, said, size=50, audit_quota=0.2)
+    predictions = dict.fromkeys(range(200), (YES, 0.9))
+    places = interleave(open_tasks, ranked, predictions, size=50, audit_quota=0.2)
     audited = [place for place in places if place.reason == "audit"]
 
     assert len(audited) == 10

@@ -121,11 +121,11 @@ def test_the_store_names_contents_as_the_draws_do(store: Store):
 def test_the_crowd_is_people_with_their_newest_votes(store: Store):
     pages.create_project(store, "7", bots=(9,))
     store.append(make_events.task_events(*[make_events.task(number, project="7") for number in (1, 2, 3, 4)]))
-    told_votes = [(1, 1, "A"), (1, 2, "B"), (2, 1, "A"), (3, 1, "A"), (3, 2, "B"), (4, 1, "A"), (4, 2, "A")]
+    votes_in_status = [(1, 1, "A"), (1, 2, "B"), (2, 1, "A"), (3, 1, "A"), (3, 2, "B"), (4, 1, "A"), (4, 2, "A")]
     store.append(
         [
             make_events.annotation_event(n, label, task=task, person=who, project="7")
-            for n, (task, who, label) in enumerate(told_votes, 1)
+            for n, (task, who, label) in enumerate(votes_in_status, 1)
         ]
     )
     store.append([make_events.annotation_event(20, "B", task=1, person=1, project="7", second=9)])  # changed their mind

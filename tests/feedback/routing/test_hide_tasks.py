@@ -126,10 +126,10 @@ def test_the_decision_stays_when_label_studio_is_unreachable(world: World, monke
     world.use(rules("when = { data.amount.gte = 5000 }\nto = 'hold'"))
     big = world.add("b", amount=9000)
 
-    def away(project: str, task: int) -> Task:
+    def raise_not_found(project: str, task: int) -> Task:
         raise LabelStudioError("Label Studio cannot be reached.")
 
-    monkeypatch.setattr(world.studio, "hide_task", away)
+    monkeypatch.setattr(world.studio, "hide_task", raise_not_found)
     turn = world.turn()
 
     assert any("not all tasks were hidden or shown as the routing decides" in note for note in turn.notes)

@@ -75,10 +75,10 @@ def test_no_model_votes_on_a_row_that_it_was_trained_on_nor_on_a_twin_of_it():
     votes = votes_of(truth, (0.9, 0.9, 0.9), shared=0.3, seed=1)
     opinions, spy = aggregate(votes, by="auto"), Spy()
     dataset = rows_of(votes, opinions, data, Control("c", "t", "choices", ("a", "b"), False, "text", "x"))
-    heard = reweigh_with_model(dataset, votes, opinions, spy)
+    reweighted = reweigh_with_model(dataset, votes, opinions, spy)
 
     assert len(spy.fits) == 5
-    assert len(spy.asked) == len(dataset.of("train")) == len(heard.weights)
+    assert len(spy.asked) == len(dataset.of("train")) == len(reweighted.weights)
     for number, text in spy.asked:
         assert text not in spy.fits[number][0]
 
@@ -93,8 +93,8 @@ def test_a_label_that_a_fold_never_met_is_not_doubted():
 
     assert 7 not in reweigh_with_model(dataset, votes, opinions, Spy()).weights
     rows, labels = dataset.of("train"), ["a", "b", "c"]
-    said = out_of_fold(rows, Spy(), labels, field="x", dedup_keys={}, seed=0)
-    assert [row.task for row, known in zip(rows, np.isfinite(said).all(axis=1), strict=True) if not known] == [7]
+    proba = out_of_fold(rows, Spy(), labels, field="x", dedup_keys={}, seed=0)
+    assert [row.task for row, known in zip(rows, np.isfinite(proba).all(axis=1), strict=True) if not known] == [7]
 
 
 def test_audit_rows_rows_of_review_and_rows_of_many_votes_keep_their_weight():
@@ -107,11 +107,11 @@ def test_audit_rows_rows_of_review_and_rows_of_many_votes_keep_their_weight():
     settled = settle(votes, {}, max_votes=3, aggregated=opinions.by_task, sure=0.8).settled
     roles = {task: "judge" if task < 3 else "train" for task in range(140)}
     dataset = build("c", control.labels, settled, dict(enumerate(data)), roles)
-    heard = reweigh_with_model(dataset, votes, opinions, Spy(), exclude={9, 10})
+    reweighted = reweigh_with_model(dataset, votes, opinions, Spy(), exclude={9, 10})
 
-    assert heard.weights
-    assert not heard.weights.keys() & {0, 1, 2, 5, 9, 10}
-    before, after = ({row.task: row for row in one.rows} for one in (dataset, reweighed(dataset, heard)))
+    assert reweighted.weights
+    assert not reweighted.weights.keys() & {0, 1, 2, 5, 9, 10}
+    before, after = ({row.task: row for row in one.rows} for one in (dataset, reweighed(dataset, reweighted)))
     assert {task: (row.label, row.role, row.annotations) for task, row in before.items()} == {
         task: (row.label, row.role, row.annotations) for task, row in after.items()
     }
@@ -125,14 +125,14 @@ def test_a_model_that_contradicts_takes_weight_but_never_all_of_it_and_never_the
     votes = votes_of(truth, (0.95, 0.9, 0.9), shared=0.3, seed=4)
     opinions = aggregate(votes, by="auto")
     dataset = rows_of(votes, opinions, data, Control("c", "t", "choices", ("a", "b"), False, "text", "x"))
-    heard = reweigh_with_model(dataset, votes, opinions, Spy())
+    reweighted = reweigh_with_model(dataset, votes, opinions, Spy())
     wrong = [row for row in dataset.rows if row.label != truth[row.task]]
 
     assert len(wrong) > 5
-    assert np.mean([heard.weights[row.task] for row in wrong]) < 0.75 * np.mean([row.weight for row in wrong])
-    assert all(heard.weights[row.task] >= 0.25 * row.weight - 0.01 for row in wrong)
-    assert {issue.task for issue in heard.label_issues} <= {row.task for row in wrong}
-    assert all(issue.suggested == truth[issue.task] != issue.label for issue in heard.label_issues)
+    assert np.mean([reweighted.weights[row.task] for row in wrong]) < 0.75 * np.mean([row.weight for row in wrong])
+    assert all(reweighted.weights[row.task] >= 0.25 * row.weight - 0.01 for row in wrong)
+    assert {issue.task for issue in reweighted.label_issues} <= {row.task for row in wrong}
+    assert all(issue.suggested == truth[issue.task] != issue.label for issue in reweighted.label_issues)
 
 
 def test_a_model_that_knows_nothing_has_no_vote_on_single_answers():
@@ -141,20 +141,20 @@ def test_a_model_that_knows_nothing_has_no_vote_on_single_answers():
     votes = [VoteLike(task, 0, Answer("choices", (rng.choice("ab"),))) for task in range(200)]
     opinions = aggregate(votes, by="auto")
     dataset = rows_of(votes, opinions, data, Control("c", "t", "choices", ("a", "b"), False, "text", "x"))
-    heard = reweigh_with_model(dataset, votes, opinions, Spy())
+    reweighted = reweigh_with_model(dataset, votes, opinions, Spy())
 
-    assert not heard.weights
-    assert "too little to vote" in heard.reason
-    assert reweighed(dataset, heard) is dataset
+    assert not reweighted.weights
+    assert "too little to vote" in reweighted.reason
+    assert reweighed(dataset, reweighted) is dataset
 
 
 def test_one_careless_person_of_two_is_found_by_the_model_where_no_task_is_shared():
     data, truth = words(300)
     votes = votes_of(truth, (0.95, 0.5), shared=0.0, seed=5)
     dataset = rows_of(votes, AggregatedLabels(), data, Control("c", "t", "choices", ("a", "b"), False, "text", "x"))
-    heard = reweigh_with_model(dataset, votes, AggregatedLabels(), Spy())
+    reweighted = reweigh_with_model(dataset, votes, AggregatedLabels(), Spy())
     by = {vote.task: vote.person for vote in votes}
-    weight = {p: np.mean([w for task, w in heard.weights.items() if by[task] == p]) for p in (0, 1)}
+    weight = {p: np.mean([w for task, w in reweighted.weights.items() if by[task] == p]) for p in (0, 1)}
 
     assert weight[0] > weight[1] + 0.2
 

@@ -64,22 +64,22 @@ def test_a_few_answers_that_changed_what_the_model_showed_are_enough():
     last = replace(trained(before), annotations=frozenset(range(100)))
     some = dataset(112)  # twelve new answers, annotated 100 to 111; fifteen would be enough by themselves
 
-    def said(*, overrides: range) -> str:
+    def reason(*, overrides: range) -> str:
         return retrain_reason(some, last, recipe="r/1", policy=Policy(), overrides=lambda: overrides)
 
-    assert said(overrides=range(100, 109)) == ""  # nine
-    assert said(overrides=range(100, 110)) == "10 new answers changed what the model showed"
-    assert said(overrides=range(90, 105)) == ""  # ten of these were learned from already
+    assert reason(overrides=range(100, 109)) == ""  # nine
+    assert reason(overrides=range(100, 110)) == "10 new answers changed what the model showed"
+    assert reason(overrides=range(90, 105)) == ""  # ten of these were learned from already
 
 
 def test_a_model_that_learned_from_somebody_who_was_forgotten_is_replaced():
     last = replace(trained(dataset(100)), annotations=frozenset(range(100)))
 
-    def said(*gone: int) -> str:
+    def reason(*gone: int) -> str:
         return retrain_reason(dataset(99), last, recipe="r/1", policy=Policy(), forgotten=lambda: gone)
 
-    assert said() == said(500) == ""
-    assert said(99, 500) == "1 answers that it learned from were forgotten"
+    assert reason() == reason(500) == ""
+    assert reason(99, 500) == "1 answers that it learned from were forgotten"
 
 
 def test_who_changed_what_is_only_asked_where_it_may_matter():

@@ -22,7 +22,7 @@ POSTS = (
     "/duplicate_model",
     "/versions",
 )
-BODIES = {
+BAD_REQUEST_BODIES = {
     "empty": b"",
     "no json": b"hello",
     "half": b'{"project": "1"',
@@ -51,7 +51,7 @@ def test_what_is_nested_too_deep_is_refused_as_too_much(path: str, depth: int):
 
 
 @pytest.mark.parametrize("path", POSTS)
-@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
+@pytest.mark.parametrize("body", BAD_REQUEST_BODIES.values(), ids=BAD_REQUEST_BODIES.keys())
 def test_a_bad_body_is_answered_400_with_a_hint(path: str, body: bytes):
     answer = client().post(path, data=body, content_type="application/json")
 

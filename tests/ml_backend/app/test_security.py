@@ -163,7 +163,7 @@ def test_a_request_without_credentials_is_no_failed_attempt():
     assert backend.post("/setup", json=SETUP, headers=basic("ls", "pass word")).status_code == 200
 
 
-def guesses_from(proxies: str, *pairs: tuple[str, str]) -> list[int]:
+def login_attempts_from(proxies: str, *pairs: tuple[str, str]) -> list[int]:
     """The answers to one wrong login for each (who connects, X-Forwarded-For), where one guess is free."""
     attempts = MemoryAttempts(burst=1, every_s=1000, clock=FakeClock())
     backend = client(attempts=attempts, proxies=TrustedProxies.read(proxies))
@@ -177,7 +177,7 @@ def guesses_from(proxies: str, *pairs: tuple[str, str]) -> list[int]:
 
 
 def test_without_trusted_proxies_a_forwarded_address_is_ignored():
-    assert guesses_from("", ("10.0.0.1", "6.6.6.1"), ("10.0.0.1", "6.6.6.2"), ("10.0.0.2", "6.6.6.2")) == [
+    assert login_attempts_from("", ("10.0.0.1", "6.6.6.1"), ("10.0.0.1", "6.6.6.2"), ("10.0.0.2", "6.6.6.2")) == [
         401,
         429,
         401,
@@ -187,17 +187,17 @@ def test_without_trusted_proxies_a_forwarded_address_is_ignored():
 def test_behind_a_trusted_proxy_callers_are_counted_apart():
     tries = [("10.0.0.1", "198.51.100.1"), ("10.0.0.1", "198.51.100.2"), ("10.0.0.1", "198.51.100.1")]
 
-    assert guesses_from("10.0.0.0/8", *tries) == [401, 401, 429]
+    assert login_attempts_from("10.0.0.0/8", *tries) == [401, 401, 429]
 
 
 def test_what_a_caller_invents_before_the_proxy_appends_gives_no_new_tries():
     tries = [("10.0.0.1", f"{invented}, 198.51.100.1") for invented in ("1.1.1.1", "10.0.0.1", "unknown")]
 
-    assert guesses_from("10.0.0.1", *tries) == [401, 429, 429]
+    assert login_attempts_from("10.0.0.1", *tries) == [401, 429, 429]
 
 
 def test_a_caller_who_bypasses_the_proxy_is_counted_by_its_own_address():
-    assert guesses_from("10.0.0.1", ("198.51.100.1", "1.1.1.1"), ("198.51.100.1", "2.2.2.2")) == [401, 429]
+    assert login_attempts_from("10.0.0.1", ("198.51.100.1", "1.1.1.1"), ("198.51.100.1", "2.2.2.2")) == [401, 429]
 
 
 @pytest.mark.parametrize(

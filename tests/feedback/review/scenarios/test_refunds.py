@@ -20,7 +20,7 @@ from tests.feedback.review.scenarios.scenario_checks import REST, list_review_te
 from tests.support.review_world import CLEO, DAN, EVA, World
 
 
-class Told:
+class NotifiedSystem:
     """Somebody outside who is told things."""
 
     def __init__(self) -> None:
@@ -32,8 +32,8 @@ class Told:
 
 
 @contextmanager
-def listening() -> Iterator[tuple[str, Told]]:
-    received = Told()
+def listening() -> Iterator[tuple[str, NotifiedSystem]]:
+    received = NotifiedSystem()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:

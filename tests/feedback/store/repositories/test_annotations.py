@@ -22,7 +22,7 @@ from tests.support.make_events import (
 
 def _queries(store: Store, read: Callable[[], object]) -> int:
     seen: list[str] = []
-    listen = (store._database.engine, "before_cursor_execute", lambda *told: seen.append(told[2]))
+    listen = (store._database.engine, "before_cursor_execute", lambda *arguments: seen.append(arguments[2]))
     event.listen(*listen)
     try:
         read()
