@@ -19,7 +19,7 @@ Form = Literal["1,1", "2,1", "3,1", "1,k", "2,k", "3,k"]
 def intraclass_correlation(ratings: ArrayLike, *, form: Form = "2,1", confidence: float = 0.95) -> Coefficient:
     """Compute an intraclass correlation: the share of the variance of ratings that lies between items; at most 1.
 
-    NaN with a note where fewer than two items were rated by everybody or all numbers are equal.
+    NaN with a note where fewer than two items have all ratings, or all are equal. VotesError for a wrong shape or form.
 
     Parameters
     ----------

@@ -79,7 +79,7 @@ def require_project(store: Store, project: str) -> ProjectRow:
 
 
 def make_client(settings: Settings, store: Store | None = None) -> Client:
-    """Return a client of Label Studio, as our bot where `store` knows one, else with the token of the settings."""
+    """Return a client of Label Studio, as our bot where `store` knows one; NotConnected without address or token."""
     from ml_backend.labelstudio.client import Client
 
     if not settings.has_label_studio:

@@ -98,7 +98,7 @@ def combine_with_model(people: Votes, model: Floats) -> Consensus:
     """Combine the votes of people with a model: for training weights only.
 
     Where the answer must be that of people (audit, gold, agreement), use the other methods of this package. `support`
-    counts the votes of people only.
+    counts the votes of people only. VotesError where the shape of `model` is another one.
 
     Parameters
     ----------

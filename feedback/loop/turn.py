@@ -15,6 +15,7 @@ from feedback.loop.context import Services, Turn, TurnContext
 from feedback.loop.hide_tasks import hide_tasks
 from feedback.loop.reopen_tasks import reopen_tasks
 from feedback.loop.write_consensus import write_consensus
+from feedback.project.incremental_caches import RecentProjects
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.reports.agreement_report import agreement_figures
 from feedback.reports.annotator_report import annotator_figures
@@ -72,9 +73,8 @@ class Loop:
             committee=Committee(store.registry, model_factory.load),
             clock=clock,
         )
-        # project -> revision of the snapshot that a report was asked for last, and when
-        self._reported: dict[str, tuple[int, float]] = {}
-        self._trainable: dict[str, tuple[int, int]] = {}  # project -> revision, and votes that models may learn from
+        self._reported = RecentProjects[tuple[int, float]]()  # revision that a report was requested for last, and when
+        self._trainable = RecentProjects[tuple[int, int]]()  # revision, and votes that models may learn from
 
     def turn(self, project_id: str, *, held: Held | None = None, poll: bool = True) -> Turn:
         """Run the stages of `STAGES` once. Safe to run twice, or to kill at any point.
@@ -117,16 +117,17 @@ class Loop:
             return 0
         snapshot, kept = context.snapshot, self._trainable.get(context.project_id)
         if kept is None or kept[0] != snapshot.changes.revision:
-            kept = self._trainable[context.project_id] = (snapshot.changes.revision, snapshot.count_votes("train"))
+            kept = (snapshot.changes.revision, snapshot.count_votes("train"))
+            self._trainable.put(context.project_id, kept, size=1)
         return kept[1]
 
     def _request_report(self, context: TurnContext) -> None:
         """Ask for reports where something changed, and once a day: the table of thresholds is refreshed daily."""
         project, revision, now_s = context.project_id, context.snapshot.changes.revision, self._services.clock()
-        reported, at_s = self._reported.get(project, (0, 0.0))
+        reported, at_s = self._reported.get(project) or (0, 0.0)
         if reported != revision or now_s - at_s >= _REPORT_EVERY_S:
             context.store.jobs.request_job(project, "report")
-            self._reported[project] = (revision, now_s)
+            self._reported.put(project, (revision, now_s), size=1)
 
 
 def record_agreement(store: Store, snapshot: ProjectSnapshot, *, now_s: float) -> None:

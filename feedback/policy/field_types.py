@@ -23,7 +23,7 @@ class Section(BaseModel):
 
 
 def parse_duration_s(duration: str) -> float:
-    """Return the seconds of a duration such as "90s", "30m", "1h30m" or "2d"; 0 for "".
+    """Return the seconds of a duration such as "1h30m" or "2d"; 0 for "". ValueError for others and above ten years.
 
     >>> parse_duration_s("1h30m"), parse_duration_s("2d")
     (5400.0, 172800.0)

@@ -220,7 +220,7 @@ def _complete(path: Path, read: list[list[str]], columns: Sequence[str]) -> tupl
 
 
 def read_csv_text(path: Path, *, fallback: str = "") -> tuple[str, list[str]]:
-    """Return a CSV file as text, with a note if it is not Unicode and was read in the encoding `fallback`."""
+    """Return a CSV file as text, with a note if it was read in the encoding `fallback`; VotesError if unreadable."""
     try:
         raw = path.read_bytes()
     except OSError as error:

@@ -40,7 +40,7 @@ class ErrorRateMonitor:
         return self.alarm_at is not None
 
     def update(self, errors: Sequence[Any] | NDArray[Any]) -> ErrorRateMonitor:
-        """Return the state after these rows, oldest first: 1 or true for an error, 0 or false for none."""
+        """Return the state after these rows, oldest first: 1 for an error, 0 for none; else EvidenceError."""
         rows = np.asarray(errors, dtype=np.float64)
         if rows.ndim != 1 or not np.isin(rows, (0.0, 1.0)).all():
             raise EvidenceError("errors holds something else than 0 and 1: one number per row.")

@@ -75,7 +75,7 @@ def change_gate(d: Sequence[int] | NDArray[Any], *, alpha: float = 0.05, challen
 
 
 def change_alpha(alpha: float, challenger_number: int) -> float:
-    """Return the level of the j-th change challenger, 6 alpha / (pi j)²; the levels of all j sum to alpha.
+    """Return the level of the j-th change challenger, 6 alpha / (pi j)², which sum to alpha; EvidenceError for j < 1.
 
     >>> round(sum(change_alpha(0.05, j) for j in range(1, 10_000)), 4)
     0.05
@@ -98,7 +98,7 @@ def worse(wins: ArrayLike, losses: ArrayLike, ties: ArrayLike, *, max_loss: floa
     """Compute the e-value against "mean(d) >= -max_loss", in [0, inf) with the shape of `wins`.
 
     It is the mean over bets b of the product of 1 + b (-max_loss - d). Bets are below 1 / (1 + max_loss), so a win
-    cannot lose all capital.
+    cannot lose all capital. EvidenceError unless `max_loss` is in [0, 1).
     """
     if not 0.0 <= max_loss < 1.0:
         raise EvidenceError(f"max_loss is {max_loss}, wanted a share of rows in [0, 1).")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 
 from feedback.policy import Policy
@@ -24,7 +25,8 @@ class ModelFactory:
         self._hosted = hosted
         self._media = media or Media()
         self._cache: FeatureCache[Any] = FeatureCache()
-        self._recipes: dict[Control, Recipe] = {}
+        # a look for plugins reads the metadata of every package that is installed
+        self._recipe_for = lru_cache(maxsize=256)(self._make_recipe)
 
     def recipe(self, config: LabelConfig, control: Control, policy: Policy) -> Recipe:
         """Return the recipe that the policy names, or the default of the control."""
@@ -33,11 +35,9 @@ class ModelFactory:
             from ml_backend.models.hosted import hosted
 
             return hosted(policy.model.hosted, label_config=config.xml, control=control)
-        if control not in self._recipes:  # a look for plugins reads the metadata of every package that is installed
-            self._recipes[control] = self._recipe_for(control)
-        return self._recipes[control]
+        return self._recipe_for(control)
 
-    def _recipe_for(self, control: Control) -> Recipe:
+    def _make_recipe(self, control: Control) -> Recipe:
         made = recipe_for(control, cache=self._cache)
         return next((recipe for recipe in self._fetching_recipes() if recipe.name == made.name), made)
 

@@ -63,7 +63,7 @@ def judge(
     policy: Policy,
     challenger_number: int = 1,
 ) -> Verdict:
-    """Judge on the audit rows given; certify rows are refused, and so is any row that a model trained on.
+    """Judge on the audit rows given; EvaluationError if one is a certify row, or if a model trained on it.
 
     Without a champion the challenger must beat the class shares of `taught`, its training rows. With the champion's
     recipe it must not be proven worse than `promote.max_loss`; with another recipe it must be proven better.

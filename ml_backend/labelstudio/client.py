@@ -54,7 +54,7 @@ class Client(Transport):
             page += 1
 
     def project(self, project: str) -> Json:
-        """Return one project with its counters."""
+        """Return one project with its counters; NotFound where it does not exist."""
         try:
             return as_object(self.send("GET", f"api/projects/{project_number(project)}/"))
         except NotFound as error:

@@ -87,7 +87,7 @@ def recipe_for(control: Control, *, name: str = "", cache: FeatureCache[Any] | N
 
 
 def get_recipe(name: str, *, cache: FeatureCache[Any] | None = None) -> Recipe:
-    """Return the recipe of a plug-in name, or of the full name in an artefact ("text-choices/1")."""
+    """Return the recipe of a plug-in name, or of the full name in an artefact ("text-choices/1"); else UnknownName."""
     made: Recipe = plugins.load("hitl.models", name.partition("/")[0], BUILTINS)(cache=cache)
     if "/" in name and made.name != name:
         raise UnknownName(

@@ -30,6 +30,7 @@ with warnings.catch_warnings():
 
 _INITIAL = "INITIAL"  # the name in 1.0.9 of a model before its first job
 _JOB = "job_result.json"
+_MAX_MODELS = 16  # kept loaded; each takes some megabytes
 Prediction = tuple[list[dict[str, Any]], float]  # regions, confidence
 _log = logging.getLogger(__name__)
 
@@ -90,6 +91,8 @@ class HitlBackend(LabelStudioMLBase):
             return None
         loaded = self._loaded.get(project)
         if loaded is None or loaded[0] != ref.digest:
+            if len(self._loaded) >= _MAX_MODELS:
+                self._loaded.clear()
             artefact = self._registry.artefact(project, ref.version)
             loaded = self._loaded[project] = (ref.digest, unpack(artefact.data, ref.digest))
         return loaded[1]

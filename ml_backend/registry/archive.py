@@ -31,7 +31,7 @@ _ARRAY = ("NdArrayNode", "numpy", "ndarray")
 
 
 def write_archive(document: Mapping[str, Any], arrays: Arrays) -> bytes:
-    """Pack a JSON document and arrays of numbers with skops, then make the bytes canonical."""
+    """Pack a JSON document and arrays as canonical bytes of skops; ArtefactError for arrays of other than numbers."""
     # reason: 160 MB and 1.5 s of imports that only training needs
     from skops.io import dumps
 

@@ -107,7 +107,7 @@ def recipe_with_indicators(name: str, indicators: Sequence[str]) -> str:
 
 
 def pack(bundle: Bundle) -> Artefact:
-    """Turn a bundle into bytes; two bundles of the same fit give equal bytes."""
+    """Turn a bundle into bytes, equal for equal fits; ArtefactError where a value is neither JSON nor a number."""
     state = bundle.model.state()
     arrays = {name: value for name, value in state.items() if isinstance(value, np.ndarray)}
     document = {

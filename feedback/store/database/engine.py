@@ -274,7 +274,7 @@ def rows_in(connection: Connection, query: Select[Any], column: ColumnElement[An
 
 
 def dumps(value: Any) -> bytes:
-    """Write a row's JSON column, keys sorted."""
+    """Write a row's JSON column, keys sorted; StoreError for what JSON cannot hold."""
     try:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY)
     except TypeError as error:

@@ -167,7 +167,7 @@ def deletions(project: str, entity: Entity, numbers: Iterable[int], *, source: S
 
 
 def canonical_time(text: str) -> str:
-    """Return a time in UTC and one fixed width, so that texts sort as times do; "" stays "".
+    """Return a time in UTC and one fixed width, so that texts sort as times do; "" stays "". Else EventError.
 
     >>> canonical_time("2026-01-01T02:00:00+02:00") == canonical_time("2026-01-01T00:00:00Z")
     True

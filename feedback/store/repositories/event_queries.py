@@ -144,7 +144,7 @@ class EventsRepository(Repository):
                     annotations.add(number)
                 else:
                     described = True
-            annotated = frozenset(row.task for row in rows_in(connection, *_tasks_of(project), annotations))
+            annotated = frozenset(row.task for row in rows_in(connection, *_tasks_of(project), annotations)) - {None}
         return LogChanges(frozenset(tasks), frozenset(annotations), annotated, described, erased)
 
     def list_own_annotations(self, project: str) -> frozenset[int]:
@@ -163,7 +163,7 @@ class EventsRepository(Repository):
 
     def list_tasks_of(self, project: str, annotations: Collection[int]) -> frozenset[int]:
         """Return the tasks of these annotations."""
-        return frozenset(row.task for row in self._list_rows_in(*_tasks_of(project), annotations))
+        return frozenset(row.task for row in self._list_rows_in(*_tasks_of(project), annotations)) - {None}
 
 
 def _versions(project: str) -> Select[Any]:
@@ -182,6 +182,9 @@ def _version(row: Any) -> AnnotationVersion:
 
 
 def _tasks_of(project: str) -> tuple[Select[Any], ColumnElement[int]]:
-    """Return the query of the tasks of a project's annotations, and the column of the annotations."""
+    """Return the query of the tasks of a project's annotations (NULL of a deleted one), and the annotations' column.
+
+    A condition on the task would make SQLite read all annotations of the project, for each chunk of numbers.
+    """
     now = main_tables.annotation.c
-    return select(now.task).where(now.project == project, now.task.is_not(None)), now.id
+    return select(now.task).where(now.project == project), now.id

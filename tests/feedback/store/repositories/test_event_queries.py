@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from itertools import count
+from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Engine, event
 
-from feedback.store import Store, Vote
+from feedback.store import Store, Vote, open_store
 from tests.support.hypothesis_profiles import examples
 from tests.support.make_events import annotation_event, deletion_event, skip_event, task, task_events
 
@@ -92,3 +94,24 @@ def test_changes_name_the_things_of_the_events_after_a_given_one(store: Store) -
     assert (changes.tasks, changes.annotations, changes.annotated) == ({1}, {6}, {2})
     assert not changes.described
     assert not changes.erased
+
+
+def test_the_tasks_of_a_few_annotations_are_found_without_reading_all_annotations(tmp_path: Path):
+    plans = []
+
+    def explain(connection, cursor, statement, parameters, context, executemany):
+        if "FROM annotation" in statement and " IN (" in statement:
+            plan = connection.connection.driver_connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            plans.extend(row[-1] for row in plan)
+
+    store = open_store(f"sqlite:///{tmp_path / 'hitl.sqlite3'}")
+    store.append([*task_events(task(1)), annotation_event(5, "A", task=1, person=7)])
+    event.listen(Engine, "before_cursor_execute", explain)
+    try:
+        found = store.events.list_tasks_of("1", [5, 6])
+    finally:
+        event.remove(Engine, "before_cursor_execute", explain)
+        store.close()
+
+    assert found == {1}
+    assert plans == ["SEARCH annotation USING PRIMARY KEY (project=? AND id=?)"]
