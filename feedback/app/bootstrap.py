@@ -154,11 +154,11 @@ def claim_job(store: Store, project: str, kind: str) -> JobClaim:
 
     store.jobs.request_job(project, kind)
     store.jobs.unpark_job(project, kind)
-    while (work := store.jobs.claim_job(worker_id(), lease_s=LEASE_S, kinds=(kind,), project=project)) is None:
+    while (claim := store.jobs.claim_job(worker_id(), lease_s=LEASE_S, kinds=(kind,), project=project)) is None:
         time.sleep(0.2)
         if not any(row.state != "idle" for row in store.jobs.list_jobs() if (row.project, row.kind) == (project, kind)):
             store.jobs.request_job(project, kind)  # a worker has run it already; request it again
-    return work
+    return claim
 
 
 def make_model_factory(settings: Settings, store: Store) -> ModelFactory:

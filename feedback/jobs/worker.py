@@ -25,14 +25,14 @@ Result = TypeVar("Result")
 class Held:
     """A claimed job; ask `holds` before every step that other processes can see."""
 
-    def __init__(self, store: Store, work: JobClaim) -> None:
+    def __init__(self, store: Store, claim: JobClaim) -> None:
         self._store = store
-        self.work = work
+        self.claim = claim
         self._lost = threading.Event()
 
     def holds(self) -> bool:
         """Return whether this worker still owns the job; once False, it stays False."""
-        if not self._lost.is_set() and not self._store.jobs.holds_lease(self.work):
+        if not self._lost.is_set() and not self._store.jobs.holds_lease(self.claim):
             self._lost.set()
         return not self._lost.is_set()
 
@@ -40,7 +40,7 @@ class Held:
         """Renew the lease until `stop` is set or the lease is lost."""
         while not stop.wait(every_s):
             try:
-                self._store.jobs.renew_lease(self.work)
+                self._store.jobs.renew_lease(self.claim)
             except LeaseLost:
                 self._lost.set()
                 return
@@ -86,15 +86,15 @@ class Worker:
 
     def step(self) -> bool:
         """Run one job; return False when none was due."""
-        work = self._store.jobs.claim_job(self._owner, lease_s=LEASE_S, kinds=tuple(self._jobs))
-        if work is None:
+        claim = self._store.jobs.claim_job(self._owner, lease_s=LEASE_S, kinds=tuple(self._jobs))
+        if claim is None:
             return False
         try:
-            run_held(self._store, work, self._jobs[work.kind])
+            run_held(self._store, claim, self._jobs[claim.kind])
         except LeaseLost as error:
-            _LOG.info("%s of project %s: %s", work.kind, work.project, error)
+            _LOG.info("%s of project %s: %s", claim.kind, claim.project, error)
         except Exception:  # noqa: BLE001 - a job may fail in any way; its reason is in the job row
-            _LOG.exception("%s of project %s failed", work.kind, work.project)
+            _LOG.exception("%s of project %s failed", claim.kind, claim.project)
         return True
 
     def stop(self) -> None:
@@ -108,36 +108,36 @@ class Worker:
                 return
 
 
-def run_held(store: Store, work: JobClaim, job: Callable[[str, Held], Result]) -> Result:
+def run_held(store: Store, claim: JobClaim, job: Callable[[str, Held], Result]) -> Result:
     """Run a job under its lease, record how it ended, and return its result or raise its error.
 
     Where the end cannot be recorded, the lease runs out and the job is claimed again.
     """
     try:
-        with lease(store, work) as held:
-            result = job(work.project, held)
+        with lease(store, claim) as held:
+            result = job(claim.project, held)
     except LeaseLost:
         raise
     except Exception as error:
         try:
-            store.jobs.fail_job(work, f"{type(error).__name__}: {error}"[:_LONGEST_REASON])
+            store.jobs.fail_job(claim, f"{type(error).__name__}: {error}"[:_LONGEST_REASON])
         except FeedbackError as store_error:
-            _LOG.warning("%s of project %s: its failure cannot be recorded: %s", work.kind, work.project, store_error)
+            _LOG.warning("%s of project %s: its failure cannot be recorded: %s", claim.kind, claim.project, store_error)
         raise
-    store.jobs.finish_job(work)
+    store.jobs.finish_job(claim)
     return result
 
 
 @contextmanager
-def lease(store: Store, work: JobClaim, *, beat_s: float | None = None) -> Iterator[Held]:
+def lease(store: Store, claim: JobClaim, *, beat_s: float | None = None) -> Iterator[Held]:
     """Hold a claimed job while the block runs; the caller then finishes or fails it.
 
     A thread renews the lease every `beat_s` seconds, by default three times while it lasts. Raises LeaseLost at the end
-    of the block if it was lost: put writes that must not happen then inside `store.transaction(work)`.
+    of the block if it was lost: put writes that must not happen then inside `store.transaction(claim)`.
     """
-    held, stop = Held(store, work), threading.Event()
-    every_s = work.lease_s / 3 if beat_s is None else beat_s
-    name = f"lease {work.project} {work.kind}"
+    held, stop = Held(store, claim), threading.Event()
+    every_s = claim.lease_s / 3 if beat_s is None else beat_s
+    name = f"lease {claim.project} {claim.kind}"
     heart = threading.Thread(target=held.renew_until, args=(stop,), kwargs={"every_s": every_s}, name=name, daemon=True)
     heart.start()
     try:
@@ -146,7 +146,7 @@ def lease(store: Store, work: JobClaim, *, beat_s: float | None = None) -> Itera
         stop.set()
         heart.join()
     if not held.holds():
-        raise LeaseLost(f"{work.kind} of project {work.project} passed to another worker.")
+        raise LeaseLost(f"{claim.kind} of project {claim.project} passed to another worker.")
 
 
 class PollingWaiter:

@@ -95,7 +95,7 @@ def train_and_judge(context: TurnContext) -> TurnContext:
                 reweigh_with_model, snapshot, services.consensus, exclude=final.cases.keys() if final else ()
             ),
             now_s=services.clock(),
-            work=context.held.work if context.held else None,
+            claim=context.held.claim if context.held else None,
             cache=services.trainings,
         )
     except (NotTrained, UnknownName) as error:

@@ -26,7 +26,7 @@ def project_status(store: Store, project: ProjectRow) -> dict[str, Any]:
     queue = store.windows.count_window(project.id)
     champion = store.registry.champion(project.id)
     turn = _latest(store, project.id, "turn")
-    work = [row for row in store.jobs.list_jobs() if row.project == project.id]
+    jobs = [row for row in store.jobs.list_jobs() if row.project == project.id]
     return {
         "project": project.id,
         "title": project.title,
@@ -49,8 +49,8 @@ def project_status(store: Store, project: ProjectRow) -> dict[str, Any]:
         "loop_latency_s": _latency(store, project.id),
         "missed_by_webhooks": count_missed_changes(store, project.id),
         "old_predictions": count_deleted_predictions(store, project.id),
-        "behind": sum(row.state != "idle" for row in work),
-        "parked": [f"{row.kind}: {row.reason}" for row in work if row.state == "parked"],
+        "behind": sum(row.state != "idle" for row in jobs),
+        "parked": [f"{row.kind}: {row.reason}" for row in jobs if row.state == "parked"],
         "unreadable": counts.unreadable,
         "left_out": list_unreadable(store, project.id),
         "notes": list(turn.get("notes", ())),
@@ -131,7 +131,7 @@ def project_state(project: ProjectRow) -> str:
 
 def service_gauges(store: Store) -> dict[str, float]:
     """Return the gauges of /metrics that come from the store, summed over projects."""
-    stats, works, waiting = store.get_stats(), store.jobs.list_jobs(), store.get_inbox_status()
+    stats, jobs, waiting = store.get_stats(), store.jobs.list_jobs(), store.get_inbox_status()
     projects = store.projects.list_projects()
     deletions = [count_deleted_predictions(store, row.id) for row in projects]
     return {
@@ -140,9 +140,9 @@ def service_gauges(store: Store) -> dict[str, float]:
         "hitl_models": stats.models,
         "hitl_inbox_deliveries": waiting.deliveries,
         "hitl_inbox_refused": len(waiting.problems),
-        "hitl_work_behind": sum(row.state != "idle" for row in works),
-        "hitl_work_parked": sum(row.state == "parked" for row in works),
-        "hitl_reconcile_missed_total": sum(count_missed_changes(store, row.id) for row in projects),
+        "hitl_jobs_pending": sum(row.state != "idle" for row in jobs),
+        "hitl_jobs_parked": sum(row.state == "parked" for row in jobs),
+        "hitl_missed_changes_total": sum(count_missed_changes(store, row.id) for row in projects),
         "hitl_old_predictions_deleted_total": sum(counts["deleted"] for counts in deletions),
         "hitl_old_predictions_waiting": sum(counts["waiting"] for counts in deletions),
         **_stage_gauges(store, projects),

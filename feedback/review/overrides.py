@@ -49,7 +49,8 @@ class OverrideCache:
         if last is not None and changed is not None:
             by_task = snapshot.votes_by_task
             votes = tuple(vote for task in sorted(changed | last.retry) for vote in by_task.get(task, ()))
-        recorded = store.overrides.list_override_times(project, [vote.annotation for vote in votes])
+        looked_at = None if changed is None else [vote.annotation for vote in votes]
+        recorded = store.overrides.list_override_times(project, looked_at)
         new = [vote for vote in votes if recorded.get(vote.annotation) != vote.at_s]
         shown = store.windows.list_shown_predictions(project, [vote.shown for vote in new if vote.shown is not None])
         if new:

@@ -169,9 +169,9 @@ class Store:
         seen_s = self._database.clock()
         return self._log.append([event_from_task(task, source, seen_s=seen_s) for task in tasks])
 
-    def transaction(self, work: JobClaim | None = None) -> AbstractContextManager[object]:
-        """Run a block as one transaction. With `work`, raise LeaseLost where the claim is no longer held."""
-        return self._database.write() if work is None else self.jobs.fence(work)
+    def transaction(self, claim: JobClaim | None = None) -> AbstractContextManager[object]:
+        """Run a block as one transaction. With `claim`, raise LeaseLost where the claim is no longer held."""
+        return self._database.write() if claim is None else self.jobs.fence(claim)
 
     def verify(self, project: str | None = None) -> dict[str, Any]:
         """Return {"events": N, "chain": "ok", "projection": "ok"}, or a sentence about the first break for "ok"."""

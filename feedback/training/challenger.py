@@ -30,13 +30,13 @@ def challenge(
     *,
     reweigh_with_model: Callable[[Dataset, Recipe], ModelVote],
     now_s: float,
-    work: JobClaim | None,
+    claim: JobClaim | None,
     cache: TrainingCache | None = None,
 ) -> Verdict | None:
     """Train when it is due, and let the verdict decide. None: nothing was due.
 
     Whether it is due depends on people's answers alone; `reweigh_with_model` adds the model's vote to their weights.
-    Artefact, training record, verdict and promotion are written together, under the fence of `work`: LeaseLost
+    Artefact, training record, verdict and promotion are written together, under the fence of `claim`: LeaseLost
     where another worker has the project by then. Raises NotTrained when the rows cannot be learned from.
     """
     project = snapshot.project.id
@@ -79,7 +79,7 @@ def challenge(
     verdict = judge(bundle, champion, audit, taught=dataset.of("train"), trained=trained, policy=snapshot.policy)
     artefact = pack(bundle)
     # one transaction: a kill leaves all of a challenge or nothing, and a worker that lost the project leaves nothing
-    with store.transaction(work):
+    with store.transaction(claim):
         store.registry.add(project, bundle.version, artefact, dict(bundle.card))
         _record_training(store, snapshot, dataset, model_vote, bundle.version, name, reason, now_s)
         if verdict.promote:

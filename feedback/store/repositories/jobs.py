@@ -1,4 +1,4 @@
-"""The work rows: what is to be done for each project; many requests are one run, and no request is lost."""
+"""The job rows: what is to be done for each project; many requests are one run, and no request is lost."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from feedback.store.tables import main_tables
 
 _FIRST_BACK_OFF_S = 2.0
 _MOST_TRIES = 5  # then it is parked
-_PARKED_S = 900.0  # parked work has one more try each time that this has passed, so that it may recover by itself
+_PARKED_S = 900.0  # a parked job is tried once more each time that this has passed, so that it may recover by itself
 _LONGEST_S = 3600.0  # times further away than this were written by a clock that has since gone back
 _TABLE = main_tables.job
 _C = main_tables.job.c
@@ -37,7 +37,7 @@ _WANT = Prepared(
 
 @dataclass(frozen=True, slots=True)
 class JobClaim:
-    """A claim on one kind of work of one project; `token` is its fence."""
+    """A claim on a job of one kind and project; `token` is its fence."""
 
     project: str
     kind: str
@@ -49,7 +49,7 @@ class JobClaim:
 
 @dataclass(frozen=True, slots=True)
 class JobRow:
-    """The state of one kind of work of one project."""
+    """The state of the job of one kind and project."""
 
     project: str
     kind: str
@@ -61,7 +61,7 @@ class JobRow:
 
 
 class JobsRepository(Repository):
-    """Requests, claims and their fences. `token` grows with each claim; an older token has lost the work."""
+    """Requests, claims and their fences. `token` grows with each claim; an older token has lost the job."""
 
     def request_job(self, project: str, kind: str, *, connection: Connection | None = None) -> None:
         """Ask for a run that begins after now. A run that is under way does not count: another one follows it."""
@@ -75,7 +75,7 @@ class JobsRepository(Repository):
         if _WANT.run(connection, named):
             return
         # the first time only: another process may insert it, too
-        self._database.lock(connection, f"work {project} {kind}")
+        self._database.lock(connection, f"job {project} {kind}")
         if not _WANT.run(connection, named):
             connection.execute(
                 _TABLE.insert(), [{"project": project, "kind": kind, "requested": 1, "requested_s": now_s} | _NEVER_RUN]
@@ -84,7 +84,7 @@ class JobsRepository(Repository):
     def claim_job(
         self, owner: str, *, lease_s: float, kinds: Sequence[str] | None = None, project: str | None = None
     ) -> JobClaim | None:
-        """Take the work that has waited longest, for `lease_s` seconds; None where nothing is due."""
+        """Claim the job that has waited longest, for `lease_s` seconds; None where nothing is due."""
         now_s = self._database.clock()
         free = or_(_C.owner.is_(None), _C.lease_until_s <= now_s, _C.lease_until_s > now_s + 2 * _C.lease_s)
         due = or_(_C.due_s <= now_s, _C.due_s > now_s + _LONGEST_S)
@@ -102,39 +102,39 @@ class JobsRepository(Repository):
             if row is None:
                 return None
             died = row.owner is not None  # with its last owner: that is a failure too
-            work = JobClaim(row.project, row.kind, owner, row.token + 1, row.tries + died, lease_s)
+            claim = JobClaim(row.project, row.kind, owner, row.token + 1, row.tries + died, lease_s)
             values: dict[str, Any] = {
                 "owner": owner,
-                "token": work.token,
+                "token": claim.token,
                 "running": row.requested,
                 "lease_s": lease_s,
                 "lease_until_s": now_s + lease_s,
-                "tries": work.tries,
+                "tries": claim.tries,
             }
-            is_parked = died and work.tries >= _MOST_TRIES
+            is_parked = died and claim.tries >= _MOST_TRIES
             if is_parked:
-                reason = f"{work.tries} workers died or were lost while they ran it"
+                reason = f"{claim.tries} workers died or were lost while they ran it"
                 values |= {"owner": None, "parked": True, "reason": reason, "due_s": now_s + _PARKED_S}
-            _update(connection, work, **values)
-            return None if is_parked else work
+            _update(connection, claim, **values)
+            return None if is_parked else claim
 
-    def renew_lease(self, work: JobClaim) -> None:
-        """Renew a lease; LeaseLost if another process has claimed the work."""
-        with self.fence(work) as connection:
-            _update(connection, work, lease_until_s=self._database.clock() + work.lease_s)
+    def renew_lease(self, claim: JobClaim) -> None:
+        """Renew a lease; LeaseLost if another process has claimed the job."""
+        with self.fence(claim) as connection:
+            _update(connection, claim, lease_until_s=self._database.clock() + claim.lease_s)
 
-    def finish_job(self, work: JobClaim) -> None:
+    def finish_job(self, claim: JobClaim) -> None:
         """Finish a run; requests that arrived during the run stay open."""
-        with self.fence(work) as connection:
-            _update(connection, work, owner=None, finished=_C.running, tries=0, parked=False, reason="")
+        with self.fence(claim) as connection:
+            _update(connection, claim, owner=None, finished=_C.running, tries=0, parked=False, reason="")
 
-    def fail_job(self, work: JobClaim, reason: str) -> None:
+    def fail_job(self, claim: JobClaim, reason: str) -> None:
         """Record a failed run: it is tried again later and later, and parked after a few times, with the reason."""
         with self._database.write() as connection:
-            tries = self._lock_claimed_row(connection, work).tries + 1
+            tries = self._lock_claimed_row(connection, claim).tries + 1
             parked = tries >= _MOST_TRIES
             due_s = self._database.clock() + (_PARKED_S if parked else _FIRST_BACK_OFF_S * 2.0 ** (tries - 1))
-            _update(connection, work, owner=None, tries=tries, parked=parked, due_s=due_s, reason=plain(reason)[:2000])
+            _update(connection, claim, owner=None, tries=tries, parked=parked, due_s=due_s, reason=plain(reason)[:2000])
 
     def unpark_job(self, project: str, kind: str) -> bool:
         """Let a parked job be tried again now; return False where none was parked."""
@@ -145,20 +145,20 @@ class JobsRepository(Repository):
                 connection.execute(_TABLE.update().where(_is(project, kind), _C.parked).values(**values)).rowcount
             )
 
-    def holds_lease(self, work: JobClaim) -> bool:
-        """Return whether no other process has claimed the work since."""
-        query = select(_C.token).where(_is(work.project, work.kind), _C.owner == work.owner)
-        return bool(self._get_value(query) == work.token)
+    def holds_lease(self, claim: JobClaim) -> bool:
+        """Return whether no other process has claimed the job since."""
+        query = select(_C.token).where(_is(claim.project, claim.kind), _C.owner == claim.owner)
+        return bool(self._get_value(query) == claim.token)
 
     @contextmanager
-    def fence(self, work: JobClaim) -> Iterator[Connection]:
+    def fence(self, claim: JobClaim) -> Iterator[Connection]:
         """Open a transaction that commits only while the claim is valid; LeaseLost undoes what was written inside."""
         with self._database.write() as connection:
-            self._lock_claimed_row(connection, work)
+            self._lock_claimed_row(connection, claim)
             yield connection
 
     def list_jobs(self) -> list[JobRow]:
-        """Return the state of all work, for people to read."""
+        """Return the state of all jobs, for people to read."""
         now_s = self._database.clock()
         rows = self._list_rows(select(_TABLE).order_by(_C.project, _C.kind))
         return [
@@ -174,12 +174,12 @@ class JobsRepository(Repository):
         if not self._database.sqlite:
             notify_workers(connection)
 
-    def _lock_claimed_row(self, connection: Connection, work: JobClaim) -> Any:
+    def _lock_claimed_row(self, connection: Connection, claim: JobClaim) -> Any:
         """Return the row of a claim, locked until the transaction ends."""
-        query = select(_TABLE).where(_is(work.project, work.kind)).with_for_update()
+        query = select(_TABLE).where(_is(claim.project, claim.kind)).with_for_update()
         row = connection.execute(query).one_or_none()
-        if row is None or row.token != work.token or row.owner != work.owner:
-            raise LeaseLost(f"{work.kind} of project {work.project} is no longer held by {work.owner}.")
+        if row is None or row.token != claim.token or row.owner != claim.owner:
+            raise LeaseLost(f"{claim.kind} of project {claim.project} is no longer held by {claim.owner}.")
         return row
 
 
@@ -187,8 +187,8 @@ def _is(project: str, kind: str) -> ColumnElement[bool]:
     return and_(_C.project == project, _C.kind == kind)
 
 
-def _update(connection: Connection, work: JobClaim, **values: Any) -> None:
-    connection.execute(_TABLE.update().where(_is(work.project, work.kind)).values(**values))
+def _update(connection: Connection, claim: JobClaim, **values: Any) -> None:
+    connection.execute(_TABLE.update().where(_is(claim.project, claim.kind)).values(**values))
 
 
 def _state(row: Any, now_s: float) -> Literal["idle", "wanted", "running", "parked"]:

@@ -51,9 +51,9 @@ def test_a_turn_that_somebody_asks_for_by_hand_runs_though_the_last_ones_failed_
     store.projects.save_project(ProjectRow("1", "parked", TEXT_CONFIG))
     store.jobs.request_job("1", "turn")
     for _ in range(5):
-        work = store.jobs.claim_job("worker", lease_s=30.0, kinds=("turn",))
-        assert work is not None
-        store.jobs.fail_job(work, "poison")
+        claim = store.jobs.claim_job("worker", lease_s=30.0, kinds=("turn",))
+        assert claim is not None
+        store.jobs.fail_job(claim, "poison")
         now_s[0] += 60.0
     assert [row.state for row in store.jobs.list_jobs()] == ["parked"]
     replace_sleep(monkeypatch, lambda _s: pytest.fail("it waits"))
@@ -71,9 +71,9 @@ def test_a_turn_that_somebody_asks_for_by_hand_comes_though_a_worker_takes_the_f
     def worker_ends_its_turn_and_takes_ours(seconds: float) -> None:
         slept.append(seconds)
         assert len(slept) < 5, "it waits for ever"
-        for work in (*running, store.jobs.claim_job("worker", lease_s=30.0, kinds=("turn",))):
-            if work:
-                store.jobs.finish_job(work)
+        for claim in (*running, store.jobs.claim_job("worker", lease_s=30.0, kinds=("turn",))):
+            if claim:
+                store.jobs.finish_job(claim)
         running.clear()
 
     replace_sleep(monkeypatch, worker_ends_its_turn_and_takes_ours)

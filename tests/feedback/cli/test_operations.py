@@ -247,9 +247,9 @@ def test_access_prints_all_data_of_one_person_and_none_of_another(store: Store, 
 def test_unpark_retries_a_parked_job(store: Store, hitl: Hitl):
     store.jobs.request_job("1", "turn")
     for _ in range(5):
-        work = store.jobs.claim_job("w", lease_s=30.0, kinds=("turn",))
-        assert work is not None
-        store.jobs.fail_job(work, "poison")
+        claim = store.jobs.claim_job("w", lease_s=30.0, kinds=("turn",))
+        assert claim is not None
+        store.jobs.fail_job(claim, "poison")
         with sqlite3.connect(store._database.path or "") as connection:
             connection.execute("UPDATE job SET due_s = 0")
         connection.close()

@@ -58,9 +58,9 @@ def hostile(store: Store) -> Store:
     store.records.create_record("9", "asked", {"version": EVIL, "rows": 1, "why": EVIL})
     store.append(make_events.task_events(make_events.task(1, EVIL, project="9", second=30)))
     store.jobs.request_job("9", EVIL)
-    work = store.jobs.claim_job("worker", lease_s=60, kinds=(EVIL,))
-    assert work is not None
-    store.jobs.fail_job(work, EVIL)
+    claim = store.jobs.claim_job("worker", lease_s=60, kinds=(EVIL,))
+    assert claim is not None
+    store.jobs.fail_job(claim, EVIL)
     return store
 
 

@@ -44,9 +44,9 @@ def test_a_signal_is_stored_and_requests_a_turn(store: Store):
 def test_a_repeat_is_one_signal_and_requests_no_other_turn(store: Store):
     take = handler(store)
     take(REPORT)
-    work = store.jobs.claim_job("w", lease_s=9, kinds=("turn",))
-    assert work is not None
-    store.jobs.finish_job(work)
+    claim = store.jobs.claim_job("w", lease_s=9, kinds=("turn",))
+    assert claim is not None
+    store.jobs.finish_job(claim)
 
     assert take(REPORT) == {"status": "ok", "new": False, "id": "r1"}
     assert len(store.signals.list_signals("7")) == 1

@@ -118,14 +118,14 @@ def test_a_poisoned_project_is_parked_and_blocks_no_other(tmp_path: Path):
 
 def test_a_job_whose_lease_was_taken_marks_nothing(store: Store):
     store.jobs.request_job("1", "turn")
-    work = store.jobs.claim_job("a", lease_s=0.0, kinds=("turn",))
-    assert work is not None
+    claim = store.jobs.claim_job("a", lease_s=0.0, kinds=("turn",))
+    assert claim is not None
 
     def job(project: str, held: Held) -> None:
         assert store.jobs.claim_job("b", lease_s=30.0, kinds=("turn",)) is not None
 
     with pytest.raises(LeaseLost):
-        run_held(store, work, job)
+        run_held(store, claim, job)
     assert state(store) == "running"  # b's
 
 
@@ -152,33 +152,33 @@ def test_polling_finds_work_long_before_the_tick(store: Store):
 
 
 def _claim(store: Store, owner: str, lease_s: float) -> JobClaim:
-    work = store.jobs.claim_job(owner, lease_s=lease_s)
-    assert work is not None
-    return work
+    claim = store.jobs.claim_job(owner, lease_s=lease_s)
+    assert claim is not None
+    return claim
 
 
 def test_a_heartbeat_holds_work_for_longer_than_its_lease(store: Store) -> None:
     store.jobs.request_job("1", "turn")
-    work = _claim(store, "ann", 0.3)
+    claim = _claim(store, "ann", 0.3)
 
-    with lease(store, work, beat_s=0.05) as held:
+    with lease(store, claim, beat_s=0.05) as held:
         time.sleep(0.6)
         assert store.jobs.claim_job("bob", lease_s=0.3) is None
         assert held.holds()
-    store.jobs.finish_job(work)
+    store.jobs.finish_job(claim)
     assert store.jobs.list_jobs()[0].state == "idle"
 
 
 def test_a_job_whose_lease_was_lost_commits_nothing(store: Store) -> None:
     store.jobs.request_job("1", "turn")
-    work = _claim(store, "ann", 0.05)
+    claim = _claim(store, "ann", 0.05)
 
     def late() -> None:
-        with lease(store, work, beat_s=60.0) as held:
+        with lease(store, claim, beat_s=60.0) as held:
             time.sleep(0.1)
             other = _claim(store, "bob", 60.0)
             assert not held.holds()
-            with pytest.raises(LeaseLost), store.transaction(work):
+            with pytest.raises(LeaseLost), store.transaction(claim):
                 store.records.create_record("1", "verdict", {})
             store.jobs.finish_job(other)
             assert not held.holds()  # lost is lost, also when the other has finished
@@ -190,27 +190,27 @@ def test_a_job_whose_lease_was_lost_commits_nothing(store: Store) -> None:
 
 def test_the_heartbeat_itself_notices_the_loss(store: Store) -> None:
     store.jobs.request_job("1", "turn")
-    work = _claim(store, "ann", 0.01)
+    claim = _claim(store, "ann", 0.01)
     time.sleep(0.05)
     _claim(store, "bob", 60.0)
 
-    with pytest.raises(LeaseLost, match="passed to another worker"), lease(store, work, beat_s=0.01):
+    with pytest.raises(LeaseLost, match="passed to another worker"), lease(store, claim, beat_s=0.01):
         time.sleep(0.1)
 
 
 def test_a_failing_job_keeps_its_own_error(store: Store) -> None:
     store.jobs.request_job("1", "turn")
-    work = _claim(store, "ann", 60.0)
+    claim = _claim(store, "ann", 60.0)
 
-    with pytest.raises(ZeroDivisionError), lease(store, work):
+    with pytest.raises(ZeroDivisionError), lease(store, claim):
         _ = 1 / 0
-    assert store.jobs.holds_lease(work)
+    assert store.jobs.holds_lease(claim)
     assert not any(thread.name.startswith("lease") for thread in threading.enumerate())
 
 
 def test_a_database_that_is_away_for_a_moment_loses_no_lease(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     store.jobs.request_job("1", "turn")
-    work = _claim(store, "ann", 60.0)
+    claim = _claim(store, "ann", 60.0)
     beats = threading.Event()
 
     def raise_unavailable(_work: JobClaim) -> None:
@@ -218,6 +218,6 @@ def test_a_database_that_is_away_for_a_moment_loses_no_lease(store: Store, monke
         raise StoreError("away")
 
     monkeypatch.setattr(store.jobs, "renew_lease", raise_unavailable)
-    with lease(store, work, beat_s=0.01) as held:
+    with lease(store, claim, beat_s=0.01) as held:
         assert beats.wait(10)
         assert held.holds()

@@ -107,8 +107,8 @@ def test_what_a_reviewer_says_is_read_in_the_turn_of_the_source(world: World):
     task = open_case(world)
     review_project = world.site.review_project_of("L2")
     world.review("L2", "fix", "tool", person=CLEO, reason="boundary")
-    while (work := world.store.jobs.claim_job("test", lease_s=9.0)) is not None:
-        world.store.jobs.finish_job(work)
+    while (claim := world.store.jobs.claim_job("test", lease_s=9.0)) is not None:
+        world.store.jobs.finish_job(claim)
     received = [
         event
         for copy, given in world.site.list_changed_tasks(review_project, "")

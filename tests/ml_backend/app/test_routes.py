@@ -148,7 +148,7 @@ def test_a_bug_of_ours_shows_nothing_of_our_inside():
 def test_metrics_count_requests_by_route_and_take_in_gauges():
     from ml_backend.app import Metrics
 
-    backend = client(metrics=Metrics(lambda: {"hitl_queue_rows": 42.0, "hitl_reconcile_missed_total": 7.0}))
+    backend = client(metrics=Metrics(lambda: {"hitl_queue_rows": 42.0, "hitl_missed_changes_total": 7.0}))
     backend.post("/predict", json=predict_body("1", "A", "B"))
     backend.get("/secret-path-of-a-caller")
 
@@ -158,7 +158,7 @@ def test_metrics_count_requests_by_route_and_take_in_gauges():
     assert 'hitl_request_seconds_count{route="other",status="404"} 1.0' in text
     assert 'hitl_serving_events_total{event="tasks"} 2.0' in text
     assert "hitl_queue_rows 42.0" in text
-    assert "# TYPE hitl_reconcile_missed_total counter\nhitl_reconcile_missed_total 7.0" in text
+    assert "# TYPE hitl_missed_changes_total counter\nhitl_missed_changes_total 7.0" in text
     assert "secret-path" not in text
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine
+from sqlalchemy.event import listen, remove
 
 from feedback.store import Store, Vote, open_store
 from tests.support.hypothesis_profiles import examples
@@ -106,11 +107,11 @@ def test_the_tasks_of_a_few_annotations_are_found_without_reading_all_annotation
 
     store = open_store(f"sqlite:///{tmp_path / 'hitl.sqlite3'}")
     store.append([*task_events(task(1)), annotation_event(5, "A", task=1, person=7)])
-    event.listen(Engine, "before_cursor_execute", explain)
+    listen(Engine, "before_cursor_execute", explain)
     try:
         found = store.events.list_tasks_of("1", [5, 6])
     finally:
-        event.remove(Engine, "before_cursor_execute", explain)
+        remove(Engine, "before_cursor_execute", explain)
         store.close()
 
     assert found == {1}

@@ -8,9 +8,9 @@ from tests.support.clock import Clock
 
 
 def _claim(store: Store, owner: str = "ann") -> JobClaim:
-    work = store.jobs.claim_job(owner, lease_s=30.0)
-    assert work is not None
-    return work
+    claim = store.jobs.claim_job(owner, lease_s=30.0)
+    assert claim is not None
+    return claim
 
 
 def test_many_requests_are_one_run(store: Store) -> None:
@@ -23,11 +23,11 @@ def test_many_requests_are_one_run(store: Store) -> None:
 
 def test_a_want_during_a_run_leads_to_another_run(store: Store) -> None:
     store.jobs.request_job("1", "turn")
-    work = _claim(store)
+    claim = _claim(store)
     store.jobs.request_job("1", "turn")
     assert store.jobs.claim_job("bob", lease_s=30.0) is None  # nobody runs it twice at a time
 
-    store.jobs.finish_job(work)
+    store.jobs.finish_job(claim)
     store.jobs.finish_job(_claim(store, "bob"))
     assert [row.state for row in store.jobs.list_jobs()] == ["idle"]
 
@@ -97,19 +97,19 @@ def test_a_fenced_transaction_writes_nothing_once_the_lease_is_lost(store: Store
 def _wait(store: Store, clock: Clock) -> tuple[JobClaim, float]:
     """Claim as soon as something is due; gives how long that took."""
     began_s = clock.now_s
-    while (work := store.jobs.claim_job("ann", lease_s=30.0)) is None:
+    while (claim := store.jobs.claim_job("ann", lease_s=30.0)) is None:
         clock.now_s += 1
         assert clock.now_s < began_s + 10_000
-    return work, clock.now_s - began_s
+    return claim, clock.now_s - began_s
 
 
 def test_failing_work_waits_longer_and_longer_and_is_parked_with_its_reason(store: Store, clock: Clock) -> None:
     store.jobs.request_job("1", "turn")
     waits_s = []
     for _ in range(5):
-        work, wait_s = _wait(store, clock)
+        claim, wait_s = _wait(store, clock)
         waits_s.append(wait_s)
-        store.jobs.fail_job(work, "ValueError: poisoned\x00 row")
+        store.jobs.fail_job(claim, "ValueError: poisoned\x00 row")
 
     (row,) = store.jobs.list_jobs()
     assert waits_s == [0, 2, 4, 8, 16]
@@ -132,9 +132,9 @@ def test_parked_work_recovers_by_hand_or_after_a_long_while(store: Store, clock:
     store.jobs.request_job("1", "turn")
     for _ in range(5):
         store.jobs.fail_job(_wait(store, clock)[0], "Label Studio is down")
-    work, wait_s = _wait(store, clock)
+    claim, wait_s = _wait(store, clock)
     assert wait_s >= 900
-    store.jobs.fail_job(work, "still down")
+    store.jobs.fail_job(claim, "still down")
 
     assert store.jobs.unpark_job("1", "turn")
     assert not store.jobs.unpark_job("2", "turn")
