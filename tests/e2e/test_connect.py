@@ -283,7 +283,9 @@ def test_what_a_lost_store_had_connected_is_removed_with_the_next(
     assert project.body()["model_version"] == ""
 
 
-def test_a_version_that_somebody_deleted_meanwhile_is_said(site: Site, project: Project, backend: StubBackend) -> None:
+def test_a_version_that_somebody_deleted_meanwhile_is_reported(
+    site: Site, project: Project, backend: StubBackend
+) -> None:
     awkward(site, project, "imported")
     settings_snapshot = join(project, backend.url).settings_snapshot
     assert settings_snapshot is not None

@@ -197,7 +197,7 @@ def test_gold_tasks_meet_every_new_person_first_and_look_like_any_other(crowd: C
 
 
 @pytest.mark.parametrize("crowd", [14], indirect=True)
-def test_a_label_that_changed_is_asked_again_first_and_the_consensus_is_written_back_once(crowd: Crowd):
+def test_a_changed_label_is_requested_again_first_and_the_consensus_is_written_once(crowd: Crowd):
     row = crowd.store.projects.get_project(crowd.project.id)
     assert row is not None
     wanted = read_policy("[queue]\nwindow = 100\nhead = 2\n[audit]\nshare = 0.0\n[overlap]\nshare = 0.0\n"

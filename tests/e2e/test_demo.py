@@ -44,7 +44,7 @@ def test_the_demo_ends_with_promotions_and_an_address_to_log_in_at(tmp_path: Pat
         (["--recipe", "spam", "--data", "nowhere.csv"], "cannot be read"),
     ],
 )
-def test_a_demo_that_cannot_start_says_why(arguments: list[str], message: str):
+def test_a_demo_that_cannot_start_gives_the_reason(arguments: list[str], message: str):
     done = subprocess.run(
         [sys.executable, "-m", "feedback", "demo", *arguments], capture_output=True, text=True, timeout=60, check=False
     )

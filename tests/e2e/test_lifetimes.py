@@ -172,7 +172,7 @@ def test_imported_annotations_take_the_numbers_of_deleted_ones_and_are_no_votes(
     assert world.store.rebuild(check=True).ok
 
 
-def test_what_we_wrote_reads_as_ours_whoever_wrote_it_and_however_it_is_heard(world: World) -> None:
+def test_what_we_wrote_is_recognised_by_webhook_and_by_polling(world: World) -> None:
     """Written with a person's token, by a process that died before it could remember the number."""
     person, task = world.site.people[1], world.store.tasks.list_tasks(world.project.id)[0].id
     write_final_answer(person, task, choice_result("good"), unique_id=own_unique_id("final"))

@@ -80,7 +80,7 @@ def test_a_label_config_that_moved_on_is_put_in_step(site: Site, review_project:
     assert "mixed" in site.admin.project(review_project)["label_config"]
 
 
-def test_the_most_urgent_copy_is_handed_out_first_with_its_answer_filled_in(site: Site, review_project: str) -> None:
+def test_the_most_urgent_review_task_is_served_first_with_its_answer_filled_in(site: Site, review_project: str) -> None:
     calm, urgent = (
         task.id
         for task in review_project_client.import_review_tasks(
@@ -110,7 +110,7 @@ def test_a_panel_is_asked_by_one_copy(site: Site, review_project: str) -> None:
     assert site.people[2].next_task(review_project) is None
 
 
-def test_a_verdict_comes_back_as_it_was_said(site: Site, review_project: str) -> None:
+def test_a_verdict_is_read_as_it_was_given(site: Site, review_project: str) -> None:
     task = review_project_client.import_review_tasks(site.admin, review_project, [copy("one")])[0].id
     more = [
         {"from_name": "hitl_comment", "to_name": FACTS, "type": "textarea", "value": {"text": ["see page 3"]}},
@@ -221,7 +221,7 @@ def test_a_copy_whose_import_was_cut_short_is_completed(site: Site, review_proje
     ]
 
 
-def test_a_review_project_tells_of_what_people_do_until_it_is_told_not_to(site: Site, review_project: str) -> None:
+def test_a_review_project_sends_webhooks_until_they_are_removed(site: Site, review_project: str) -> None:
     with StubBackend() as backend:
         for url in ("http://127.0.0.1:9/webhook", f"{backend.url}/webhook", f"{backend.url}/webhook"):
             review_project_client.ensure_webhook(site.admin, review_project, url, {"X-Hitl-Secret": "ours"})

@@ -97,7 +97,7 @@ def run(site: Site, made: Project, backend: StubBackend, tmp_path: Path) -> Iter
     store.close()
 
 
-def test_held_tasks_are_handed_to_nobody_and_reported_ones_first(run: Run) -> None:
+def test_held_tasks_are_served_to_nobody_and_reported_ones_first(run: Run) -> None:
     big, legal, reported = run.project.tasks[2], run.project.tasks[4], run.project.tasks[5]
     run.connect(read_policy(RULES))
     first = run.turn()

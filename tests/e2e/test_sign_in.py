@@ -21,7 +21,7 @@ def accounts(site: Site) -> LabelStudioAccounts:
     return LabelStudioAccounts(site.url, site.process.admin.token)
 
 
-def test_label_studio_says_whose_password_and_token_it_is(site: Site, accounts: LabelStudioAccounts):
+def test_label_studio_knows_whose_password_and_token_it_is(site: Site, accounts: LabelStudioAccounts):
     ada = site.accounts[0]
 
     assert accounts.by_password(ada.email, ada.password) == User(ada.id, ada.email)

@@ -80,7 +80,7 @@ def test_a_state_that_would_change_the_order_is_refused():
             Calibrator.load(state)
 
 
-def test_the_isotonic_calibrator_gives_the_best_class_what_the_curve_says():
+def test_the_isotonic_calibrator_gives_the_best_class_the_value_of_its_curve():
     scaled = CURVE.apply(np.array([[0.6, 0.3, 0.1], [0.95, 0.05, 0.0], [0.7, 0.2, 0.1]]))
 
     np.testing.assert_allclose(scaled[:, 0], [0.5, 0.8, 0.5 + 0.3 * 0.1 / 0.35])

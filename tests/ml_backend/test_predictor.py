@@ -191,7 +191,7 @@ def test_a_champion_that_cannot_be_loaded_leaves_the_previous_one_serving_and_is
     assert predictor.version("1") == "bad"
 
 
-def test_a_process_that_starts_beside_a_damaged_champion_serves_the_one_before():
+def test_a_process_that_starts_with_a_damaged_champion_serves_the_previous_one():
     registry, clock = FakeRegistry({"1": "bad"}, broken={"bad"}, formers={"1": "good"}), FakeClock()
     predictor = make(registry, clock=clock, retry_s=30)
 

@@ -40,7 +40,7 @@ shares = st.floats(0.0, 1.0)
 
 
 @given(pools(), shares, st.integers(-5, 5))
-def test_every_task_is_asked_exactly_once_and_reasons_and_scores_stand_beside_it(pool, share, seed):
+def test_every_task_is_in_the_order_exactly_once_with_its_reason_and_score(pool, share, seed):
     ordering = order_tasks(pool, random_share=share, seed=seed)
 
     assert sorted(ordering.ids) == sorted(pool.ids)
@@ -131,7 +131,7 @@ def test_random_places_are_drawn_evenly_over_the_whole_pool():
 
 @pytest.mark.parametrize("strategy", ["margin", "uncertainty", "entropy"])
 @pytest.mark.parametrize("pool", [pool_without_model(range(50), np.zeros(50)), pool_of([0.3] * 50)])
-def test_where_scores_say_nothing_the_order_is_random_by_seed(strategy, pool):
+def test_with_equal_scores_the_order_is_random_by_seed(strategy, pool):
     first, same, other = (order_tasks(pool, strategy=strategy, random_share=0.0, seed=seed) for seed in (1, 1, 2))
 
     assert set(first.reasons) == {"random"}
@@ -162,7 +162,7 @@ def test_an_unknown_strategy_is_refused_with_the_nearest_name():
         order_tasks(pool_of([0.5, 0.6]), strategy="margins", seed=1)
 
 
-def test_a_strategy_that_needs_more_than_the_pool_has_says_what():
+def test_a_strategy_that_needs_more_than_the_pool_has_names_what_is_missing():
     with pytest.raises(MissingInput, match="vectors"):
         order_tasks(pool_of([0.5, 0.6]), strategy="mkm", seed=1)
     with pytest.raises(MissingInput, match="committee"):

@@ -19,7 +19,7 @@ from tests.support.label_studio import Project, Site, choice_result, sentiment
 pytestmark = pytest.mark.e2e
 
 
-def test_three_people_at_once_are_handed_our_order(site: Site, project: Project) -> None:
+def test_three_people_at_once_get_our_order(site: Site, project: Project) -> None:
     order = shuffled(project.tasks)
     write_queue_window(site.admin, project.id, rows_of(order), version="m1+q1", head=4)
     barrier = Barrier(3)
@@ -62,7 +62,7 @@ def test_a_new_window_changes_the_very_next_task(site: Site, project: Project) -
     assert [row["model_version"] for row in second["predictions"]] == ["m2+q2"]
 
 
-def test_the_order_holds_for_a_person_with_a_history_beside_old_versions(site: Site, project: Project) -> None:
+def test_the_order_holds_for_a_person_with_a_history_and_with_old_versions(site: Site, project: Project) -> None:
     order = shuffled(project.tasks)
     for number in range(1, 4):
         turned = order[number:] + order[:number]

@@ -121,7 +121,7 @@ def test_kappa_keeps_doubt_when_nobody_ever_disagrees():
     assert found.low < 0.3
 
 
-def test_one_label_for_everything_is_undefined_and_says_why():
+def test_a_single_label_for_everything_is_undefined_with_a_note():
     found = fleiss_kappa(Votes([0, 0, 1, 1], [0, 1, 0, 1], [0, 0, 0, 0]))
 
     assert math.isnan(found.value)
@@ -149,7 +149,7 @@ def test_bootstrap_and_analytic_intervals_agree_on_many_items():
     assert drawn.se == pytest.approx(analytic.se, rel=0.12)
 
 
-def test_the_interval_covers_the_truth_about_as_often_as_it_says():
+def test_the_interval_covers_the_truth_about_as_often_as_its_confidence():
     rng = np.random.default_rng(5)
     chance_free = 0.6  # share of items on which all three see the truth; else they guess among three labels
 

@@ -67,7 +67,7 @@ def test_three_people_give_the_mean_over_pairs_weighted_by_shared_items():
     assert cohen_kappa(votes).pairs == 150
 
 
-def test_pairs_that_share_too_little_are_left_out_and_said():
+def test_pairs_that_share_too_few_items_are_left_out_with_a_note():
     found = cohen_kappa(Votes([0, 0, 1, 1], [0, 1, 0, 1], [0, 1, 1, 1]))
 
     assert math.isnan(found.value)

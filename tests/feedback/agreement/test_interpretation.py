@@ -55,7 +55,7 @@ def test_the_most_disputed_tasks_come_first():
     assert most_disputed(votes).tolist() == [1, 2, 3]
 
 
-def test_low_agreement_on_drawn_items_says_that_the_definition_is_unclear():
+def test_low_agreement_on_drawn_items_means_that_the_definition_is_unclear():
     found = interpret_agreement(crowd(right=(0.5, 0.5, 0.5), n=310), ["a", "b", "c"])
 
     assert found.clear is False
@@ -92,7 +92,7 @@ def test_the_paradox_is_explained_and_not_hidden():
     assert "0.941" in found.text
 
 
-def test_one_label_alone_says_why_nothing_can_be_computed():
+def test_a_single_label_gives_the_reason_why_nothing_can_be_computed():
     found = interpret_agreement(Votes([0, 0, 1, 1], [0, 1, 0, 1], [0, 0, 0, 0]), ["only"])
 
     assert found.clear is None

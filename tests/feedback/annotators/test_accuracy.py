@@ -28,7 +28,7 @@ def test_the_careless_one_is_found_without_gold_and_with_it():
         assert records[3].accuracy.high < min(item.accuracy.low for item in records[:3])
 
 
-def test_the_interval_covers_the_truth_about_as_often_as_it_says():
+def test_the_interval_covers_the_truth_about_as_often_as_its_confidence():
     covered = []
     for seed in range(60):
         votes, truth = crowd(n=120, seed=seed)

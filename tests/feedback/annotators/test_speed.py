@@ -88,7 +88,7 @@ def test_a_new_session_starts_fresh():
     assert found.change.high < 0.0
 
 
-def test_fatigue_is_seen_through_what_the_others_say():
+def test_fatigue_is_found_by_comparison_with_the_others():
     rng = np.random.default_rng(2)
     n = 600
     truth, hour = rng.integers(0, 2, n), np.arange(n) // 200

@@ -39,7 +39,7 @@ def _wait(address: str) -> str:
 
 
 @pytest.mark.slow
-def test_with_a_data_directory_alone_it_serves_and_says_what_it_misses(url: str, tmp_path: Path):
+def test_with_only_a_data_directory_it_serves_and_names_what_is_not_set(url: str, tmp_path: Path):
     body = {"tasks": [{"id": 1, "data": {"text": "hi"}}], "project": "1.17", "label_config": _CONFIG, "params": {}}
     answer = httpx.post(f"{url}/predict", json=body, trust_env=False)
 

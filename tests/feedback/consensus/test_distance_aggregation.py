@@ -88,7 +88,7 @@ def test_a_single_answer_weighs_as_much_as_its_person(make: Make):
 
 
 @KINDS
-def test_near_answers_are_settled_and_far_ones_are_asked_again(make: Make):
+def test_near_answers_are_decided_and_far_ones_need_another_vote(make: Make):
     rng = random.Random(1)
     votes, _ = crowd(make, 40, noise=(0.01, 0.01, 0.01))
     votes += [VoteLike(900, person, make(60.0, 0.0, rng)) for person in (0, 1)]
@@ -139,7 +139,7 @@ def _equal(answers: list[Answer]) -> Answer:
     return Answer(kind, regions or answers[0].value)
 
 
-def test_the_medoid_is_one_of_the_answers_and_says_how_near_the_others_are():
+def test_the_medoid_is_one_of_the_answers_with_the_support_of_the_others():
     answers = [Answer("taxonomy", (path,)) for path in (("A", "x"), ("A", "x"), ("A", "y"), ("B", "z"))]
 
     found = medoid(answers, get_codec("taxonomy").distance)

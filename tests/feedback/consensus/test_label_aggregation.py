@@ -80,7 +80,7 @@ def test_where_too_little_is_known_of_people_majorities_decide(votes: list[VoteL
     assert why in found.reason
 
 
-def test_gold_tells_who_errs_of_three_people_one_of_whom_is_wrong_more_often_than_not():
+def test_gold_finds_which_of_three_people_is_wrong_more_often_than_not():
     ours, raw = [], []
     for seed in range(8):
         truth, rng, right = truths(160, seed), random.Random(seed), (0.97, 0.88, 0.2)
@@ -130,7 +130,7 @@ def test_one_person_is_weighed_by_gold_alone():
     assert 0.6 < np.mean([item.confidence for item in found.values()]) < 0.9
 
 
-def test_an_unknown_method_leaves_it_to_majorities_and_says_so():
+def test_an_unknown_method_is_reported_and_the_majority_decides():
     found = aggregate(crowd(truths(60), shared=60, right=[0.9, 0.9, 0.9]), by="dawid_skeen")
 
     assert not found.by_task
@@ -149,7 +149,7 @@ def test_a_tie_is_settled_when_the_consensus_is_sure():
     assert unsure.needs_more_votes == {900: 2}
 
 
-def test_what_pays_is_asked_again_and_stands_meanwhile():
+def test_a_label_worth_another_vote_is_requested_again_and_stays_valid_until_then():
     votes = crowd(truths(200), shared=200, right=[0.98, 0.95, 0.55])
     votes.append(VoteLike(900, 2, ANSWERS["good"]))
     found = aggregate(votes, by="auto")

@@ -50,7 +50,7 @@ def test_functions_fill_in_where_they_speak_and_are_nobodys_votes():
     assert suggested() == {}
 
 
-def test_a_function_that_fails_or_is_missing_is_silent_and_told_once(caplog: pytest.LogCaptureFixture):
+def test_a_function_that_fails_or_is_missing_has_no_votes_and_is_reported_once(caplog: pytest.LogCaptureFixture):
     with caplog.at_level(logging.WARNING):
         found = suggested("fruit", "broken", "gone", "many", tasks=(1, 2, 3, 4))
 

@@ -51,7 +51,7 @@ def test_auto_is_better_than_each_alone_over_many_kinds_of_crowd():
         Votes(np.repeat(np.arange(50), 2), np.arange(100), np.arange(100) % 2),  # one vote a person
     ],
 )
-def test_sparse_votes_fall_back_to_the_majority_and_say_why(votes):
+def test_sparse_votes_fall_back_to_the_majority_with_a_reason(votes):
     choice = select_method(votes)
 
     assert choice.consensus.method == "majority"
@@ -107,7 +107,7 @@ def test_the_order_of_the_rows_changes_nothing(method):
         assert (first.proba == second.proba).all()
 
 
-def test_the_order_of_the_rows_changes_nothing_of_what_hidden_votes_say():
+def test_the_order_of_the_rows_does_not_change_the_score_on_hidden_votes():
     votes, _ = world(1, n=150, people=12, k=4, per_task=4, skill=(3.0, 3.0))
     backwards = Votes(votes.tasks[::-1], votes.people[::-1], votes.labels[::-1], 150, 12, 4)
 
@@ -133,7 +133,7 @@ def test_fifty_gold_answers_bring_confidence_near_the_truth():
     assert np.mean(gaps_after) < np.mean(gaps_before)
 
 
-def test_calibration_error_is_zero_for_a_forecast_that_is_right_as_often_as_it_says():
+def test_calibration_error_is_zero_for_a_forecast_that_is_right_as_often_as_its_confidence():
     rng = np.random.default_rng(0)
     sure = rng.uniform(0.5, 1.0, 50_000)
 

@@ -77,7 +77,7 @@ def people_of_8(store: Store) -> str:
     return browser.get("/projects/8/people", headers=HTML).text
 
 
-def test_a_service_without_projects_says_how_to_get_one(tmp_path, store: Store):
+def test_a_service_without_projects_explains_how_to_connect(tmp_path, store: Store):
     for row in store.projects.list_projects():
         store.append([_deleted(row.id)])
     browser = app_of(store, access_settings=AccessSettings(open=True)).test_client()

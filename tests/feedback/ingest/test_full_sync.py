@@ -183,7 +183,7 @@ def test_missed_counts_nothing_before_a_project_is_connected(tmp_path: Path):
     store.close()
 
 
-def test_a_deletion_that_was_told_and_the_sweep_agree(store: Store):
+def test_a_deletion_by_webhook_and_the_sweep_agree(store: Store):
     store.append([*task_events(task(1)), annotation_event(5), deletion_event(5)])
 
     run(store, FakePages([task(1)], []))

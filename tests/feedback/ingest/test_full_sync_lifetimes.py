@@ -75,7 +75,7 @@ def moving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moving]:
 
 @settings(max_examples=examples(100), deadline=None)
 @given(_steps, st.randoms(use_true_random=False))
-def test_whatever_was_lost_or_late_of_several_lives_a_sweep_makes_good(
+def test_a_sweep_repairs_lost_or_late_events_of_several_lifetimes(
     moving: Moving, steps: list[tuple[str, int, int]], chance: random.Random
 ):
     project = str(next(moving.projects))

@@ -34,7 +34,7 @@ def test_a_label_config_that_was_changed_while_we_were_away_is_taken_in_once(sto
     assert count_missed_changes(store, "7") == 1
 
 
-def test_what_label_studio_says_wins_over_a_webhook_that_says_nonsense(store: Store):
+def test_polling_label_studio_overrules_a_webhook_with_wrong_content(store: Store):
     store.append([events.event_from_project("7", "x", "<", "webhook")])
     assert config(store) == "<"
 

@@ -137,7 +137,7 @@ def test_over_http_it_is_guarded_like_a_webhook(store: Store):
     assert client.get("/signal", headers=right).status_code == 405
 
 
-def test_late_outcomes_are_told_by_model_and_policy(store: Store):
+def test_late_outcomes_are_summarized_by_model_and_policy(store: Store):
     auto = CurrentDecision("sure", "L1", "p1", "m1", "", "normal", "default", None)
     people = CurrentDecision("default", "L1", "p1", "m2", "", "normal", "default", None)
     store.decisions.create_decisions("7", [Decision(task, 1.0, "c", auto, {}) for task in (1, 2)])

@@ -86,7 +86,7 @@ def test_a_broken_annotation_is_recorded_once_with_its_reason_and_its_neighbours
     assert unreadable(store) == ["annotation 2 names no task."]
 
 
-def test_what_was_said_is_acknowledged_though_what_was_left_out_cannot_be_noted_now(
+def test_an_event_is_acknowledged_even_where_what_was_left_out_cannot_be_noted(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(store.records, "create_record", refuse)
@@ -148,7 +148,7 @@ def test_what_no_label_studio_sends_is_refused(store: Store, body: Any):
         WebhookHandler(store)(body)
 
 
-def test_over_http_a_store_that_is_down_is_told_with_what_to_do_and_predictions_go_on(
+def test_over_http_a_store_that_is_down_gives_an_error_with_a_hint_and_predictions_go_on(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(store, "receive", refuse)
@@ -188,7 +188,7 @@ def refused(breaker: CircuitBreaker) -> bool:
     return False
 
 
-def test_while_the_store_is_away_one_tries_each_second_and_the_rest_are_told_at_once():
+def test_while_the_store_is_down_one_request_a_second_tries_and_the_rest_fail_at_once():
     now, take, counted = [0.0], Flaky(), list[str]()
     breaker = CircuitBreaker(take, count=counted.append, clock=lambda: now[0])
     take.unreachable = True
@@ -232,7 +232,7 @@ def test_nobody_waits_behind_the_one_that_tries():
     assert not refused(breaker)
 
 
-def test_an_event_that_is_wrong_says_nothing_of_the_store():
+def test_a_wrong_event_does_not_count_as_a_failure_of_the_store():
     def take(body: Any) -> dict[str, Any]:
         raise ValueError("no such event")
 

@@ -85,7 +85,7 @@ def test_a_project_is_described_and_its_changes_are_listed_from_a_moment_on(worl
     assert world.platform.get_last_change_time(world.project) >= before
 
 
-def test_pages_hold_all_tasks_once_and_the_last_one_says_so(world: World):
+def test_pages_hold_all_tasks_once_and_the_last_page_is_marked(world: World):
     tasks = world.add("a", "b", "c")
     world.answer(tasks[0], "tool", person=ADA)
     first = world.platform.get_tasks_page(world.project, above=0, size=2)
@@ -110,7 +110,7 @@ def test_the_queue_is_served_in_the_order_of_its_places(world: World):
     assert served == [three, one, two]
 
 
-def test_a_queue_write_that_is_stopped_says_that_it_is_not_complete(world: World):
+def test_a_queue_write_that_is_stopped_is_not_complete(world: World):
     tasks = world.add("a", "b", "c")
 
     written = world.platform.write_queue(world.project, window(*tasks), CONTROL, head=3, stop=lambda: True)

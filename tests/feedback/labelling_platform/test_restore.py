@@ -102,7 +102,7 @@ def test_twice_is_once(store: Store):
 
 
 @pytest.mark.parametrize("fields", [{"unique_id": own_unique_id("1")}, {"imported": True}])
-def test_what_nobody_said_by_hand_stays_no_vote(store: Store, fields: dict[str, Any]):
+def test_what_no_person_answered_stays_no_vote(store: Store, fields: dict[str, Any]):
     store.append([annotation_event(5, "A", person=7, **fields), deletion_event(5)])
 
     brought_back(store, FakeClient(), version(store, "'A'"))
@@ -163,7 +163,7 @@ def test_what_was_shown_is_named_only_while_it_exists(store: Store):
     assert [row.get("parent_prediction") for row in client.made] == [None, 31]
 
 
-def test_what_cannot_come_back_says_why(store: Store):
+def test_what_cannot_be_restored_has_a_reason(store: Store):
     store.append(
         [
             annotation_event(5, "A", person=7),

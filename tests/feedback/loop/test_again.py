@@ -70,7 +70,7 @@ def known_row(world: World) -> ProjectRow:
     return row
 
 
-def test_an_ambiguous_label_is_split_asked_again_and_never_mixed(world: World):
+def test_an_ambiguous_label_is_split_and_requested_again_and_never_mixed(world: World):
     world.turn()
     world.label(25)
     world.turn()

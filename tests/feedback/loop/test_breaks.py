@@ -99,7 +99,7 @@ def test_bots_and_imports_are_never_votes(world: World):
     assert world.turn().answers == 0
 
 
-def test_an_unknown_project_and_an_unreadable_config_are_told(world: World):
+def test_an_unknown_project_and_an_unreadable_config_are_reported(world: World):
     with pytest.raises(NotConnected, match="project 8 is not known"):
         world.loop.turn("8")
     world.studio.label_config = "<View><Choices"

@@ -37,7 +37,9 @@ def damage(store: Store, *versions: str) -> None:
 
 
 @pytest.mark.parametrize("all_of_them", [False, True])
-def test_a_damaged_champion_is_told_and_replaced_by_the_next_training(world: World, tmp_path: Path, all_of_them: bool):
+def test_a_damaged_champion_is_reported_and_replaced_by_the_next_training(
+    world: World, tmp_path: Path, all_of_them: bool
+):
     former, champion = champions(world, 2)
     damage(world.store, champion, *([former] if all_of_them else []))
     world.loop = world.new_loop()  # as after a restart

@@ -85,7 +85,7 @@ def test_a_kill_between_write_and_record_writes_no_second_answer(store: Store, s
     assert len(site.finals) == 2
 
 
-def test_a_task_that_is_asked_again_is_not_written_yet(store: Store, site: FakeLabelStudio):
+def test_a_task_that_needs_another_vote_is_not_written_yet(store: Store, site: FakeLabelStudio):
     run(store, site, snapshot(), needs_more_votes={1: 2})
 
     assert [task for task, _, _ in site.finals.values()] == [2]

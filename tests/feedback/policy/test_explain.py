@@ -46,7 +46,7 @@ def test_every_number_of_a_policy_is_in_its_sentences():
     assert "ann@example.com (viewer) answers in L2, with german." in text
 
 
-def test_a_policy_without_rules_says_so():
+def test_a_policy_without_rules_is_explained():
     assert explain_policy(read_policy(""))[0] == "Every task goes to L1: there are no routing rules."
 
 

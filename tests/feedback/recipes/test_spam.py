@@ -43,7 +43,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_column(made, encoding):
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252"])
-def test_a_file_that_is_not_utf_8_is_read_as_spreadsheets_wrote_it_and_that_is_said(made, encoding):
+def test_a_file_that_is_not_utf_8_is_read_in_the_encoding_of_spreadsheets_with_a_note(made, encoding):
     recipe = made(table(rows=[*ROWS, ("£100 für dich", "spam")]).encode(encoding))
 
     assert pairs(recipe)[-1] == ("£100 für dich", "spam")

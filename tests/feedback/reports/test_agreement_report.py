@@ -167,7 +167,7 @@ def test_every_type_of_answer_has_its_figures(make, name):
     assert found.to_json()["consensus"]["auto"]["method"]
 
 
-def test_a_project_without_votes_says_so():
+def test_a_project_without_votes_is_reported():
     with pytest.raises(VotesError, match="project 7 has no votes on 'c' yet"):
         analyse_project(snapshot_of([]))
 
@@ -193,7 +193,7 @@ def test_gold_is_compared_for_every_type_of_answer(answers, cell):
         analyse_project(snapshot_of(votes), gold={"1": "[{"})
 
 
-def test_what_calibration_passes_over_is_said():
+def test_what_calibration_leaves_out_is_noted():
     votes = [(task, person, Answer("labels", ((task, task + 5, "PER"),))) for task in range(5) for person in range(3)]
     cell = '[{"start": 1, "end": 6, "labels": ["PER"]}]'
 
@@ -224,7 +224,7 @@ def test_what_people_and_model_doubt_is_suggested_until_somebody_changes_it(stor
     assert [row["task"] for row in found] == [1]
 
 
-def test_agreement_is_told_by_label_by_pair_by_month_and_by_segment():
+def test_agreement_is_reported_by_label_by_pair_by_month_and_by_segment():
     """Person 2 differs on label b, in May, in the north."""
     rows, day = [], 86_400.0
     for task in range(120):

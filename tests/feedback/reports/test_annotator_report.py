@@ -58,7 +58,7 @@ def test_few_comparisons_give_wide_intervals_and_no_advice(store: Store):
     assert all(row["accuracy"]["high"] - row["accuracy"]["low"] > 0.15 for row in found)
 
 
-def test_chosen_tasks_judge_nobody_but_pace_is_told(store: Store):
+def test_chosen_tasks_judge_nobody_but_speed_is_reported(store: Store):
     found = annotator_figures(store, snapshot(votes(60), range(0)))
 
     assert all(row["accuracy"] is None and row["answers"] == 60 for row in found)
@@ -127,7 +127,7 @@ def test_tiredness_is_reported_by_hours_and_proven_on_gold_only(store: Store):
     assert len(tired["by_practice"]["steps"]) == 8
 
 
-def test_onboarding_is_told_person_by_person(store: Store):
+def test_onboarding_is_reported_for_each_person(store: Store):
     given = [vote for vote in votes(60) if vote.person != 2 or vote.task >= 3]
     known = {task: A if task % 2 else B for task in range(9)}
     add_gold(store, "7", {**known, 9: None}, {task: f"7/{task}" for task in range(10)})

@@ -216,7 +216,7 @@ def test_a_page_of_a_hundred_thousand_tasks_comes_within_a_second(large: Store, 
 @pytest.mark.parametrize(
     ("span_s", "form"), [(120.0, r"\d\d:\d\d:\d\d"), (7200.0, r"\d\d:\d\d"), (2 * 86_400.0, r"\d\d \w+")]
 )
-def test_no_two_marks_of_a_time_axis_say_the_same(span_s: float, form: str):
+def test_no_two_marks_of_a_time_axis_are_equal(span_s: float, form: str):
     drawn = over_time([Point(at_s, 0.9, 0.8, 1.0, "m") for at_s in (1e9, 1e9 + span_s)], label="accuracy")
 
     marks = re.findall(rf">({form})</text>", drawn)

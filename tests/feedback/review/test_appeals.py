@@ -39,7 +39,7 @@ def test_where_the_first_tier_owes_a_person_another_one_is_asked_in_the_source_p
     assert world.trail(task) == ["open", "settle"]
 
 
-def test_nobody_is_asked_for_where_the_policy_says_never(world: World):
+def test_no_request_is_honoured_where_the_policy_forbids_requests(world: World):
     world.use('[rights]\nhuman_review = "never"\n' + ONE_TIER)
     (task,) = world.site.add("a1 apple red")
     push(world, task)
@@ -136,7 +136,7 @@ def test_whoever_looks_at_a_request_sees_everything_in_a_blind_tier_too(world: W
 
 
 @pytest.mark.parametrize(("l2", "share"), [("blind = true", 0.0), ("", 1.0)])
-def test_what_waits_blind_is_handed_out_anew_with_everything_when_somebody_asks(world: World, l2: str, share: float):
+def test_a_blind_case_gets_a_new_review_task_with_everything_on_request(world: World, l2: str, share: float):
     """A blind tier, and a second look."""
     world.use(policy_text(l2=l2, share=share), overlap=1 if share else 2)
     (task,) = world.site.add("a1 apple red")

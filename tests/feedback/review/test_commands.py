@@ -42,7 +42,7 @@ def test_what_waits_is_listed_and_what_is_done_is_not(world: World):
     assert len(json.loads(run("cases", PROJECT, "--all", "--json"))) == 1
 
 
-def test_a_question_is_answered_and_everybody_is_told(world: World):
+def test_a_question_is_answered_and_everybody_sees_the_answer(world: World):
     task = open_case(world)
     number = str(world.case(task).id)
     world.review("L2", "guideline", person=CLEO, reason="guideline_gap", comment="what of nuts?")
@@ -77,7 +77,7 @@ def test_figures_and_forecasts_are_printed_and_as_json(world: World):
 
 
 @pytest.mark.slow
-def test_why_tells_what_people_did_with_a_task_as_a_story(world: World):
+def test_why_lists_what_people_did_with_a_task(world: World):
     task = open_case(world)
     world.review("L2", "fix", "tool", person=BEN, reason="boundary")
     world.turn()

@@ -85,7 +85,7 @@ def test_who_reads_blind_sees_none_of_it_and_the_next_tier_does(world: World):
     assert "apple +" in shown(world, "L3", DAN)[SPOKE]
 
 
-def test_where_people_propose_another_answer_the_models_own_stands_beside_it(world: World):
+def test_a_proposal_of_people_is_shown_next_to_the_answer_of_the_model(world: World):
     disagreed(world)
     world.review("L2", "fix", "tool", person=CLEO, reason="wrong_label")
     world.turn()
@@ -104,7 +104,7 @@ def test_where_people_propose_another_answer_the_models_own_stands_beside_it(wor
     assert "pear +" in facts[SPOKE]
 
 
-def test_a_model_that_gives_no_reasons_is_said_to_give_none(world: World, monkeypatch: pytest.MonkeyPatch):
+def test_a_model_without_reasons_is_shown_as_one(world: World, monkeypatch: pytest.MonkeyPatch):
     made = promote(world)
     silent = Bundle(Silent(), made.calibrator, made.control, "h", "hosted", "m36", 1, 0.0, {})  # type: ignore[arg-type]
     monkeypatch.setattr(world.loop._services.champions, "get", lambda _project: silent)
@@ -116,7 +116,7 @@ def test_a_model_that_gives_no_reasons_is_said_to_give_none(world: World, monkey
     assert shown(world, "L2", CLEO)[SPOKE] == "this model gives no reasons"
 
 
-def test_without_a_model_nothing_is_said_of_one(world: World):
+def test_without_a_model_no_prediction_is_shown(world: World):
     world.use(policy_text(), overlap=2)
     (task,) = world.site.add("apple")
     world.turn()
@@ -126,7 +126,7 @@ def test_without_a_model_nothing_is_said_of_one(world: World):
     assert case_report(world.store, world.case(task).id).prediction == {}
 
 
-def test_why_says_what_spoke_for_the_answer_of_the_model_of_then(world: World):
+def test_why_shows_the_reasons_of_the_model_at_the_time_of_the_decision(world: World):
     rest = '[[routing]]\nid = "rest"\nto = "L1"\n'
     rules = f'[[routing]]\nid = "sure"\nto = "L2"\nwhen = {{ model.confidence.gte = 0.5 }}\n{rest}'
     world.use(policy_text(more=rules))

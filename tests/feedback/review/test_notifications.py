@@ -58,7 +58,7 @@ def late(world: World) -> int:
     return task
 
 
-def test_a_breach_is_told_once_and_signed(world: World, outside: Outside):
+def test_a_breach_is_notified_once_and_signed(world: World, outside: Outside):
     task = late(world)
     world.turn()
 
@@ -126,7 +126,7 @@ def test_a_burst_of_notices_is_delivered_whole(world: World, monkeypatch: pytest
     assert [received["case"] for received in got.payloads()] == list(range(1, 12))
 
 
-def test_whoever_asked_is_told_the_answer(world: World, outside: Outside):
+def test_the_requester_is_notified_of_the_answer(world: World, outside: Outside):
     world.use(policy_text(more=NOTIFY))
     (task,) = world.site.add("a1 apple red")
     world.turn()
@@ -161,7 +161,7 @@ def ask(world: World, task: int, name: str) -> None:
     SignalHandler(world.store, clock=world.site.seconds)(body)
 
 
-def test_a_first_tier_answer_in_time_tells_nobody(world: World, outside: Outside):
+def test_a_first_tier_answer_in_time_notifies_nobody(world: World, outside: Outside):
     world.use(policy_text(l1='resolve = "10m"\non_breach = "escalate"\nnotify = ["lead"]', more=NOTIFY))
     (task,) = world.site.add("a1 apple red")
     world.turn()

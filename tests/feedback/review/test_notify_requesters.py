@@ -25,7 +25,7 @@ def post(crm: Crm) -> Crm:
     return crm
 
 
-def test_whoever_named_a_callback_is_told_what_people_agree_on_without_any_case(world: World, crm: Crm):
+def test_a_callback_is_notified_of_what_people_agree_on_without_any_case(world: World, crm: Crm):
     world.use(CRM + ONE_TIER)
     (task,) = world.site.add("a1 apple red")
     world.turn()
@@ -50,7 +50,7 @@ def test_whoever_named_a_callback_is_told_what_people_agree_on_without_any_case(
     assert crm.answers() == [("report-7", "fruit"), ("thumbs-8", "fruit")]
 
 
-def test_everybody_who_asked_is_told_once_and_again_when_the_answer_changes(world: World, crm: Crm):
+def test_every_requester_is_notified_once_and_again_when_the_answer_changes(world: World, crm: Crm):
     rules = '[[routing]]\nid = "all"\nto = "L2"\n'
     world.use(policy_text(more=CRM + rules))
     (task,) = world.site.add("a1 apple red")

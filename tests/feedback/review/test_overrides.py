@@ -77,7 +77,7 @@ def test_a_reason_that_the_source_project_asks_for_is_kept_by_its_code(store: St
     assert [row.reason for row in note(store)] == ["wrong_label"]
 
 
-def test_a_blind_answer_is_held_against_what_the_champion_says(store: Store):
+def test_a_blind_answer_is_compared_with_the_prediction_of_the_champion(store: Store):
     store.append([annotation_event(1, "B", task=3, parent_prediction=103), annotation_event(2, "A", task=4)])
 
     assert note(store) == []  # no model: nothing to be held against
@@ -96,7 +96,7 @@ def test_a_model_that_may_have_learned_the_answer_is_not_asked(store: Store):
     assert note(store, young) == []
 
 
-def test_an_unknown_prediction_tells_nothing(store: Store):
+def test_an_unknown_prediction_is_no_override(store: Store):
     store.append([annotation_event(1, "B", task=5, parent_prediction=999)])
 
     assert note(store, Champion()) == []

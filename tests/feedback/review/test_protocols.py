@@ -51,7 +51,7 @@ def test_a_single_reader_decides(given, outcome, answer):
         (["guideline", HAM, "guideline"], "guideline", None),
     ],
 )
-def test_a_panel_of_three_goes_by_what_two_say(given, outcome, answer):
+def test_a_panel_of_three_decides_by_two_equal_answers(given, outcome, answer):
     result = apply_protocol(reviews(*given), PANEL)
 
     assert (result.outcome, result.answer) == (outcome, answer)

@@ -140,7 +140,7 @@ def test_honeypots_stand_among_the_cases_and_find_who_errs(world: World):
 
 
 @pytest.mark.slow
-def test_nothing_tells_a_honeypot_from_a_second_look(world: World):
+def test_a_honeypot_looks_like_a_second_look(world: World):
     world.use(
         policy_text(share=1.0, l2='title = "Desk"\nresolve = "4h"').replace(
             "[second_look]\nshare = 1.0", "[second_look]\nshare = 1.0\nhoneypots = 1.0"

@@ -103,7 +103,7 @@ def test_a_verdict_that_contradicts_itself_does_not_count_and_the_case_opens_aga
     ]
 
 
-def test_what_a_reviewer_says_is_read_in_the_turn_of_the_source(world: World):
+def test_a_review_is_read_in_the_turn_of_the_source_project(world: World):
     task = open_case(world)
     review_project = world.site.review_project_of("L2")
     world.review("L2", "fix", "tool", person=CLEO, reason="boundary")
@@ -132,7 +132,7 @@ def test_a_review_project_cannot_be_connected_itself(world: World):
         connect(Settings(), world.store, cast(Client, None), world.site.review_project_of("L2"), now_s=0.0)
 
 
-def test_a_review_project_that_may_have_no_webhook_is_polled_and_says_so(world: World):
+def test_a_review_project_without_a_webhook_is_polled_with_a_note(world: World):
     world.site.fails = {"register_review_webhook"}
     world.use(policy_text(), overlap=2)
     (task,) = world.site.add("a1 apple red")
@@ -228,7 +228,7 @@ def test_an_answer_on_the_old_copy_still_counts(world: World):
     assert world.final(task) == "tool"
 
 
-def test_a_breach_at_the_last_tier_is_told_once(world: World):
+def test_a_breach_at_the_last_tier_is_notified_once(world: World):
     task = open_case(world, l2='resolve = "10m"\non_breach = "escalate"', l3='resolve = "10m"\non_breach = "escalate"')
     for _ in range(4):
         world.site.pass_time(11 * 60)

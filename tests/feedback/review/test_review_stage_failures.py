@@ -36,7 +36,7 @@ def test_a_kill_after_any_request_leaves_one_copy_and_one_answer(world: World, w
     assert (world.case(task).state, len(world.site.finals), len(world.site.review_projects)) == ("resolved", 1, 1)
 
 
-def test_copies_that_a_kill_left_without_their_case_are_adopted_with_what_was_said(world: World):
+def test_review_tasks_that_a_kill_left_without_their_case_are_adopted_with_their_answers(world: World):
     world.use(policy_text(), overlap=2)
     (task,) = world.site.add("a1 apple red")
     world.turn()
@@ -75,7 +75,7 @@ def test_an_import_that_was_cut_short_is_completed_so_that_reviewers_see_what_wa
     assert world.final(task) == "tool"
 
 
-def test_nobody_is_asked_again_while_an_answer_is_unread(world: World, monkeypatch: pytest.MonkeyPatch):
+def test_no_new_review_task_while_an_answer_is_unread(world: World, monkeypatch: pytest.MonkeyPatch):
     """A webhook may bring it in the middle of a turn: here after the answers were read."""
     task = open_case(world, l2='protocol = "panel"\npanel = 2')
     world.review("L2", "fix", "tool", person=CLEO, reason="boundary")

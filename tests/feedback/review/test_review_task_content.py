@@ -39,7 +39,7 @@ def test_who_is_not_of_the_tier_or_lacks_its_skill_does_not_count(world: World):
     assert world.final(task) == "tool"
 
 
-def test_a_case_goes_up_tier_by_tier_with_what_was_said(world: World):
+def test_a_case_goes_up_tier_by_tier_with_its_reviews(world: World):
     task = open_case(world)
     world.review("L2", "escalate", "tool", person=CLEO, reason="guideline_gap", comment="is a nut a tool?")
     world.turn()
@@ -98,7 +98,7 @@ def test_two_readers_who_differ_are_settled_by_a_third_who_sees_both(world: Worl
     assert world.final(task) == "fruit"
 
 
-def test_who_settles_between_two_blind_readers_is_told_what_these_two_said_and_no_more(world: World):
+def test_the_adjudicator_of_two_blind_readers_sees_only_their_two_answers(world: World):
     task = open_case(world, l2='protocol = "two-reader"\nblind = true')
     review_project = world.site.review_project_of("L2")
     world.review("L2", "answer", "tool", person=CLEO)
@@ -117,7 +117,7 @@ def test_who_settles_between_two_blind_readers_is_told_what_these_two_said_and_n
     assert world.final(task) == "fruit"
 
 
-def test_a_case_that_two_reject_says_so_where_it_goes(world: World):
+def test_a_case_that_two_people_reject_carries_that_reason_to_the_next_tier(world: World):
     task = open_case(world, l2='protocol = "two-reader"')
     for person in (CLEO, DAN):
         world.review("L2", "reject", "", person=person, reason="data_error")
@@ -140,7 +140,7 @@ def test_a_blind_tier_is_shown_nothing_and_simply_answers(world: World):
 
 
 @pytest.mark.parametrize(("means", "tier"), [("escalate", "L2"), ("requeue", ""), ("ignore", "")])
-def test_a_skip_means_what_the_policy_says(world: World, means: str, tier: str):
+def test_a_skip_means_what_the_policy_defines(world: World, means: str, tier: str):
     world.use(policy_text(l1=f'skip_means = "{means}"'))
     (task,) = world.site.add("a1 apple red")
     world.turn()

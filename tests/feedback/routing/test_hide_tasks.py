@@ -58,7 +58,7 @@ def test_a_held_task_that_label_studio_forgot_is_hidden_again_at_the_next_turn(w
     assert world.studio.tasks[big].is_labeled
 
 
-def test_a_hold_ends_and_the_task_is_handed_out(world: World):
+def test_a_hold_ends_and_the_task_is_served(world: World):
     world.use(rules("when = { data.urgent = false }\nto = 'L1'\nhold = '10m'"))
     task = world.add("a", urgent=False)
     created_s = 1_767_225_601.0  # the fake's first second

@@ -75,7 +75,7 @@ def test_without_an_error_the_named_numbers_are_the_constructions_own():
     )
 
 
-def test_it_says_in_words_what_is_missing():
+def test_a_certificate_explains_what_is_missing():
     half_sure = CertifyRows(np.r_[np.full(100, 0.9), np.full(100, 0.1)], np.zeros(200, dtype=bool))
     certificate = certify_monitored(half_sure, (0.8, 0.0), max_error=0.02)
 

@@ -70,7 +70,7 @@ def test_a_stored_state_goes_on_as_if_nobody_had_stopped(errors, cut, p0):
         assert whole.alarm == bool((statistic >= 50.0).any())
 
 
-def test_an_alarm_stays_rung_and_says_when():
+def test_an_alarm_stays_on_with_its_time():
     rung = start_monitor(0.02, run_length=1000).update([0] * 50 + [1] * 6)
 
     assert rung.alarm

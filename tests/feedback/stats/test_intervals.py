@@ -48,7 +48,7 @@ def test_both_intervals_of_a_share_are_scipys(kn, confidence):
 
 
 @pytest.mark.parametrize("n", [5, 30, 120])
-def test_clopper_pearson_never_covers_less_than_it_says(n):
+def test_clopper_pearson_never_covers_less_than_its_confidence(n):
     bounds = [clopper_pearson(k, n) for k in range(n + 1)]
     for p in np.linspace(0.001, 0.999, 201):
         covered = sum(binom.pmf(k, n, p) for k, interval in enumerate(bounds) if p in interval)
@@ -56,7 +56,7 @@ def test_clopper_pearson_never_covers_less_than_it_says(n):
         assert covered >= 0.95 - 1e-9
 
 
-def test_wilson_covers_what_it_says_on_average():
+def test_wilson_covers_its_confidence_on_average():
     bounds = [wilson(k, 50) for k in range(51)]
     shares = np.linspace(0.02, 0.98, 97)
     covered = [sum(binom.pmf(k, 50, p) for k, interval in enumerate(bounds) if p in interval) for p in shares]
@@ -64,7 +64,7 @@ def test_wilson_covers_what_it_says_on_average():
     assert np.mean(covered) == pytest.approx(0.95, abs=0.01)
 
 
-def test_no_row_says_nothing():
+def test_without_rows_the_interval_is_everything():
     for interval in (wilson(0, 0), clopper_pearson(0, 0)):
         assert (interval.low, interval.high) == (0.0, 1.0)
         assert math.isnan(interval.value)
@@ -123,7 +123,7 @@ def test_a_confidence_in_per_cent_is_refused(confidence):
             interval(1, 2, confidence=confidence)
 
 
-def test_a_record_says_what_it_holds():
+def test_an_interval_contains_the_values_between_its_bounds():
     interval = Interval(0.44, 0.6, 0.52)
 
     assert 0.5 in interval

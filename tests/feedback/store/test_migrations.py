@@ -96,7 +96,7 @@ def test_processes_that_start_at_once_make_one_store(url: str) -> None:
         ("sqlite:////no/such/folder/store.db", "unable to open"),
     ],
 )
-def test_a_url_that_cannot_be_opened_says_what_is_wanted(url: str, wanted: str) -> None:
+def test_a_url_that_cannot_be_opened_is_an_error_that_names_what_is_wanted(url: str, wanted: str) -> None:
     with pytest.raises(StoreError, match=wanted):
         open_store(url)
 

@@ -49,14 +49,14 @@ def verdict(challenger: ConstantModel, champion: ConstantModel | None, rows: lis
     return judge(challenger, champion, rows, taught=taught, trained=frozenset(), policy=Policy(), **options)
 
 
-def test_the_first_model_serves_when_it_says_more_than_the_class_shares():
+def test_the_first_model_serves_when_it_predicts_better_than_the_class_shares():
     found = verdict(ConstantModel("m1"), None, audit(30))
 
     assert (found.promote, found.gate, found.accuracy) == (True, "first", 1.0)
     assert "provisional: 30 audit rows" in found.reason
 
 
-def test_a_first_model_that_says_less_than_the_class_shares_stays_on_the_bench():
+def test_a_first_model_that_predicts_worse_than_the_class_shares_is_not_promoted():
     found = verdict(ConstantModel("m1", wrong=frozenset(range(0, 30, 2))), None, audit(30))
 
     assert not found.promote

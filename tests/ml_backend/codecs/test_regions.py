@@ -59,7 +59,7 @@ def test_nothing_against_something_matches_nothing():
     assert mean_similarity([], [], box_iou) == 1.0
 
 
-def test_a_box_turned_by_ninety_degrees_is_the_box_beside_it():
+def test_a_box_turned_by_ninety_degrees_covers_the_neighbouring_box():
     turned, upright = (10, 0, 4, 10, 90.0), (0, 0, 10, 4, 0.0)
 
     assert box_iou(turned, upright) == pytest.approx(1.0, abs=1e-9)

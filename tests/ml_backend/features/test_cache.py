@@ -54,7 +54,7 @@ def test_the_least_used_goes_first_and_the_bound_holds():
     assert asked == ["bb"]
 
 
-def test_what_cannot_be_read_is_passed_on_and_asked_again():
+def test_what_cannot_be_read_is_passed_on_and_computed_again():
     asked = []
     cache = FeatureCache(max_bytes=1 << 20)
 

@@ -30,7 +30,7 @@ def bundle() -> Bundle:
     return Bundle(model, Calibrator(), CONTROL, "hash", name, "m40", 40, 0.0, {})
 
 
-def test_an_indicator_decides_where_the_text_tells_nothing():
+def test_an_indicator_decides_where_the_text_has_no_information():
     fraud = bundle().classes.index("fraud")
     known, unknown, unseen = bundle().proba(
         [

@@ -56,7 +56,7 @@ def test_sixteen_bits_are_stretched_not_cut():
     assert 100 < pixels[4, 0, 0] < 155
 
 
-def test_a_large_image_is_handed_on_small():
+def test_a_large_image_is_made_small():
     draw = np.random.default_rng(0)
     big = np.repeat(np.repeat(draw.integers(0, 255, (8, 8)), 100, 0), 100, 1).astype(np.uint8)
 
@@ -100,7 +100,7 @@ def test_nothing_is_fetched_without_a_fetcher(address):
         Media().read_bytes(address)
 
 
-def test_a_fetcher_that_was_handed_in_is_asked_within_the_limits():
+def test_a_given_fetcher_is_called_within_the_limits():
     asked = []
 
     def fetch(address):
@@ -147,7 +147,7 @@ def test_broken_files_are_one_kind_of_error():
 
 
 @pytest.mark.parametrize("value", ["data:image/png;base64", "data:image/png;base64,@@@@", 7, None, ""])
-def test_what_is_no_data_uri_says_so(value):
+def test_what_is_no_data_uri_is_refused(value):
     with pytest.raises(MediaError):
         Media().read_bytes(value)
 
@@ -318,7 +318,7 @@ def test_a_file_that_drips_is_given_up_after_its_time(home: Site):
         at_home(home, clock=lambda: now[0])("/a.png")
 
 
-def test_a_silent_host_is_not_asked_again_at_once(monkeypatch: pytest.MonkeyPatch, home: Site):
+def test_a_silent_host_is_not_requested_again_at_once(monkeypatch: pytest.MonkeyPatch, home: Site):
     monkeypatch.setattr(media, "_CONNECT_S", 0.2)
     home.server.shutdown()
     home.server.server_close()
@@ -333,7 +333,7 @@ def test_a_silent_host_is_not_asked_again_at_once(monkeypatch: pytest.MonkeyPatc
     assert time.monotonic() - began < 2.0
 
 
-def test_what_is_not_there_says_so_without_the_query(home: Site):
+def test_a_missing_file_is_an_error_without_the_query(home: Site):
     with pytest.raises(MediaError, match="status 404") as caught:
         at_home(home)("/none?signature=secret")
     assert "secret" not in str(caught.value)

@@ -50,7 +50,7 @@ def test_the_package_of_the_weights_is_never_imported():
     assert done.stderr == ""
 
 
-def test_without_the_weights_the_error_says_what_to_install(monkeypatch):
+def test_without_the_weights_the_error_names_what_to_install(monkeypatch):
     monkeypatch.setattr(vectors, "find_spec", lambda name: None)
 
     with pytest.raises(BackendError, match="word vectors are not installed") as caught:

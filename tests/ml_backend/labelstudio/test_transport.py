@@ -67,7 +67,7 @@ def server() -> Iterator[Server]:
         running.shutdown()
 
 
-def test_a_dropped_connection_and_a_busy_server_are_asked_again(server: Server) -> None:
+def test_a_dropped_connection_and_a_busy_server_are_tried_again(server: Server) -> None:
     server.answers += [None, (503, "{}", {})]
 
     answer = server.transport().send("GET", "api/x/")
@@ -148,7 +148,7 @@ def test_the_key_never_stands_in_a_message_even_when_the_server_repeats_it(serve
 
 
 @pytest.mark.parametrize(("url", "key"), [("labels.example.org", KEY), ("http://x", "  ")])
-def test_a_useless_address_or_an_empty_key_is_refused_at_the_door(url: str, key: str) -> None:
+def test_a_useless_address_or_an_empty_key_is_refused_at_once(url: str, key: str) -> None:
     with pytest.raises(LabelStudioError) as caught:
         Transport(url, key)
 

@@ -87,7 +87,7 @@ def test_a_text_without_spaces_is_explained_by_its_characters():
     assert {part.what for part in contributions} == set("今日は無料です")
 
 
-def test_what_is_known_beside_the_task_is_named():
+def test_indicators_are_named_in_the_explanation():
     contributions = MODEL.explain(with_indicators({"text": "on day 3"}, {"fraud": "card"}), "spam", "ham")
 
     assert {part.what: part.weight > 0 for part in contributions}["fraud = card"]
@@ -127,7 +127,7 @@ def bundle(model: object) -> Bundle:
     return Bundle(model, Calibrator(), CONTROL, "h", "text-choices/1", "m1", 1, 0.0, {})  # type: ignore[arg-type]
 
 
-def test_a_bundle_tells_its_answer_against_the_next_best():
+def test_a_bundle_explains_its_answer_against_the_next_best():
     made = bundle(MODEL)
     item = {"text": "a free prize at lunch"}
     row = made.proba([item])[0]

@@ -152,7 +152,7 @@ def test_an_edited_file_is_another_recipe(spec, tmp_path):
     assert before.startswith("hosted-model.Keywords/")
 
 
-def test_a_training_that_cannot_be_kept_says_why(spec):
+def test_a_training_that_cannot_be_stored_gives_the_reason(spec):
     with pytest.raises(NotTrained, match=r"wrote model\.pkl") as caught:
         recipe(spec("Writes")).fit(*texts(6), field="text")
     assert "JSON" in caught.value.hint

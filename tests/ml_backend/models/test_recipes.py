@@ -91,7 +91,7 @@ def test_two_projects_side_by_side_do_not_mix():
     assert animals.classes[animals.predict_proba(both).argmax()] == "Bird"
 
 
-def test_weights_count_a_row_as_often_as_they_say():
+def test_a_weight_counts_a_row_that_many_times():
     data = [{"text": "word"}] * 2 + [{"text": "word"}, {"text": "other"}] * 5
     labels = ["a", "b"] + ["a", "b"] * 5
     to_a = TextChoices().fit(data, labels, field="text", weights=np.array([50.0, 0.1] + [1.0] * 10))

@@ -66,7 +66,7 @@ def test_a_half_added_version_does_not_exist(tmp_path):
     assert registry.artefact("7", "m2").data == b"again"
 
 
-def test_a_garbled_champion_is_an_error_that_says_what_to_do(tmp_path):
+def test_a_garbled_champion_is_an_error_with_a_hint(tmp_path):
     registry = FolderRegistry(tmp_path)
     registry.add("7", "m1", artefact(b"m"), {})
     registry.promote("7", "m1")
@@ -77,7 +77,7 @@ def test_a_garbled_champion_is_an_error_that_says_what_to_do(tmp_path):
     assert "Promote" in caught.value.hint
 
 
-def test_the_card_is_kept_beside_the_bytes(tmp_path):
+def test_the_card_is_stored_with_the_bytes(tmp_path):
     FolderRegistry(tmp_path).add("7", "m1", artefact(b"m"), {"rows": 12})
 
     assert json.loads((tmp_path / "7" / "m1.json").read_text())["card"] == {"rows": 12}

@@ -56,7 +56,7 @@ def test_canonical_json_is_stable_under_writing_and_reading(value: Any) -> None:
 
 
 @pytest.mark.parametrize("number", [float("inf"), float("-inf"), float("nan")])
-def test_a_number_that_json_lacks_is_null_beside_an_integer_of_any_size(number: float) -> None:
+def test_a_number_that_json_lacks_is_null_and_an_integer_of_any_size_is_kept(number: float) -> None:
     assert canonical_json([-(2**63) - 1, number]) == b"[-9.223372036854776e+18,null]"
 
 

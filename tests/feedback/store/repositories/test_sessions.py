@@ -93,7 +93,7 @@ def test_counts_are_what_the_reads_give(store: Store):
     assert counts.unreadable == len(list_problems(store, "1")) == 0
 
 
-def test_an_answer_to_several_controls_is_one_and_what_we_have_no_type_for_beside_it_is_no_trouble(store: Store):
+def test_an_answer_to_several_controls_counts_once_and_unknown_types_do_no_harm(store: Store):
     store.projects.save_project(ProjectRow("1", "fruit"))
     store.append(make_events.task_events(make_events.task(1), make_events.task(2)))
     stars = {"from_name": "stars", "to_name": "t", "type": "rating", "value": {"rating": 3}}
