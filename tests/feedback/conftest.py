@@ -61,6 +61,6 @@ def opened(clock: Clock) -> Iterator[Callable[[str], Store]]:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    """Return an empty store on SQLite that syncs no commit."""
-    with closing(stores.fresh(tmp_path / "store.db")) as store:
+    """Return an empty store on SQLite that syncs no commit, where the commands find it with HITL_DATA_DIR."""
+    with closing(stores.fresh(tmp_path / "hitl.sqlite3")) as store:
         yield store

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,7 +20,6 @@ from feedback.store.log.events import events_from_task
 from ml_backend.codecs import get_codec
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Annotation, Answer, Task
-from tests.support import stores
 
 CONFIG = (
     '<View><Text name="text" value="$text"/><Choices name="c" toName="text">'
@@ -32,17 +30,15 @@ AT = "2026-01-01T00:00:{:02d}Z"
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+def store(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     for name in ("LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HITL_DATA_DIR", str(tmp_path))
-    opened = stores.fresh(tmp_path / "hitl.sqlite3")
-    opened.projects.save_project(ProjectRow("7", "mail", CONFIG))
+    store.projects.save_project(ProjectRow("7", "mail", CONFIG))
     for number in range(1, 21):
         task = Task(number, {"text": f"t{number}"}, "7", created_at=AT.format(0), updated_at=AT.format(30))
-        opened.append(events_from_task(task, [annotation(number, person) for person in (4, 5)], source="poll"))
-    yield opened
-    opened.close()
+        store.append(events_from_task(task, [annotation(number, person) for person in (4, 5)], source="poll"))
+    return store
 
 
 def annotation(task: int, person: int) -> Annotation:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,6 @@ from feedback.policy import read_policy
 from feedback.store import CurrentDecision, Decision, ProjectRow, Store
 from feedback.store.log.events import canonical_json, event_from_task
 from ml_backend.records import Task
-from tests.support import stores
 
 CONFIG = (
     '<View><Text name="text" value="$text"/><Choices name="c" toName="text">'
@@ -48,13 +46,11 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def store(home: Path) -> Iterator[Store]:
-    opened = stores.fresh(home / "hitl.sqlite3")
-    opened.projects.save_project(ProjectRow("7", "refunds", CONFIG))
+def store(store: Store, home: Path) -> Store:
+    store.projects.save_project(ProjectRow("7", "refunds", CONFIG))
     data = [{"text": f"t{number}", "amount": number * 1000} for number in range(10)]
-    opened.append([event_from_task(Task(number + 1, row, "7"), "poll") for number, row in enumerate(data)])
-    yield opened
-    opened.close()
+    store.append([event_from_task(Task(number + 1, row, "7"), "poll") for number, row in enumerate(data)])
+    return store
 
 
 def hitl(*args: object) -> Result:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support import stores
+from feedback.store import Store
 from tests.support.one_project import World
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    store = stores.fresh(tmp_path / "hitl.sqlite3")
+def world(store: Store, tmp_path: Path) -> World:
     store.secrets.save_secret("draws", "the same audit stream in every run")
     made = World(store, tmp_path / "models")
     made.connect()
-    yield made
-    store.close()
+    return made

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from feedback.policy.schema import Audit, Overlap, Queue, Train
 from feedback.project.snapshot import ProjectSnapshot, load_snapshot
 from feedback.reports.agreement_report import agreement_figures
 from feedback.reports.annotator_report import annotator_figures
-from feedback.store import ProjectRow, Store, open_store
+from feedback.store import ProjectRow, Store
 from feedback.training.consensus_labels import ConsensusCache, ConsensusLabels
 from feedback.training.dataset import Dataset, build
 from feedback.training.model_factory import ModelFactory
@@ -109,11 +108,9 @@ def _other(label: str) -> str:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    store = open_store(f"sqlite:///{tmp_path / 'hitl.sqlite3'}", durability="normal")
+def world(store: Store, tmp_path: Path) -> World:
     store.secrets.save_secret("draws", "the same draws in every run")
-    yield World(store, tmp_path / "models")
-    store.close()
+    return World(store, tmp_path / "models")
 
 
 @pytest.mark.slow

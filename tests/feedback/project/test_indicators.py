@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from feedback.project.indicators import IndicatorHistory, entity_of
 from feedback.store import IndicatorValue, Store
 from feedback.training.dataset import ConsensusLabel, Dataset, build
 from ml_backend.records import INDICATORS_KEY, Answer, with_indicators
-from tests.support import stores
 from tests.support.hypothesis_profiles import examples
 
 PROJECTS = count(1)  # another for each example
@@ -99,15 +97,7 @@ def test_every_indicator_of_a_row_was_recorded_before_its_decision_and_on_anothe
             )
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    folder: Path = tmp_path_factory.mktemp("store")
-    opened = stores.fresh(folder / "hitl.db")
-    yield opened
-    opened.close()
-
-
-@settings(max_examples=examples(30), deadline=None)
+@settings(max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(draw_indicator_values(), st.randoms(use_true_random=False))
 def test_the_store_gives_the_same_rows_whatever_order_it_was_filled_in(
     store: Store, known: list[IndicatorValue], random: Any

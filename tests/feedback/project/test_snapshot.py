@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
 
@@ -17,7 +17,7 @@ from feedback.project.label_changes import record_label_change
 from feedback.project.snapshot import ProjectSnapshot, SnapshotCache
 from feedback.queue.open_tasks import OpenTaskCache, find_open_tasks
 from feedback.queue.planner import ServedWindowCache, load_served_window
-from feedback.store import CurrentDecision, Decision, ProjectRow, Store, WindowRow, open_store
+from feedback.store import CurrentDecision, Decision, ProjectRow, Store, WindowRow
 from feedback.training.challenger import TrainingCache, last_training
 from feedback.training.consensus_labels import ConsensusCache
 from feedback.training.dataset import Dataset, DatasetCache, build
@@ -39,13 +39,6 @@ PROJECTS = iter(range(1, 100_000))
 TIMES_S = map(float, count())  # of the rows of windows
 _TASK, _ANNOTATION, _PERSON = st.integers(1, 6), st.integers(1, 12), st.integers(1, 4)
 _SECOND = st.integers(1, 50)
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    made = open_store(f"sqlite:///{tmp_path_factory.mktemp('snapshots') / 'store.db'}", durability="normal")
-    yield made
-    made.close()
 
 
 class Worker:

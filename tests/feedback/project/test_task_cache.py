@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,13 +16,6 @@ from tests.support.hypothesis_profiles import examples
 from tests.support.make_events import at, deletion_event, task, task_events
 
 SPLITS = Splits("secret", "1", audit_share=0.5, overlap_share=0.5)
-
-
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    made = open_store(f"sqlite:///{tmp_path_factory.mktemp('task_cache') / 'store.db'}", durability="normal")
-    yield made
-    made.close()
 
 
 def agree(task_cache: TaskCache, store: Store, project: str = "1", splits: Splits = SPLITS) -> bool:

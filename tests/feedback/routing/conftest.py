@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from feedback.store import Store
 from tests.feedback.routing.world import World
-from tests.support import stores
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    store = stores.fresh(tmp_path / "hitl.db")
-    yield World(store, tmp_path / "models")
-    store.close()
+def world(store: Store, tmp_path: Path) -> World:
+    return World(store, tmp_path / "models")
