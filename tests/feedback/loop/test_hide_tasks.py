@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from feedback.policy import read_policy
+from feedback.store import Store
 from ml_backend.errors import LabelStudioError, NotFound
 from ml_backend.records import Task
 from tests.feedback.routing.world import SMALL, World, rules
+
+
+@pytest.fixture
+def world(store: Store, tmp_path: Path) -> World:
+    return World(store, tmp_path / "models")
 
 
 def test_without_rules_nothing_is_decided_and_nothing_recorded(world: World):

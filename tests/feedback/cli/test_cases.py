@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,14 +14,15 @@ from typer.testing import CliRunner
 from feedback.cli import app
 from ml_backend.records import Answer
 from tests.feedback.store.repositories.test_cases import an_override
-from tests.support.review_world import BEN, CLEO, PROJECT, World, open_case
+from tests.support.review_world import BEN, CLEO, PROJECT, World, open_case, open_world
 
 
 @pytest.fixture
-def world(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setenv("HITL_DATA_DIR", str(tmp_path))
     monkeypatch.delenv("LABEL_STUDIO_URL", raising=False)
-    return world
+    with open_world(tmp_path) as world:
+        yield world
 
 
 def run(*arguments: str) -> str:
