@@ -29,11 +29,11 @@ class Routes:
 
 def routes_of(standing: Mapping[int, CurrentDecision], *, first_tier: str) -> Routes:
     """Return decisions as routes."""
-    away = {task: decision.outcome for task, decision in standing.items() if decision.outcome != first_tier}
+    later = {task: decision.outcome for task, decision in standing.items() if decision.outcome != first_tier}
     return Routes(
         standing=standing,
-        held=frozenset(away),
-        tiers={task: outcome for task, outcome in away.items() if outcome != HOLD},
+        held=frozenset(later),
+        tiers={task: outcome for task, outcome in later.items() if outcome != HOLD},
         priorities={
             task: _priority(decision.priority) for task, decision in standing.items() if decision.priority != "normal"
         },

@@ -62,16 +62,17 @@ def interleave(
         (item for item in open_tasks if item.role not in ("train", "gold") and not item.reopened),
         key=lambda item: (item.audit_order, item.task),
     )
-    again = sorted(item.task for item in open_tasks if item.reopened and item.role != "gold")
+    reopened = sorted(item.task for item in open_tasks if item.reopened and item.role != "gold")
     front = [task for task in first if task in by_id][:size]
     known = [task for task in gold if task in by_id and task not in front]
     reasons = {task: reason for task, reason in ranked if task in by_id}
     known_share = min(gold_share, 1.0 - audit_quota) if known else 0.0
-    rest, second = 1.0 - audit_quota - known_share, _SECOND_OPINION_SHARE if again and reasons else float(bool(again))
+    rest = 1.0 - audit_quota - known_share
+    second = _SECOND_OPINION_SHARE if reopened and reasons else float(bool(reopened))
     streams = [
         TaskStream("audit", [item.task for item in audit], audit_quota),
         TaskStream("gold", known, known_share),
-        TaskStream("second opinion", again, rest * second),
+        TaskStream("second opinion", reopened, rest * second),
         TaskStream("ranked", list(reasons), rest * (1.0 - second)),
     ]
     rows = [(task, "gold") for task in front] + list(interleave_streams(streams, size=size - len(front)))

@@ -28,7 +28,7 @@ class _Kept:
     snapshot: Changes
     labels: Changes
     routes: Routes
-    needs: frozenset[int]  # tasks that need more votes
+    needs_votes: frozenset[int]  # tasks that need more votes
     open_tasks: OpenTasks
 
 
@@ -42,16 +42,16 @@ class OpenTaskCache:
     def list_open_tasks(self, snapshot: ProjectSnapshot, labels: ConsensusLabels) -> OpenTasks:
         """Return the open tasks as they are now."""
         kept = self._kept.get(snapshot.project.id)
-        needs = frozenset(labels.needs_more_votes)
+        needs_votes = frozenset(labels.needs_more_votes)
         changed = None
         if kept is not None:
             changed = changed_since((snapshot.changes, kept.snapshot), (labels.changes, kept.labels))
         if kept is not None and changed is not None:
-            changed |= (kept.needs ^ needs) | _rerouted(kept.routes, snapshot.routes)
+            changed |= (kept.needs_votes ^ needs_votes) | _rerouted(kept.routes, snapshot.routes)
             open_tasks = _updated(kept.open_tasks, snapshot, labels, changed) if changed else kept.open_tasks
         else:
             open_tasks = find_open_tasks(snapshot, labels)
-        made = _Kept(snapshot.changes, labels.changes, snapshot.routes, needs, open_tasks)
+        made = _Kept(snapshot.changes, labels.changes, snapshot.routes, needs_votes, open_tasks)
         self._kept.put(snapshot.project.id, made, size=len(open_tasks.by_task))
         return open_tasks
 
@@ -76,20 +76,20 @@ def _updated(old: OpenTasks, snapshot: ProjectSnapshot, labels: ConsensusLabels,
 
 def _open(snapshot: ProjectSnapshot, labels: ConsensusLabels, tasks: Iterable[int]) -> dict[int, OpenTask]:
     rows, roles, voted = snapshot.tasks, snapshot.roles, snapshot.votes_by_task
-    needs, held, sample = labels.needs_more_votes, snapshot.routes.held, snapshot.overlap_sample
+    needs_votes, held, sample = labels.needs_more_votes, snapshot.routes.held, snapshot.overlap_sample
     ids = [
         task
         for task in tasks
         if task not in held
         and (row := rows.get(task)) is not None
-        and (task in needs or not (row.is_labeled or task in voted))
+        and (task in needs_votes or not (row.is_labeled or task in voted))
     ]
     audit = [task for task in ids if roles[task] not in ("train", "gold")]
     order = dict(zip(audit, snapshot.splits.audit_order([snapshot.dedup_keys[task] for task in audit]), strict=True))
     priorities, stale = snapshot.routes.priorities, snapshot.stale
     found = {}
     for task in ids:
-        role, reopened = roles[task], task in needs
+        role, reopened = roles[task], task in needs_votes
         priority = priorities.get(task, NORMAL) if priorities else NORMAL
         found[task] = OpenTask(
             task,

@@ -103,9 +103,9 @@ class FinalAnswerCache:
             else:
                 tasks = set(changed)
             settled = merged(last.settled, _final_labels(sorted(tasks), labels, final, snapshot), tasks)
-            needs, changes = _final_needs(labels, final), last.labels.changes.then(tasks)
+            needs_votes, changes = _final_needs_votes(labels, final), last.labels.changes.then(tasks)
             applied = _Applied(
-                labels, final, snapshot.changes, settled, ConsensusLabels(tuple(settled.values()), needs, changes)
+                labels, final, snapshot.changes, settled, ConsensusLabels(tuple(settled.values()), needs_votes, changes)
             )
         self._applied.put(project, applied, size=len(applied.settled))
         return applied.labels
@@ -192,14 +192,14 @@ def _final_labels(
     return found
 
 
-def _final_needs(labels: ConsensusLabels, final: FinalAnswers) -> dict[int, int]:
+def _final_needs_votes(labels: ConsensusLabels, final: FinalAnswers) -> dict[int, int]:
     """Return the tasks that need more votes, with how many people have answered them."""
-    needs = {
+    needs_votes = {
         task: count
         for task, count in labels.needs_more_votes.items()
         if task not in final.cases and task not in final.withheld
     }
-    return {**needs, **final.votes_wanted}
+    return {**needs_votes, **final.votes_wanted}
 
 
 def _write_final_answer(context: ReviewContext, platform: LabellingPlatform, case: CaseRow) -> None:

@@ -40,16 +40,16 @@ def settle(
     max_votes: int,
     aggregated: Mapping[int, AggregatedLabel],
     sure: float = 1.0,
-    again: Set[int] = frozenset(),
+    worth_another: Set[int] = frozenset(),
 ) -> tuple[dict[int, ConsensusLabel], dict[int, int]]:
     """Return the labels of settled tasks, and the number of votes of tasks that need more.
 
     A task is settled when it has as many votes as are `wanted` of it, and one answer leads. A tie asks for one more
     vote until `max_votes` (or the wanted number, if larger). What is still tied then stays unsettled and is asked no
     more. Where `aggregated` has a label (people weighed by their reliability), it is the answer, and a tie is settled
-    once it is as `sure`. The tasks of `again` are asked for one more vote below `max_votes`, settled or not.
+    once it is as `sure`. The tasks of `worth_another` are asked for one more vote below `max_votes`, settled or not.
     """
-    settled, needs = dict[int, ConsensusLabel](), dict[int, int]()
+    settled, needs_votes = dict[int, ConsensusLabel](), dict[int, int]()
     for task, given in votes.items():
         leaders, label, wants = _leaders(given), aggregated.get(task), wanted(task)
         decided = len(leaders) == 1 or (label is not None and label.confidence >= sure)
@@ -58,10 +58,10 @@ def settle(
             settled[task] = _label(task, leaders[0] if label is None else label.answer, given, label)
         most = max(wants, max_votes)
         if done:
-            most = max_votes if task in again else 0
+            most = max_votes if task in worth_another else 0
         if len(given) < most:
-            needs[task] = len(given)
-    return settled, needs
+            needs_votes[task] = len(given)
+    return settled, needs_votes
 
 
 def _leaders(votes: Sequence[Vote]) -> list[Answer]:
@@ -129,10 +129,10 @@ class _Decided:
     snapshot: ProjectSnapshot
     aggregated: AggregatedLabels
     rule: _Rule
-    again: frozenset[int]
+    worth_another: frozenset[int]
     people: Counter[int] = field(repr=False)  # votes of each person
     settled: dict[int, ConsensusLabel] = field(repr=False)
-    needs: dict[int, int] = field(repr=False)
+    needs_votes: dict[int, int] = field(repr=False)
     labels: ConsensusLabels = field(repr=False)
 
 
@@ -193,7 +193,7 @@ class ConsensusCache:
                 people.subtract(vote.person for vote in kept.snapshot.votes_by_task.get(task, ()))
                 people.update(vote.person for vote in snapshot.votes_by_task.get(task, ()))
         rule = _Rule.of(snapshot, sum(count > 0 for count in people.values()))
-        again = tasks_worth_another_vote(snapshot, aggregated)
+        worth_another = tasks_worth_another_vote(snapshot, aggregated)
         voted = snapshot.votes_by_task
         settle_tasks = partial(
             settle,
@@ -201,23 +201,23 @@ class ConsensusCache:
             max_votes=rule.max_votes,
             aggregated=aggregated.by_task,
             sure=rule.sure,
-            again=again,
+            worth_another=worth_another,
         )
         if kept is None or moved is None or kept.rule != rule:
-            settled, needs = settle_tasks(voted)
+            settled, needs_votes = settle_tasks(voted)
             changes = Changes.everything()
         else:
-            changed = {*moved, *(kept.again ^ again), *aggregated.changed_since(kept.aggregated)}
+            changed = {*moved, *(kept.worth_another ^ worth_another), *aggregated.changed_since(kept.aggregated)}
             if kept.snapshot.routes.overlaps is not snapshot.routes.overlaps:
                 changed |= {
                     task for task, _votes in kept.snapshot.routes.overlaps.items() ^ snapshot.routes.overlaps.items()
                 }
             new, more = settle_tasks({task: voted[task] for task in sorted(changed & voted.keys())})
-            settled, needs = merged(kept.settled, new, changed), merged(kept.needs, more, changed)
+            settled, needs_votes = merged(kept.settled, new, changed), merged(kept.needs_votes, more, changed)
             changes = kept.labels.changes.then(changed)
-        labels = ConsensusLabels(tuple(settled.values()), _with_stale(snapshot, needs), changes)
-        decided = _Decided(snapshot, aggregated, rule, again, people, settled, needs, labels)
-        self._decided.put(snapshot.project.id, decided, size=len(settled) + len(needs))
+        labels = ConsensusLabels(tuple(settled.values()), _with_stale(snapshot, needs_votes), changes)
+        decided = _Decided(snapshot, aggregated, rule, worth_another, people, settled, needs_votes, labels)
+        self._decided.put(snapshot.project.id, decided, size=len(settled) + len(needs_votes))
         return labels
 
 
@@ -231,10 +231,10 @@ def _answers(votes: Iterable[Vote]) -> list[tuple[int, Answer]]:
     return [(vote.person, vote.answer) for vote in votes]
 
 
-def _with_stale(snapshot: ProjectSnapshot, needs: Mapping[int, int]) -> Mapping[int, int]:
+def _with_stale(snapshot: ProjectSnapshot, needs_votes: Mapping[int, int]) -> Mapping[int, int]:
     """Return the tasks that need votes; before them those of which no vote counts any more."""
     stale = dict.fromkeys(sorted(snapshot.stale.keys() - snapshot.votes_by_task.keys()), 0)
-    return {**stale, **needs} if stale else needs
+    return {**stale, **needs_votes} if stale else needs_votes
 
 
 def reweigh_with_model(

@@ -153,7 +153,7 @@ def test_a_label_worth_another_vote_is_requested_again_and_stays_valid_until_the
     votes = crowd(truths(200), shared=200, right=[0.98, 0.95, 0.55])
     votes.append(VoteLike(900, 2, ANSWERS["good"]))
     found = aggregate(votes, by="auto")
-    consensus_labels = settle(votes, {}, max_votes=3, aggregated=found.by_task, again={900})
+    consensus_labels = settle(votes, {}, max_votes=3, aggregated=found.by_task, worth_another={900})
 
     assert found.by_task[900].gain == max(label.gain for label in found.labels)
     assert consensus_labels.needs_more_votes == {900: 1}
