@@ -24,7 +24,7 @@ from feedback.consensus.method_selection import fit_or_none, prefer_proven_on_go
 from feedback.consensus.numeric_consensus import NumericConsensus, median, trimmed_mean
 from feedback.consensus.region_fusion import FUSED_KINDS, fuse_regions
 from feedback.reports.consensus_scores import ConsensusScore, LabelScorer, encode_gold, gold_by_code, score_by_distance
-from feedback.stats.intervals import Interval, json_number
+from feedback.stats.intervals import Interval
 from feedback.votes import EncodedVotes, Floats, Votes, encode_votes
 from ml_backend.codecs import get_codec
 from ml_backend.records import Answer
@@ -237,13 +237,9 @@ def _agreement_by_pair(named: EncodedVotes) -> tuple[dict[str, Any], ...]:
     if not len(named.votes) or len(named.votes) > _MAX_VOTES:
         return ()
     pairs = [
-        {
-            "workers": [named.people[person], named.people[other]],
-            "kappa": json_number(figure.value),
-            "low": json_number(figure.low),
-            "high": json_number(figure.high),
-            "items": figure.items,
-        }
+        {"workers": [named.people[person], named.people[other]]}
+        | _interval_json("kappa", Interval(figure.low, figure.high, figure.value))
+        | {"items": figure.items}
         for (person, other), figure in pairwise_kappa(named.votes).items()
     ]
     return tuple(sorted(pairs, key=lambda pair: pair["high"]))
