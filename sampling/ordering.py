@@ -50,7 +50,7 @@ def order_tasks(
 
     Of near-duplicates, the second comes after all clusters had their first, the third after the second, and so on.
     Tasks that the model could not read come last. Where all scores are equal (no model yet, one class) the order is
-    random. A "random" place is drawn from what the strategy did not take, so these tasks are no unbiased sample.
+    random. A "random" place is drawn from what the strategy did not take, so these tasks are not an unbiased sample.
 
     The same seed and pool give the same order, whatever the order of the rows.
 

@@ -88,7 +88,7 @@ class Authenticator:
         return self._key(token or fresh), fresh
 
     def read_form(self, request: Request) -> Mapping[str, str]:
-        """Return the fields of a form; Refused if it is no form, too large, or not from a page of ours."""
+        """Return the fields of a form; Refused if it is not a form, too large, or not from a page of ours."""
         if request.mimetype != _FORM:
             raise Refused(415, "this is not a form.", hint=f"Wanted a body of type {_FORM}.")
         try:

@@ -53,7 +53,7 @@ class IncidentRecorder:
         self.flush()
 
     def count(self, event: str, how_many: int = 1) -> None:
-        """Count an event; events that are no incident are ignored."""
+        """Count an event; events that are not incidents are ignored."""
         if event not in INCIDENT_TEXTS:
             return
         with self._lock:

@@ -36,7 +36,7 @@ def restore(store: Store, client: Client, project: str, number: int) -> int:
         "completed_by": body["person"],
         "lead_time": body.get("lead_time_s"),
         "ground_truth": bool(body.get("ground_truth")),
-        # an answer that is no person's carries our mark: a kill after the write leaves no record of it here
+        # an answer that no person gave carries our mark: a kill after the write leaves no record of it here
         **(
             {"unique_id": str(uuid5(NAMESPACE_URL, name))}
             if by_person

@@ -85,7 +85,7 @@ class Table:
         return self._values[field]
 
     def numbers(self, field: str) -> Floats:
-        """Return the values of a field as numbers, shape (n,); NaN where a value is no number."""
+        """Return the values of a field as numbers, shape (n,); NaN where a value is not a number."""
         if field not in self._numbers:
             numbers = (parse_number(value) for value in self.values(field))
             self._numbers[field] = np.fromiter(

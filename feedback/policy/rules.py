@@ -17,7 +17,7 @@ from feedback.policy.reviewer_questions import SignalKind
 
 Priority = Literal["urgent", "high", "normal", "low"]
 PRIORITIES: tuple[Priority, ...] = ("urgent", "high", "normal", "low")
-AUTO, HOLD = "auto", "hold"  # values of `to` that are no tier
+AUTO, HOLD = "auto", "hold"  # values of `to` that are not tiers
 
 Kind = Literal["number", "text", "duration", "calendar", "any"]
 

@@ -197,7 +197,7 @@ class Policy(Section):
         try:
             ordered = sorted(numbered.items(), key=lambda pair: pair[1]["place"])
         except TypeError:
-            return raw  # a place that is no number: the schema reports it
+            return raw  # a place that is not a number: the schema reports it
         return {**raw, "tiers": dict(ordered)}
 
     @model_validator(mode="after")

@@ -32,7 +32,7 @@ class Changes:
 
     @classmethod
     def everything(cls) -> Changes:
-        """Return a new revision of which nothing is known to be as before."""
+        """Return a new revision after which every task may have changed."""
         return cls(next(_REVISIONS))
 
     def then(self, tasks: Iterable[int]) -> Changes:

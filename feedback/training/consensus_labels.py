@@ -232,7 +232,7 @@ def _answers(votes: Iterable[Vote]) -> list[tuple[int, Answer]]:
 
 
 def _with_stale(snapshot: ProjectSnapshot, needs_votes: Mapping[int, int]) -> Mapping[int, int]:
-    """Return the tasks that need votes; before them those of which no vote counts any more."""
+    """Return the tasks that need votes, with the tasks whose votes all count no more in front."""
     stale = dict.fromkeys(sorted(snapshot.stale.keys() - snapshot.votes_by_task.keys()), 0)
     return {**stale, **needs_votes} if stale else needs_votes
 

@@ -280,7 +280,7 @@ def _is_allowed_ip(address: IPv4Address | IPv6Address, *, private: bool) -> bool
 
 
 def _parse_hosts(hosts: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:
-    """Return the public and the private hosts; SettingsError where a text is no host."""
+    """Return the public and the private hosts; SettingsError where a text is not a host."""
     public, private = set[str](), set[str]()
     for host in filter(None, (text.strip().lower() for text in hosts)):
         name = host.removeprefix(_PRIVATE)

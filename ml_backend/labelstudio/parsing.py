@@ -128,7 +128,7 @@ def read_annotation(raw: Any, project: str, *, task: int | None = None) -> Annot
         task=owner,
         project=_same_project(raw, project, f"annotation {number}"),
         person=id_or_none(raw.get("completed_by")),
-        # what is no list is kept, so that decoding reports a problem and not an empty answer
+        # what is not a list is kept, so that decoding reports a problem and not an empty answer
         result=() if result is None else tuple(result) if isinstance(result, list) else (result,),
         updated_at=updated_at,
         created_at=time_or_empty(raw.get("created_at")),
@@ -263,7 +263,7 @@ def read_project_id(raw: Any) -> str:
 def utc(text: str) -> str:
     """Return a time in UTC with a fixed width, so that texts sort like times.
 
-    Label Studio omits a fraction of zero, and "…27Z" would sort after "…27.8Z". BodyError for what is no time.
+    Label Studio omits a fraction of zero, and "…27Z" would sort after "…27.8Z". BodyError for what is not a time.
 
     >>> utc("2026-11-20T04:23:27Z"), utc("2026-11-20T06:23:27.5+02:00")
     ('2026-11-20T04:23:27.000000Z', '2026-11-20T04:23:27.500000Z')

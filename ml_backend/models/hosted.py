@@ -192,7 +192,7 @@ def _module(file: Path, source: bytes) -> ModuleType:
 
 
 def _base_class(spec: str) -> type[Any]:
-    # reason: label-studio-ml is no dependency; only a hosted model needs it
+    # reason: label-studio-ml is not a dependency; only a hosted model needs it
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a regular expression in label_studio_tools has an invalid escape

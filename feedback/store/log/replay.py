@@ -204,7 +204,7 @@ def _linked(previous: str, row: Mapping[str, Any]) -> str:
 
 
 def _hashed(salt: object, body: object) -> str:
-    """Return the hash of a stored payload; "" where it is no bytes, as after an edit by hand in SQLite."""
+    """Return the hash of a stored payload; "" where it is not bytes, as after an edit by hand in SQLite."""
     return payload_hash(salt, body) if isinstance(salt, bytes) and isinstance(body, bytes) else ""
 
 

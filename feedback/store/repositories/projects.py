@@ -32,7 +32,7 @@ class ProjectCounts:
     answers: int = 0  # of a person on a task, however many controls it says something of
     people: int = 0
     skips: int = 0
-    unreadable: int = 0  # annotations of which nothing could be read
+    unreadable: int = 0  # annotations that could not be read at all
 
 
 _DESCRIBED = main_tables.project_description.c
