@@ -128,7 +128,7 @@ class TrustedProxies:
 
 
 def _address(text: str) -> IPv4Address | IPv6Address | None:
-    """Parse an address, with or without a port; an IPv4-mapped IPv6 address becomes IPv4; None where it is not an address.
+    """Parse an address, with or without a port; an IPv4-mapped one becomes IPv4; None where it is not an address.
 
     >>> str(_address("203.0.113.9:4711")), str(_address("[2001:db8::1]:80")), str(_address("::ffff:10.0.0.1"))
     ('203.0.113.9', '2001:db8::1', '10.0.0.1')
