@@ -63,9 +63,9 @@ class ReviewsRepository(Repository):
         """Return the submitted annotations on these review tasks that are not saved as reviews, by id."""
         now, saved = main_tables.annotation.c, review.c
         is_saved = select(saved.annotation).where(saved.review_project == now.project, saved.annotation == now.id)
-        query = select(now.id).where(
-            now.project == review_project, ~now.is_deleted, ~now.was_cancelled, ~is_saved.exists()
-        )
+        is_new = (~now.is_deleted, ~now.was_cancelled, ~is_saved.exists())
+        # in this order SQLite looks each task up; it would read all annotations of the project otherwise
+        query = select(now.id).where(now.project == review_project, *is_new).order_by(now.task)
         return sorted(row.id for row in self._list_rows_in(query, now.task, tasks))
 
     def list_changed_reviews(

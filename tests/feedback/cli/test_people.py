@@ -30,7 +30,7 @@ AT = "2026-01-01T00:00:{:02d}Z"
 
 
 @pytest.fixture
-def store(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+def store_with_votes(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     for name in ("LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HITL_DATA_DIR", str(tmp_path))
@@ -59,7 +59,7 @@ def gold_file(folder: Path, n: int = 10) -> Path:
     return folder / "gold.csv"
 
 
-def test_gold_is_added_listed_and_retired(store: Store, tmp_path: Path):
+def test_gold_is_added_listed_and_retired(store_with_votes: Store, tmp_path: Path):
     added = hitl("gold", "add", 7, gold_file(tmp_path))
     retired = hitl("gold", "retire", 7, 2, 99)
     listed = json.loads(hitl("gold", "list", 7, "--json").stdout)
@@ -69,18 +69,18 @@ def test_gold_is_added_listed_and_retired(store: Store, tmp_path: Path):
     assert [row["state"] for row in listed[:3]] == ["asked", "retired", "asked"]
     assert (listed[0]["answer"], listed[0]["answers"], listed[0]["right"]) == ("spam", 2, 2)
     assert (listed[1]["answer"], listed[1]["right"]) == ("ham", 1)
-    assert len(load_gold_tasks(store, "7")) == 10
+    assert len(load_gold_tasks(store_with_votes, "7")) == 10
     assert "task 1: spam, 2 of 2 right" in hitl("gold", "list", 7).stdout
 
 
-def test_a_gold_file_with_an_unknown_label_changes_nothing(store: Store, tmp_path: Path):
+def test_a_gold_file_with_an_unknown_label_changes_nothing(store_with_votes: Store, tmp_path: Path):
     (tmp_path / "bad.csv").write_text("task,gold\n1,spam\n2,stone\n")
     with pytest.raises(VotesError, match="stone"):
         hitl("gold", "add", 7, tmp_path / "bad.csv")
-    assert load_gold_tasks(store, "7") == {}
+    assert load_gold_tasks(store_with_votes, "7") == {}
 
 
-def test_a_calibration_set_is_asked_of_everybody_and_has_no_right_answer(store: Store):
+def test_a_calibration_set_is_asked_of_everybody_and_has_no_right_answer(store_with_votes: Store):
     done = hitl("gold", "ask", 7, 3, 4)
     listed = json.loads(hitl("gold", "list", 7, "--json").stdout)
 
@@ -94,13 +94,13 @@ def test_a_calibration_set_is_asked_of_everybody_and_has_no_right_answer(store: 
         hitl("gold", "ask", 7, 99)
 
 
-def test_agreement_before_and_since_a_change_of_the_guideline_is_shown(store: Store, tmp_path: Path):
-    row = store.projects.get_project("7")
-    store.policies.activate_policy(row, read_policy("[overlap]\nshare = 1.0"), who="test", now_s=0.0)
+def test_agreement_before_and_since_a_change_of_the_guideline_is_shown(store_with_votes: Store, tmp_path: Path):
+    row = store_with_votes.projects.get_project("7")
+    store_with_votes.policies.activate_policy(row, read_policy("[overlap]\nshare = 1.0"), who="test", now_s=0.0)
     change_s = datetime(2026, 1, 1, 0, 0, 20, 500_000, tzinfo=UTC).timestamp()
     for instruction, at_s in (("", 0.0), ("mail that sells is spam", change_s)):
         body = {"label_config": CONFIG, "expert_instruction": instruction}
-        record_guideline(store, "7", body, now_s=at_s)
+        record_guideline(store_with_votes, "7", body, now_s=at_s)
 
     shown = hitl("agree", 7, "--json", tmp_path / "agree.json").stdout
 
@@ -113,7 +113,7 @@ def test_agreement_before_and_since_a_change_of_the_guideline_is_shown(store: St
     assert "since 2026-01-01" in shown
 
 
-def test_people_are_compared_with_gold_and_can_have_pseudonyms(store: Store, tmp_path: Path):
+def test_people_are_compared_with_gold_and_can_have_pseudonyms(store_with_votes: Store, tmp_path: Path):
     hitl("gold", "add", 7, gold_file(tmp_path))
     found = json.loads(hitl("people", 7, "--json").stdout)
     unnamed = json.loads(hitl("people", 7, "--json", "--pseudonyms").stdout)
@@ -141,7 +141,7 @@ def test_people_are_compared_with_gold_and_can_have_pseudonyms(store: Store, tmp
     assert "10 of 10: 0.50 [0.24, 0.76]" in hitl("people", 7).stdout
 
 
-def test_relabel_reports_its_changes_and_refuses_invalid_options(store: Store):
+def test_relabel_reports_its_changes_and_refuses_invalid_options(store_with_votes: Store):
     renamed = hitl("relabel", 7, "--where", "label=ham", "--map", "ham=advert")
     stale = hitl("relabel", 7, "--where", "label=spam", "--split", "spam=ham,advert")
 
@@ -157,11 +157,11 @@ def test_relabel_reports_its_changes_and_refuses_invalid_options(store: Store):
 @pytest.mark.parametrize(
     "change", [("--map", "advert"), ("--map", "spam="), ("--split", "advert"), ("--split", "spam= ,")]
 )
-def test_a_change_that_names_no_new_label_makes_nothing_stale(store: Store, change: tuple[str, str]):
+def test_a_change_that_names_no_new_label_makes_nothing_stale(store_with_votes: Store, change: tuple[str, str]):
     with pytest.raises(VotesError, match="same label"):
         hitl("relabel", 7, "--where", "label=spam", *change)
 
-    assert store.records.list_records("7", "relabel") == []
+    assert store_with_votes.records.list_records("7", "relabel") == []
 
 
 def test_a_label_may_hold_a_comma_or_an_equals_sign():

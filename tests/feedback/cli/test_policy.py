@@ -46,7 +46,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def store(store: Store, home: Path) -> Store:
+def store_with_tasks(store: Store, home: Path) -> Store:
     store.projects.save_project(ProjectRow("7", "refunds", CONFIG))
     data = [{"text": f"t{number}", "amount": number * 1000} for number in range(10)]
     store.append([event_from_task(Task(number + 1, row, "7"), "poll") for number, row in enumerate(data)])
@@ -68,7 +68,7 @@ def decided(store: Store) -> None:
     store.decisions.create_decisions("7", rows)
 
 
-def test_a_policy_is_checked_against_the_project(home: Path, store: Store):
+def test_a_policy_is_checked_against_the_project(home: Path, store_with_tasks: Store):
     (home / "new.toml").write_text(NEW.replace("data.amount", "data.amuont"))
     done = hitl("policy", "check", home / "new.toml", "--project", "7")
 
@@ -84,7 +84,7 @@ def test_a_condition_without_a_source_is_refused_by_check(home: Path):
         hitl("policy", "check", home / "new.toml")
 
 
-def test_a_policy_is_explained_from_a_file_and_from_the_store(home: Path, store: Store):
+def test_a_policy_is_explained_from_a_file_and_from_the_store(home: Path, store_with_tasks: Store):
     hitl("policy", "activate", home / "old.toml", "--project", "7")
     from_file, from_store = hitl("policy", "explain", home / "old.toml"), hitl("policy", "explain", "--project", "7")
 
@@ -92,11 +92,11 @@ def test_a_policy_is_explained_from_a_file_and_from_the_store(home: Path, store:
     assert "data.amount is at least 9,000: people in L2 decide. Reason: a big amount." in from_file.output
 
 
-def test_a_simulation_changes_nothing_and_prints_the_differences(home: Path, store: Store):
+def test_a_simulation_changes_nothing_and_prints_the_differences(home: Path, store_with_tasks: Store):
     hitl("policy", "activate", home / "old.toml", "--project", "7")
-    decided(store)
+    decided(store_with_tasks)
     done = hitl("policy", "simulate", home / "new.toml", "--project", "7")
-    active = store.projects.get_project("7")
+    active = store_with_tasks.projects.get_project("7")
     body = json.loads(hitl("policy", "simulate", home / "new.toml", "--project", "7", "--json").output)
 
     assert "10 decisions over 1.0 days; 6 would go elsewhere." in done.output
@@ -107,13 +107,13 @@ def test_a_simulation_changes_nothing_and_prints_the_differences(home: Path, sto
     assert (body["after"]["auto"], body["moved"]) == (7, 6)
 
 
-def test_before_the_first_decision_the_tasks_as_they_are_are_simulated(home: Path, store: Store):
+def test_before_the_first_decision_the_tasks_as_they_are_are_simulated(home: Path, store_with_tasks: Store):
     done = hitl("policy", "simulate", home / "new.toml", "--project", "7")
 
     assert "10 tasks as they are now" in done.output
 
 
-def test_activating_stores_versions_and_prints_the_previous_one(home: Path, store: Store):
+def test_activating_stores_versions_and_prints_the_previous_one(home: Path, store_with_tasks: Store):
     first = hitl("policy", "activate", home / "old.toml", "--project", "7")
     second = hitl("policy", "activate", home / "new.toml", "--project", "7")
     history = json.loads(hitl("policy", "history", "--project", "7", "--json").output)
@@ -126,7 +126,7 @@ def test_activating_stores_versions_and_prints_the_previous_one(home: Path, stor
     assert json.loads(hitl("policy", "show", "--project", "7", "--hash", old.hash).output) == old.model_dump(
         mode="json"
     )
-    assert store.jobs.claim_job("w", lease_s=9, kinds=("turn",)) is not None
+    assert store_with_tasks.jobs.claim_job("w", lease_s=9, kinds=("turn",)) is not None
 
 
 def test_a_clock_shorter_than_the_lock_is_a_warning_without_a_project(home: Path):
@@ -142,8 +142,8 @@ def test_the_json_schema_names_every_section():
     assert schema["additionalProperties"] is False
 
 
-def test_why_shows_rule_inputs_and_replay(home: Path, store: Store):
-    decided(store)
+def test_why_shows_rule_inputs_and_replay(home: Path, store_with_tasks: Store):
+    decided(store_with_tasks)
     done = hitl("why", 10, "--project", "7")
     body = json.loads(hitl("why", 10, "--project", "7", "--json").output)
 
@@ -154,18 +154,18 @@ def test_why_shows_rule_inputs_and_replay(home: Path, store: Store):
     assert body["decisions"][0]["same"] is True
 
 
-def test_why_fails_where_a_recorded_decision_was_altered(home: Path, store: Store):
-    decided(store)
-    (made,) = store.decisions.list_decisions("7", task=10)
+def test_why_fails_where_a_recorded_decision_was_altered(home: Path, store_with_tasks: Store):
+    decided(store_with_tasks)
+    (made,) = store_with_tasks.decisions.list_decisions("7", task=10)
     altered = CurrentDecision("default", "L1", made.standing.policy, "", "", "normal", "default", None)
-    store.decisions.create_decisions("7", [Decision(10, 1.0, made.content, altered, made.inputs)])
+    store_with_tasks.decisions.create_decisions("7", [Decision(10, 1.0, made.content, altered, made.inputs)])
     done = hitl("why", 10, "--project", "7")
 
     assert done.exit_code == 1
     assert "REPLAY DIFFERS: the replay gives big → L2" in done.output
 
 
-def test_why_reports_that_nothing_was_decided(home: Path, store: Store):
+def test_why_reports_that_nothing_was_decided(home: Path, store_with_tasks: Store):
     assert "no rules, or no turn has run" in hitl("why", 3, "--project", "7").output
     assert "the task is unknown" in hitl("why", 99, "--project", "7").output
     assert hitl("why", 3).output == hitl("why", 3, "--project", "7").output  # it is the only project with that task
@@ -173,7 +173,7 @@ def test_why_reports_that_nothing_was_decided(home: Path, store: Store):
         hitl("why", 99)
 
 
-def test_a_signal_is_pushed_once_and_listed(home: Path, store: Store):
+def test_a_signal_is_pushed_once_and_listed(home: Path, store_with_tasks: Store):
     first = hitl("signal", "push", "user_report", "--value", "scam", "--task", 3, "--id", "r1", "--project", "7")
     again = hitl("signal", "push", "user_report", "--value", "scam", "--task", 3, "--id", "r1", "--project", "7")
     flag = hitl("signal", "push", "chargeback", "--task", 3, "--project", "7")
@@ -186,20 +186,20 @@ def test_a_signal_is_pushed_once_and_listed(home: Path, store: Store):
     assert "chargeback: 1, mean 1; model none, policy none, decision none" in outcomes.output
 
 
-def test_a_text_that_looks_like_a_number_stays_a_text(home: Path, store: Store):
+def test_a_text_that_looks_like_a_number_stays_a_text(home: Path, store_with_tasks: Store):
     hitl("signal", "push", "user_report", "--value", "4711", "--task", 3, "--id", "r1", "--project", "7")
     hitl("signal", "push", "sentiment", "--value", "-0.5", "--task", 3, "--id", "r2", "--project", "7")
 
-    assert [entry.value for entry in store.signals.list_signals("7")] == [-0.5, "4711"]
+    assert [entry.value for entry in store_with_tasks.signals.list_signals("7")] == [-0.5, "4711"]
 
 
-def test_the_content_hash_of_a_decision_is_that_of_the_store(store: Store):
+def test_the_content_hash_of_a_decision_is_that_of_the_store(store_with_tasks: Store):
     data = {"text": "t0", "amount": 0}
 
-    assert store.tasks.list_content_hashes("7")[1] == hashlib.sha256(canonical_json(data)).hexdigest()
+    assert store_with_tasks.tasks.list_content_hashes("7")[1] == hashlib.sha256(canonical_json(data)).hexdigest()
 
 
-def test_a_policy_with_an_unknown_name_is_refused_by_check_and_activate(home: Path, store: Store):
+def test_a_policy_with_an_unknown_name_is_refused_by_check_and_activate(home: Path, store_with_tasks: Store):
     (home / "wrong.toml").write_text('[consensus]\nmethod = "dawid_skeen"\n[[labelling_functions]]\n'
                                      'name = "x"\nfunction = "no_such_package:rule"')  # fmt: skip
 

@@ -15,7 +15,7 @@ OTHER = TEXT_CONFIG.replace("tool", "animal")
 
 
 @pytest.fixture
-def store(store: Store) -> Store:
+def store_with_project(store: Store) -> Store:
     store.projects.save_project(ProjectRow("7", "fake", TEXT_CONFIG, connected=True))
     return store
 
@@ -25,32 +25,32 @@ def config(store: Store) -> str:
     return row.label_config if row else ""
 
 
-def test_a_label_config_that_was_changed_while_we_were_away_is_taken_in_once(store: Store):
+def test_a_label_config_that_was_changed_while_we_were_away_is_taken_in_once(store_with_project: Store):
     studio = FakeLabelStudio(label_config=OTHER)
 
-    assert update_project_description(store, "7", studio.describe_project("7")) == 1
-    assert config(store) == OTHER
-    assert update_project_description(store, "7", studio.describe_project("7")) == 0
-    assert count_missed_changes(store, "7") == 1
+    assert update_project_description(store_with_project, "7", studio.describe_project("7")) == 1
+    assert config(store_with_project) == OTHER
+    assert update_project_description(store_with_project, "7", studio.describe_project("7")) == 0
+    assert count_missed_changes(store_with_project, "7") == 1
 
 
-def test_polling_label_studio_overrules_a_webhook_with_wrong_content(store: Store):
-    store.append([events.event_from_project("7", "x", "<", "webhook")])
-    assert config(store) == "<"
+def test_polling_label_studio_overrules_a_webhook_with_wrong_content(store_with_project: Store):
+    store_with_project.append([events.event_from_project("7", "x", "<", "webhook")])
+    assert config(store_with_project) == "<"
 
-    update_project_description(store, "7", FakeLabelStudio().describe_project("7"))
+    update_project_description(store_with_project, "7", FakeLabelStudio().describe_project("7"))
 
-    assert config(store) == TEXT_CONFIG
-
-
-def test_what_is_known_already_is_no_event(store: Store):
-    before = store.get_stats().events
-
-    assert update_project_description(store, "7", FakeLabelStudio().describe_project("7")) == 0
-    assert store.get_stats().events == before
+    assert config(store_with_project) == TEXT_CONFIG
 
 
-def test_a_task_that_no_row_can_hold_is_left_out_of_a_poll_with_its_reason(store: Store):
+def test_what_is_known_already_is_no_event(store_with_project: Store):
+    before = store_with_project.get_stats().events
+
+    assert update_project_description(store_with_project, "7", FakeLabelStudio().describe_project("7")) == 0
+    assert store_with_project.get_stats().events == before
+
+
+def test_a_task_that_no_row_can_hold_is_left_out_of_a_poll_with_its_reason(store_with_project: Store):
     deep: dict[str, object] = {}
     for _ in range(300):
         deep = {"deeper": deep}
@@ -58,6 +58,6 @@ def test_a_task_that_no_row_can_hold_is_left_out_of_a_poll_with_its_reason(store
     studio = FakeLabelStudio()
     studio.list_changed_tasks = lambda _project, _since, **_options: iter(read)  # type: ignore[method-assign]
 
-    assert poll_changes(store, studio, "7", now_s=0.0) == 1
-    assert [task.id for task in store.tasks.list_tasks("7")] == [2]
-    assert len(list_unreadable(store, "7")) == 1
+    assert poll_changes(store_with_project, studio, "7", now_s=0.0) == 1
+    assert [task.id for task in store_with_project.tasks.list_tasks("7")] == [2]
+    assert len(list_unreadable(store_with_project, "7")) == 1

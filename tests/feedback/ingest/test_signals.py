@@ -23,7 +23,7 @@ REPORT = {"project": 7, "task": 5, "signal": "user_report", "value": "scam", "id
 
 
 @pytest.fixture
-def store(store: Store) -> Store:
+def store_with_policy(store: Store) -> Store:
     store.projects.save_project(ProjectRow("7", "t", "<View/>", options={"policy": POLICY.model_dump(mode="json")}))
     return store
 
@@ -32,30 +32,30 @@ def handler(store: Store, **options: Any) -> SignalHandler:
     return SignalHandler(store, clock=lambda: NOW_S, **options)
 
 
-def test_a_signal_is_stored_and_requests_a_turn(store: Store):
-    answer = handler(store)(REPORT)
-    (found,) = store.signals.list_signals("7")
+def test_a_signal_is_stored_and_requests_a_turn(store_with_policy: Store):
+    answer = handler(store_with_policy)(REPORT)
+    (found,) = store_with_policy.signals.list_signals("7")
 
     assert answer == {"status": "ok", "new": True, "id": "r1"}
     assert (found.name, found.value, found.task, found.at_s) == ("user_report", "scam", 5, NOW_S)
-    assert store.jobs.claim_job("w", lease_s=9, kinds=("turn",)) is not None
+    assert store_with_policy.jobs.claim_job("w", lease_s=9, kinds=("turn",)) is not None
 
 
-def test_a_repeat_is_one_signal_and_requests_no_other_turn(store: Store):
-    take = handler(store)
+def test_a_repeat_is_one_signal_and_requests_no_other_turn(store_with_policy: Store):
+    take = handler(store_with_policy)
     take(REPORT)
-    claim = store.jobs.claim_job("w", lease_s=9, kinds=("turn",))
+    claim = store_with_policy.jobs.claim_job("w", lease_s=9, kinds=("turn",))
     assert claim is not None
-    store.jobs.finish_job(claim)
+    store_with_policy.jobs.finish_job(claim)
 
     assert take(REPORT) == {"status": "ok", "new": False, "id": "r1"}
-    assert len(store.signals.list_signals("7")) == 1
-    assert [row.state for row in store.jobs.list_jobs()] == ["idle"]
+    assert len(store_with_policy.signals.list_signals("7")) == 1
+    assert [row.state for row in store_with_policy.jobs.list_jobs()] == ["idle"]
 
 
-def test_without_an_id_the_time_makes_a_repeat_known(store: Store):
+def test_without_an_id_the_time_makes_a_repeat_known(store_with_policy: Store):
     body = {name: value for name, value in REPORT.items() if name != "id"} | {"at": "2027-01-15T07:00:00Z"}
-    take = handler(store)
+    take = handler(store_with_policy)
     first, repeated = take(body), take(body)
     other = take(body | {"at": "2027-01-15T07:00:01Z"})
 
@@ -95,41 +95,43 @@ def test_without_an_id_the_time_makes_a_repeat_known(store: Store):
         ({"tsak": 5}, "tsak is not a key; did you mean task"),
     ],
 )
-def test_what_is_no_signal_is_refused_with_what_was_wanted(store: Store, change: dict[str, Any], message: str):
+def test_what_is_no_signal_is_refused_with_what_was_wanted(
+    store_with_policy: Store, change: dict[str, Any], message: str
+):
     with pytest.raises(BodyError, match=message):
-        handler(store)(REPORT | change)
+        handler(store_with_policy)(REPORT | change)
 
-    assert store.signals.list_signals("7") == []
+    assert store_with_policy.signals.list_signals("7") == []
 
 
 @pytest.mark.parametrize("body", [None, [], "x", 5])
-def test_a_body_that_is_no_object_is_refused_with_an_example(store: Store, body: Any):
+def test_a_body_that_is_no_object_is_refused_with_an_example(store_with_policy: Store, body: Any):
     with pytest.raises(BodyError, match="wanted an object") as caught:
-        handler(store)(body)
+        handler(store_with_policy)(body)
     assert '"signal": "user_report"' in caught.value.hint
 
 
-def test_a_declared_signal_and_a_named_callback_are_taken(store: Store):
-    answer = handler(store)({"project": "7", "signal": "risk", "value": 0.5, "id": "a", "callback": "crm"})
+def test_a_declared_signal_and_a_named_callback_are_taken(store_with_policy: Store):
+    answer = handler(store_with_policy)({"project": "7", "signal": "risk", "value": 0.5, "id": "a", "callback": "crm"})
 
     assert answer["new"]
-    assert store.signals.list_signals("7")[0].callback == "crm"
-    assert store.signals.list_signals("7")[0].task is None
+    assert store_with_policy.signals.list_signals("7")[0].callback == "crm"
+    assert store_with_policy.signals.list_signals("7")[0].task is None
 
 
-def test_over_http_it_is_guarded_like_a_webhook(store: Store):
+def test_over_http_it_is_guarded_like_a_webhook(store_with_policy: Store):
     registry = FakeRegistry({})
     app = create_app(
         Predictor(registry, load=registry.load),
         security=Security(secrets=lambda: ("s3cret",)),
-        mounts=[make_signal_mount(store, clock=lambda: NOW_S)],
+        mounts=[make_signal_mount(store_with_policy, clock=lambda: NOW_S)],
     )
     client = app.test_client()
     right = {"X-Hitl-Secret": "s3cret"}
 
     assert client.post("/signal", json=REPORT).status_code == 401
     assert client.post("/signal", json=REPORT, headers={"X-Hitl-Secret": "no"}).status_code == 401
-    assert store.signals.list_signals("7") == []
+    assert store_with_policy.signals.list_signals("7") == []
     assert client.post("/signal", json=REPORT, headers=right).json == {"status": "ok", "new": True, "id": "r1"}
     wrong = client.post("/signal", json=REPORT | {"signal": "x"}, headers=right)
     assert (wrong.status_code, "no signal is called 'x'" in wrong.json["error"]) == (400, True)
@@ -137,19 +139,19 @@ def test_over_http_it_is_guarded_like_a_webhook(store: Store):
     assert client.get("/signal", headers=right).status_code == 405
 
 
-def test_late_outcomes_are_summarized_by_model_and_policy(store: Store):
+def test_late_outcomes_are_summarized_by_model_and_policy(store_with_policy: Store):
     auto = CurrentDecision("sure", "L1", "p1", "m1", "", "normal", "default", None)
     people = CurrentDecision("default", "L1", "p1", "m2", "", "normal", "default", None)
-    store.decisions.create_decisions("7", [Decision(task, 1.0, "c", auto, {}) for task in (1, 2)])
-    store.decisions.create_decisions("7", [Decision(3, 1.0, "c", people, {})])
-    take = handler(store)
+    store_with_policy.decisions.create_decisions("7", [Decision(task, 1.0, "c", auto, {}) for task in (1, 2)])
+    store_with_policy.decisions.create_decisions("7", [Decision(3, 1.0, "c", people, {})])
+    take = handler(store_with_policy)
     for task, value in ((1, "up"), (2, "down"), (3, "up")):
         take({"project": 7, "task": task, "signal": "thumbs", "value": value, "id": f"t{task}"})
     take({"project": 7, "task": 3, "signal": "csat", "value": 4, "id": "c3"})
     take({"project": 7, "task": 99, "signal": "chargeback", "id": "b99"})  # nothing was decided about it
     take({"project": 7, "task": 1, "signal": "user_report", "value": "x", "id": "u1"})  # no outcome
 
-    assert summarize_outcomes(store, "7", Policy()) == [
+    assert summarize_outcomes(store_with_policy, "7", Policy()) == [
         OutcomeSummary("", "", "", "chargeback", 1, 1.0),
         OutcomeSummary("m1", "p1", "L1", "thumbs", 2, 0.5),
         OutcomeSummary("m2", "p1", "L1", "csat", 1, 4.0),

@@ -38,7 +38,7 @@ class FakeCleaner:
 
 
 @pytest.fixture
-def store(store: Store) -> Store:
+def store_with_project(store: Store) -> Store:
     store.projects.save_project(ROW)
     return store
 
@@ -51,68 +51,68 @@ def run(store: Store, cleaner: FakeCleaner, now_s: float, **options: Callable[[]
     return delete_stale_predictions(store, cleaner, "1", lock_ttl_s=900.0, now_s=now_s, **options)
 
 
-def test_it_is_due_after_a_window_was_written_and_no_oftener_than_once_a_minute(store: Store):
-    assert not is_deletion_due(store, "1", now_s=0.0)
+def test_it_is_due_after_a_window_was_written_and_no_oftener_than_once_a_minute(store_with_project: Store):
+    assert not is_deletion_due(store_with_project, "1", now_s=0.0)
 
-    asked(store)
-    assert is_deletion_due(store, "1", now_s=0.0)
-    run(store, FakeCleaner(3), 1000.0)
+    asked(store_with_project)
+    assert is_deletion_due(store_with_project, "1", now_s=0.0)
+    run(store_with_project, FakeCleaner(3), 1000.0)
 
-    assert not is_deletion_due(store, "1", now_s=5000.0)  # nothing was left, and no window came since
-    asked(store)
-    assert not is_deletion_due(store, "1", now_s=1059.0)
-    assert is_deletion_due(store, "1", now_s=1060.0)
+    assert not is_deletion_due(store_with_project, "1", now_s=5000.0)  # nothing was left, and no window came since
+    asked(store_with_project)
+    assert not is_deletion_due(store_with_project, "1", now_s=1059.0)
+    assert is_deletion_due(store_with_project, "1", now_s=1060.0)
 
 
-def test_what_is_left_is_done_a_minute_later_and_what_waits_an_hour_later(store: Store):
-    asked(store)
+def test_what_is_left_is_done_a_minute_later_and_what_waits_an_hour_later(store_with_project: Store):
+    asked(store_with_project)
     cleaner = FakeCleaner(40, waiting=7)
 
-    first = run(store, cleaner, 1000.0)
+    first = run(store_with_project, cleaner, 1000.0)
     assert (first.deleted, first.more) == (25, True)
-    assert is_deletion_due(store, "1", now_s=1060.0)
+    assert is_deletion_due(store_with_project, "1", now_s=1060.0)
 
-    run(store, cleaner, 1060.0)
-    assert not is_deletion_due(store, "1", now_s=1060.0 + 3599)
-    assert is_deletion_due(store, "1", now_s=1060.0 + 3600)
-    assert is_deletion_due(store, "1", now_s=500.0)  # the clock went back
+    run(store_with_project, cleaner, 1060.0)
+    assert not is_deletion_due(store_with_project, "1", now_s=1060.0 + 3599)
+    assert is_deletion_due(store_with_project, "1", now_s=1060.0 + 3600)
+    assert is_deletion_due(store_with_project, "1", now_s=500.0)  # the clock went back
     assert cleaner.ttl_s == 900.0
 
 
 @pytest.mark.parametrize("row", [replace(ROW, paused=True), replace(ROW, connected=False)])
-def test_nothing_goes_while_a_project_is_paused_or_let_go(store: Store, row: ProjectRow):
-    asked(store)
-    store.projects.save_project(row)
+def test_nothing_goes_while_a_project_is_paused_or_let_go(store_with_project: Store, row: ProjectRow):
+    asked(store_with_project)
+    store_with_project.projects.save_project(row)
     cleaner = FakeCleaner(5)
 
-    assert run(store, cleaner, 1000.0) == DeletionResult(0, 0)
+    assert run(store_with_project, cleaner, 1000.0) == DeletionResult(0, 0)
 
     assert cleaner.free == 5
 
 
-def test_a_pause_stops_it_between_two_deletions(store: Store):
-    asked(store)
+def test_a_pause_stops_it_between_two_deletions(store_with_project: Store):
+    asked(store_with_project)
     cleaner = FakeCleaner(5)
 
     def pause_after_two() -> bool:
         if cleaner.free == 3:
-            store.projects.save_project(replace(ROW, paused=True))
+            store_with_project.projects.save_project(replace(ROW, paused=True))
         return True
 
-    assert run(store, cleaner, 1000.0, go_on=pause_after_two) == DeletionResult(3, 0, more=True)
+    assert run(store_with_project, cleaner, 1000.0, go_on=pause_after_two) == DeletionResult(3, 0, more=True)
 
 
-def test_status_and_metrics_show_it(store: Store):
-    asked(store)
+def test_status_and_metrics_show_it(store_with_project: Store):
+    asked(store_with_project)
     cleaner = FakeCleaner(30, waiting=4)
-    run(store, cleaner, 1000.0)
-    run(store, cleaner, 1060.0)
+    run(store_with_project, cleaner, 1000.0)
+    run(store_with_project, cleaner, 1060.0)
 
     assert (
-        count_deleted_predictions(store, "1")
-        == project_status(store, ROW)["old_predictions"]
+        count_deleted_predictions(store_with_project, "1")
+        == project_status(store_with_project, ROW)["old_predictions"]
         == {"deleted": 30, "waiting": 4}
     )
-    gauges = service_gauges(store)
+    gauges = service_gauges(store_with_project)
     assert gauges["hitl_old_predictions_deleted_total"] == 30
     assert gauges["hitl_old_predictions_waiting"] == 4

@@ -50,7 +50,7 @@ class FakeClient:
 
 
 @pytest.fixture
-def store(store: Store) -> Store:
+def store_with_task(store: Store) -> Store:
     store.projects.save_project(ProjectRow("1", title="t", label_config=CONFIG))
     store.append(task_events(task(1)))
     return store
@@ -65,8 +65,8 @@ def version(store: Store, label: str) -> int:
     return found[0].seq
 
 
-def test_a_deleted_answer_comes_back_as_its_authors(store: Store):
-    store.append(
+def test_a_deleted_answer_comes_back_as_its_authors(store_with_task: Store):
+    store_with_task.append(
         [
             annotation_event(5, "A", person=7, lead_time_s=3.5),
             annotation_event(5, "B", person=7, second=2),
@@ -74,82 +74,82 @@ def test_a_deleted_answer_comes_back_as_its_authors(store: Store):
         ]
     )
     client = FakeClient()
-    assert store.votes.list_votes("1") == []
+    assert store_with_task.votes.list_votes("1") == []
 
-    brought_back(store, client, version(store, "'A'"))
+    brought_back(store_with_task, client, version(store_with_task, "'A'"))
 
-    (vote,) = store.votes.list_votes("1")
+    (vote,) = store_with_task.votes.list_votes("1")
     assert (vote.person, vote.answer.value, vote.lead_time_s) == (7, ("A",), 3.5)
 
 
-def test_an_earlier_version_counts_again_instead_of_the_later_one(store: Store):
-    store.append([annotation_event(5, "A", person=7), annotation_event(5, "B", person=7, second=2)])
+def test_an_earlier_version_counts_again_instead_of_the_later_one(store_with_task: Store):
+    store_with_task.append([annotation_event(5, "A", person=7), annotation_event(5, "B", person=7, second=2)])
 
-    brought_back(store, FakeClient(), version(store, "'A'"))
+    brought_back(store_with_task, FakeClient(), version(store_with_task, "'A'"))
 
-    assert [vote.answer.value for vote in store.votes.list_votes("1")] == [("A",)]
+    assert [vote.answer.value for vote in store_with_task.votes.list_votes("1")] == [("A",)]
 
 
-def test_twice_is_once(store: Store):
-    store.append([annotation_event(5, "A", person=7), deletion_event(5)])
-    client, number = FakeClient(), version(store, "'A'")
+def test_twice_is_once(store_with_task: Store):
+    store_with_task.append([annotation_event(5, "A", person=7), deletion_event(5)])
+    client, number = FakeClient(), version(store_with_task, "'A'")
 
-    brought_back(store, client, number)
+    brought_back(store_with_task, client, number)
     with pytest.raises(FeedbackError, match="restored before"):
-        brought_back(store, client, number)
+        brought_back(store_with_task, client, number)
 
     assert len(client.made) == 1
 
 
 @pytest.mark.parametrize("fields", [{"unique_id": own_unique_id("1")}, {"imported": True}])
-def test_what_no_person_answered_stays_no_vote(store: Store, fields: dict[str, Any]):
-    store.append([annotation_event(5, "A", person=7, **fields), deletion_event(5)])
+def test_what_no_person_answered_stays_no_vote(store_with_task: Store, fields: dict[str, Any]):
+    store_with_task.append([annotation_event(5, "A", person=7, **fields), deletion_event(5)])
 
-    brought_back(store, FakeClient(), version(store, "'A'"))
+    brought_back(store_with_task, FakeClient(), version(store_with_task, "'A'"))
 
-    assert store.votes.list_votes("1") == []
+    assert store_with_task.votes.list_votes("1") == []
 
 
 @pytest.mark.parametrize("arrival", ["by poll", "by webhook"])
 @pytest.mark.parametrize("fields", [{"unique_id": own_unique_id("1")}, {"imported": True}])
-def test_a_kill_right_after_the_write_makes_no_vote_of_it(store: Store, fields: dict[str, Any], arrival: str):
+def test_a_kill_right_after_the_write_makes_no_vote_of_it(store_with_task: Store, fields: dict[str, Any], arrival: str):
     """The writer is no bot, died before it could remember the number, and of webhook and poll only one came through."""
-    store.append([annotation_event(5, "A", person=7, **fields), deletion_event(5)])
+    store_with_task.append([annotation_event(5, "A", person=7, **fields), deletion_event(5)])
     client = FakeClient()
     client.killed = True
 
     with pytest.raises(KeyboardInterrupt):
-        brought_back(store, client, version(store, "'A'"))
+        brought_back(store_with_task, client, version(store_with_task, "'A'"))
     if arrival == "by poll":
-        store.append([events.event_from_annotation(read_annotation(client.read(), "1"), "poll", seen_s=1.0)])
+        store_with_task.append([events.event_from_annotation(read_annotation(client.read(), "1"), "poll", seen_s=1.0)])
     else:
         body = {"action": "ANNOTATION_CREATED", "annotation": client.made[-1], "project": {"id": 1}}
-        store.append(events.events_from_webhook(read_webhook(body)))
+        store_with_task.append(events.events_from_webhook(read_webhook(body)))
 
-    assert [annotation.id for annotation in store.annotations.list_annotations("1")] == [900]
-    assert store.votes.list_votes("1") == []
+    assert [annotation.id for annotation in store_with_task.annotations.list_annotations("1")] == [900]
+    assert store_with_task.votes.list_votes("1") == []
 
 
-def test_an_answer_is_not_brought_back_to_another_task_with_the_number_of_its_own(store: Store):
-    store.append([annotation_event(5, "A", person=7, created_at=at(2))])
-    store.append(task_events(task(1, "another", second=31, created_at=at(30))))
+def test_an_answer_is_not_brought_back_to_another_task_with_the_number_of_its_own(store_with_task: Store):
+    store_with_task.append([annotation_event(5, "A", person=7, created_at=at(2))])
+    store_with_task.append(task_events(task(1, "another", second=31, created_at=at(30))))
 
     with pytest.raises(FeedbackError, match="another task has its number"):
-        brought_back(store, FakeClient(), version(store, "'A'"))
+        brought_back(store_with_task, FakeClient(), version(store_with_task, "'A'"))
 
 
-def test_a_skip_comes_back_as_a_skip(store: Store):
-    store.append([skip_event(5, person=7), deletion_event(5)])
+def test_a_skip_comes_back_as_a_skip(store_with_task: Store):
+    store_with_task.append([skip_event(5, person=7), deletion_event(5)])
     client = FakeClient()
 
-    brought_back(store, client, version(store, "was_cancelled"))
+    brought_back(store_with_task, client, version(store_with_task, "was_cancelled"))
 
     assert client.made[0]["was_cancelled"]
-    assert [annotation.person for annotation in store.annotations.list_skips("1")] == [7]
+    assert [annotation.person for annotation in store_with_task.annotations.list_skips("1")] == [7]
 
 
-def test_what_was_shown_is_named_only_while_it_exists(store: Store):
-    store.append(
+def test_what_was_shown_is_named_only_while_it_exists(store_with_task: Store):
+    store_with_task.append(
         [
             annotation_event(5, "A", person=7, parent_prediction=30),
             annotation_event(6, "B", person=7, parent_prediction=31),
@@ -157,14 +157,14 @@ def test_what_was_shown_is_named_only_while_it_exists(store: Store):
     )
     client = FakeClient(predictions=(31,))
 
-    brought_back(store, client, version(store, "'A'"))
-    brought_back(store, client, version(store, "'B'"))
+    brought_back(store_with_task, client, version(store_with_task, "'A'"))
+    brought_back(store_with_task, client, version(store_with_task, "'B'"))
 
     assert [row.get("parent_prediction") for row in client.made] == [None, 31]
 
 
-def test_what_cannot_be_restored_has_a_reason(store: Store):
-    store.append(
+def test_what_cannot_be_restored_has_a_reason(store_with_task: Store):
+    store_with_task.append(
         [
             annotation_event(5, "A", person=7),
             deletion_event(5),
@@ -172,10 +172,10 @@ def test_what_cannot_be_restored_has_a_reason(store: Store):
             annotation_event(6, "B", task=2, person=8),
         ]
     )
-    removal = next(event.seq for event in store.events.list_task_history("1", 1) if event.action == "deleted")
-    erased, gone = version(store, "'A'"), store.events.list_task_history("1", 2)[0].seq
-    store.append([deletion_event(2, entity="task")])
-    store.erasure.erase_data("1", person=7)
+    removal = next(event.seq for event in store_with_task.events.list_task_history("1", 1) if event.action == "deleted")
+    erased, gone = version(store_with_task, "'A'"), store_with_task.events.list_task_history("1", 2)[0].seq
+    store_with_task.append([deletion_event(2, entity="task")])
+    store_with_task.erasure.erase_data("1", person=7)
 
     for number, message in (
         (removal, "a deletion"),
@@ -184,4 +184,4 @@ def test_what_cannot_be_restored_has_a_reason(store: Store):
         (gone, "gone"),
     ):
         with pytest.raises(FeedbackError, match=message):
-            brought_back(store, FakeClient(), number)
+            brought_back(store_with_task, FakeClient(), number)

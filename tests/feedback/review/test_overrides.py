@@ -35,7 +35,7 @@ class Champion:
 
 
 @pytest.fixture
-def store(store: Store) -> Store:
+def store_with_window(store: Store) -> Store:
     store.projects.save_project(ProjectRow("1", "t", CONFIG, control="c", connected=True))
     store.append(task_events(*(task(number) for number in range(1, 6))))
     rows = [
@@ -55,14 +55,14 @@ def note(store: Store, champion: Champion | None = None) -> list[OverrideRow]:
     return store.overrides.list_overrides("1")
 
 
-def test_a_changed_answer_is_an_override_and_a_kept_one_counts_for_the_rate(store: Store):
-    store.append(
+def test_a_changed_answer_is_an_override_and_a_kept_one_counts_for_the_rate(store_with_window: Store):
+    store_with_window.append(
         [
             annotation_event(1, "B", task=1, parent_prediction=101),
             annotation_event(2, "A", task=2, parent_prediction=102),
         ]
     )
-    changed, kept = note(store)
+    changed, kept = note(store_with_window)
 
     assert (changed.shown, changed.answer, changed.changed, changed.confidence) == (A, B, True, 0.9)
     assert (changed.reason, changed.model, changed.tier, changed.blind) == (NOT_GIVEN, "m1", "L1", False)
@@ -70,44 +70,48 @@ def test_a_changed_answer_is_an_override_and_a_kept_one_counts_for_the_rate(stor
     assert changed.policy == read_policy("").hash
 
 
-def test_a_reason_that_the_source_project_asks_for_is_kept_by_its_code(store: Store):
+def test_a_reason_that_the_source_project_asks_for_is_kept_by_its_code(store_with_window: Store):
     why = {"from_name": "reason", "to_name": "t", "type": "choices", "value": {"choices": ["wrong_label"]}}
-    store.append([annotation_event(1, "B", task=1, parent_prediction=101, result=(*choice_result("B"), why))])
+    store_with_window.append(
+        [annotation_event(1, "B", task=1, parent_prediction=101, result=(*choice_result("B"), why))]
+    )
 
-    assert [row.reason for row in note(store)] == ["wrong_label"]
+    assert [row.reason for row in note(store_with_window)] == ["wrong_label"]
 
 
-def test_a_blind_answer_is_compared_with_the_prediction_of_the_champion(store: Store):
-    store.append([annotation_event(1, "B", task=3, parent_prediction=103), annotation_event(2, "A", task=4)])
+def test_a_blind_answer_is_compared_with_the_prediction_of_the_champion(store_with_window: Store):
+    store_with_window.append(
+        [annotation_event(1, "B", task=3, parent_prediction=103), annotation_event(2, "A", task=4)]
+    )
 
-    assert note(store) == []  # no model: nothing to be held against
-    rows = note(store, Champion())
+    assert note(store_with_window) == []  # no model: nothing to be held against
+    rows = note(store_with_window, Champion())
     assert [(row.blind, row.shown, row.changed, row.model) for row in rows] == [
         (True, A, True, "m2"),
         (True, A, False, "m2"),
     ]
 
 
-def test_a_model_that_may_have_learned_the_answer_is_not_asked(store: Store):
-    store.append([annotation_event(1, "B", task=4)])
+def test_a_model_that_may_have_learned_the_answer_is_not_asked(store_with_window: Store):
+    store_with_window.append([annotation_event(1, "B", task=4)])
     young = Champion()
     young.created_s = 4e9
 
-    assert note(store, young) == []
+    assert note(store_with_window, young) == []
 
 
-def test_an_unknown_prediction_is_no_override(store: Store):
-    store.append([annotation_event(1, "B", task=5, parent_prediction=999)])
+def test_an_unknown_prediction_is_no_override(store_with_window: Store):
+    store_with_window.append([annotation_event(1, "B", task=5, parent_prediction=999)])
 
-    assert note(store, Champion()) == []
+    assert note(store_with_window, Champion()) == []
 
 
-def test_a_corrected_answer_replaces_its_row_and_nothing_is_written_twice(store: Store):
-    store.append([annotation_event(1, "B", task=1, parent_prediction=101)])
-    (first,) = note(store)
-    assert note(store) == [first]
-    store.append([annotation_event(1, "A", task=1, parent_prediction=101, second=9)])
-    (newer,) = note(store)
+def test_a_corrected_answer_replaces_its_row_and_nothing_is_written_twice(store_with_window: Store):
+    store_with_window.append([annotation_event(1, "B", task=1, parent_prediction=101)])
+    (first,) = note(store_with_window)
+    assert note(store_with_window) == [first]
+    store_with_window.append([annotation_event(1, "A", task=1, parent_prediction=101, second=9)])
+    (newer,) = note(store_with_window)
 
     assert (newer.changed, newer.annotation) == (False, first.annotation)
     assert replace(newer, at_s=first.at_s, answer=B, changed=True, reason=NOT_GIVEN) == first
@@ -156,16 +160,16 @@ def a_case(**more: object) -> CaseRow:
     ],
 )
 def test_a_reviewers_answer_is_held_against_the_models_and_nobody_elses(
-    store: Store, case: CaseRow, held: tuple[Answer, str, float] | None
+    store_with_window: Store, case: CaseRow, held: tuple[Answer, str, float] | None
 ):
-    row = override_of_review(a_look(), snapshot_of(store, "[tiers.L1]\n[tiers.L2]\n[tiers.L3]"), case)
+    row = override_of_review(a_look(), snapshot_of(store_with_window, "[tiers.L1]\n[tiers.L2]\n[tiers.L3]"), case)
 
     assert (None if row is None else (row.shown, row.model, row.confidence)) == held
     assert row is None or (row.changed, row.blind, row.reason) == (True, False, "boundary")
 
 
-def test_who_reads_blind_is_held_against_the_model_too(store: Store):
-    snapshot = snapshot_of(store, "[tiers.L1]\n[tiers.L2]\nblind = true")
+def test_who_reads_blind_is_held_against_the_model_too(store_with_window: Store):
+    snapshot = snapshot_of(store_with_window, "[tiers.L1]\n[tiers.L2]\nblind = true")
     row = override_of_review(a_look(verdict="answer", shown=None, reason=""), snapshot, a_case())
 
     assert row is not None

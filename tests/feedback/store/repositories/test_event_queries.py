@@ -97,22 +97,29 @@ def test_changes_name_the_things_of_the_events_after_a_given_one(store: Store) -
     assert not changes.erased
 
 
-def test_the_tasks_of_a_few_annotations_are_found_without_reading_all_annotations(tmp_path: Path):
+def test_a_few_annotations_are_found_without_reading_all_annotations(tmp_path: Path):
     plans = []
 
     def explain(connection, cursor, statement, parameters, context, executemany):
         if "FROM annotation" in statement and " IN (" in statement:
             plan = connection.connection.driver_connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
-            plans.extend(row[-1] for row in plan)
+            plans.append(next(row[-1] for row in plan))
 
     store = open_store(f"sqlite:///{tmp_path / 'hitl.sqlite3'}")
-    store.append([*task_events(task(1)), annotation_event(5, "A", task=1, person=7)])
+    store.append([*task_events(task(1)), annotation_event(5, "A", task=1, person=7), skip_event(6, task=1, person=8)])
+    many = list(range(1, 400))
     listen(Engine, "before_cursor_execute", explain)
     try:
-        found = store.events.list_tasks_of("1", [5, 6])
+        of_annotations = store.events.list_tasks_of("1", many)
+        unsaved = store.reviews.list_unsaved_annotations("1", many)
+        skips = store.annotations.list_skips("1", tasks=many)
     finally:
         remove(Engine, "before_cursor_execute", explain)
         store.close()
 
-    assert found == {1}
-    assert plans == ["SEARCH annotation USING PRIMARY KEY (project=? AND id=?)"]
+    assert (of_annotations, unsaved, [skip.annotation for skip in skips]) == ({1}, [5], [6])
+    assert plans == [
+        "SEARCH annotation USING PRIMARY KEY (project=? AND id=?)",
+        "SEARCH annotation USING INDEX annotation_task (project=? AND task=?)",
+        "SEARCH annotation USING INDEX annotation_skip (project=? AND task=?)",
+    ]
