@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,7 +61,22 @@ def opened(clock: Clock) -> Iterator[Callable[[str], Store]]:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    """Return an empty store on SQLite that syncs no commit, where the commands find it with HITL_DATA_DIR."""
-    with closing(stores.fresh(tmp_path / "hitl.sqlite3")) as store:
+def store_url(tmp_path: Path) -> str:
+    """Return the URL of the database of `store`: a file that the commands find with HITL_DATA_DIR.
+
+    Tests whose subject is the database override it with `url`, and so run on SQLite and on PostgreSQL.
+    """
+    return stores.empty(tmp_path / "hitl.sqlite3")
+
+
+@pytest.fixture
+def store_options() -> dict[str, Any]:
+    """Return the options of `open_store` for `store`: it syncs no commit."""
+    return {"durability": "normal"}
+
+
+@pytest.fixture
+def store(store_url: str, store_options: dict[str, Any]) -> Iterator[Store]:
+    """Return an empty store."""
+    with closing(open_store(store_url, **store_options)) as store:
         yield store

@@ -76,10 +76,11 @@ class AnnotationsRepository(Repository):
     def list_skips(self, project: str, *, tasks: Sequence[int] | None = None, without_case: bool = False) -> list[Skip]:
         """Return every valid skip, by task and annotation: of all tasks, of these, or of those without a case."""
         table, case = main_tables.annotation.c, review_case.c
+        has_task = [table.task.is_not(None)] if tasks is None else []  # SQLite would use it instead of `tasks`
         with self._database.read() as connection:
             query = (
                 select(table.task, table.person, table.id, table.version)
-                .where(*are_skips(connection, project))
+                .where(*are_skips(connection, project), *has_task)
                 .order_by(table.task, table.id)
             )
             if without_case:

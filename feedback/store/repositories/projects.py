@@ -110,7 +110,7 @@ class ProjectsRepository(Repository):
             given = select(votes.task, votes.person).where(*are_votes(connection, project)).distinct().subquery()
             counted = select(func.count(), func.count(distinct(given.c.task)), func.count(distinct(given.c.person)))
             answers, answered, people = connection.execute(counted).one()
-            skipped = select(func.count()).where(*are_skips(connection, project))
+            skipped = select(func.count()).where(*are_skips(connection, project), made.task.is_not(None))
             problems = select(func.count()).where(in_existing_project(made, project), *unread)
             return ProjectCounts(
                 tasks=n_tasks,

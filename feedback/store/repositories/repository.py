@@ -68,10 +68,9 @@ def are_votes(connection: Connection, project: str) -> Sequence[ColumnElement[bo
 
 
 def are_skips(connection: Connection, project: str) -> Sequence[ColumnElement[bool]]:
-    """Return the conditions that annotations are skips of people, of tasks that exist, in an existing project."""
+    """Return the conditions that annotations are skips of people, of no deleted task, in an existing project."""
     made = main_tables.annotation.c
-    has_task = (made.task + 0).is_not(None)
-    is_skip = [~made.is_deleted, made.was_cancelled, made.person.is_not(None), has_task]
+    is_skip = [~made.is_deleted, made.was_cancelled, made.person.is_not(None)]
     is_by_people = made_by_people(connection, project, made, made.id)
     return [in_existing_project(made, project), *is_skip, *is_by_people, of_current_task(made)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from feedback.cli import app
 from feedback.errors import FeedbackError
 from feedback.store import ProjectRow, Store, open_store
 from feedback.store.tables import main_tables
+from tests.support import stores
 from tests.support.make_events import annotation_event, deletion_event, skip_event, task, task_events
 from tests.support.projections import projection_hash
 
@@ -31,21 +32,24 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def store(folder: Path) -> Iterator[Store]:
-    made = opened(folder)
-    made.projects.save_project(ProjectRow("1", title="t", label_config="<View/>"))
-    made.append(task_events(task(1), task(2)))
-    made.append(
+def store_url(folder: Path) -> str:
+    return stores.empty(folder / "hitl.sqlite3")
+
+
+@pytest.fixture
+def store_with_votes(store: Store) -> Store:
+    store.projects.save_project(ProjectRow("1", title="t", label_config="<View/>"))
+    store.append(task_events(task(1), task(2)))
+    store.append(
         [
             annotation_event(5, "A", task=1, person=7),
             annotation_event(5, "B", task=1, person=7, second=2),
             deletion_event(5),
         ]
     )
-    made.append([annotation_event(6, "A", task=2, person=8), skip_event(9, task=2, person=7, second=4)])
-    made.records.create_record("1", "reliability", {"people": {"7": 0.9, "8": 0.8}})
-    yield made
-    made.close()
+    store.append([annotation_event(6, "A", task=2, person=8), skip_event(9, task=2, person=7, second=4)])
+    store.records.create_record("1", "reliability", {"people": {"7": 0.9, "8": 0.8}})
+    return store
 
 
 @pytest.fixture
@@ -62,7 +66,7 @@ def opened(folder: Path) -> Store:
     return open_store(f"sqlite:///{folder / 'hitl.sqlite3'}")
 
 
-def test_history_shows_every_version_and_the_deletion(store: Store, hitl: Hitl):
+def test_history_shows_every_version_and_the_deletion(store_with_votes: Store, hitl: Hitl):
     versions = json.loads(hitl("history", "1", "--project", "1", "--json").output)
     table = hitl("history", "1", "--project", "1").output
 
@@ -75,19 +79,19 @@ def test_history_shows_every_version_and_the_deletion(store: Store, hitl: Hitl):
     assert "Task 77 has no annotation." in hitl("history", "77", "--project", "1").output
 
 
-def test_texts_of_annotators_are_not_markup_of_the_terminal(store: Store, hitl: Hitl):
-    store.append([annotation_event(11, "[red]x[/red][/]", task=2, person=7)])
+def test_texts_of_annotators_are_not_markup_of_the_terminal(store_with_votes: Store, hitl: Hitl):
+    store_with_votes.append([annotation_event(11, "[red]x[/red][/]", task=2, person=7)])
 
     assert "[red]x[/red][/]" in hitl("history", "2", "--project", "1", env={"COLUMNS": "300"}).output
 
 
 def test_a_backup_taken_in_use_is_restored_and_the_replaced_store_is_kept(
-    store: Store, folder: Path, hitl: Hitl, tmp_path: Path
+    store_with_votes: Store, folder: Path, hitl: Hitl, tmp_path: Path
 ):
-    before = projection_hash(store, "1")
+    before = projection_hash(store_with_votes, "1")
     hitl("backup", tmp_path / "b.db")
-    store.append([annotation_event(12, "A", task=1, person=8)])
-    store.close()
+    store_with_votes.append([annotation_event(12, "A", task=1, person=8)])
+    store_with_votes.close()
 
     status_output = hitl("restore-backup", tmp_path / "b.db").output
 
@@ -99,19 +103,19 @@ def test_a_backup_taken_in_use_is_restored_and_the_replaced_store_is_kept(
     assert kept.name in status_output.replace("\n", "")
 
 
-def test_a_store_in_use_is_not_replaced(store: Store, folder: Path, tmp_path: Path, hitl: Hitl):
+def test_a_store_in_use_is_not_replaced(store_with_votes: Store, folder: Path, tmp_path: Path, hitl: Hitl):
     hitl("backup", tmp_path / "b.db")
 
     done = CliRunner().invoke(app, ["restore-backup", str(tmp_path / "b.db")])
 
     assert isinstance(done.exception, FeedbackError)
     assert "is in use" in str(done.exception)
-    assert store.verify()["chain"] == "ok"
+    assert store_with_votes.verify()["chain"] == "ok"
     assert not list(folder.glob("*.restoring*"))
 
 
 def test_an_altered_or_truncated_backup_is_refused_and_nothing_changes(
-    store: Store, folder: Path, tmp_path: Path, hitl: Hitl
+    store_with_votes: Store, folder: Path, tmp_path: Path, hitl: Hitl
 ):
     whole, altered, cut = (tmp_path / name for name in ("whole.db", "altered.db", "cut.db"))
     hitl("backup", whole)
@@ -120,8 +124,8 @@ def test_an_altered_or_truncated_backup_is_refused_and_nothing_changes(
         connection.execute("UPDATE event SET entity_id = 99 WHERE seq = 2")
     connection.close()
     cut.write_bytes(whole.read_bytes()[:8000])
-    before = projection_hash(store, "1")
-    store.close()
+    before = projection_hash(store_with_votes, "1")
+    store_with_votes.close()
 
     for entry, message in ((altered, "is damaged"), (cut, "is not a backup"), (tmp_path / "none", "no file")):
         done = CliRunner().invoke(app, ["restore-backup", str(entry)])
@@ -134,10 +138,12 @@ def test_an_altered_or_truncated_backup_is_refused_and_nothing_changes(
     assert not list(folder.glob("*before*")) + list(folder.glob("*.restoring*"))
 
 
-def test_a_store_that_is_broken_is_replaced_by_its_backup(store: Store, folder: Path, tmp_path: Path, hitl: Hitl):
+def test_a_store_that_is_broken_is_replaced_by_its_backup(
+    store_with_votes: Store, folder: Path, tmp_path: Path, hitl: Hitl
+):
     hitl("backup", tmp_path / "b.db")
-    before = projection_hash(store, "1")
-    store.close()
+    before = projection_hash(store_with_votes, "1")
+    store_with_votes.close()
     (folder / "hitl.sqlite3").write_bytes(b"not a database at all" * 500)
 
     done = hitl("restore-backup", tmp_path / "b.db")
@@ -149,12 +155,12 @@ def test_a_store_that_is_broken_is_replaced_by_its_backup(store: Store, folder: 
 
 
 def test_a_restore_that_is_killed_leaves_the_old_store(
-    store: Store, folder: Path, tmp_path: Path, hitl: Hitl, monkeypatch: pytest.MonkeyPatch
+    store_with_votes: Store, folder: Path, tmp_path: Path, hitl: Hitl, monkeypatch: pytest.MonkeyPatch
 ):
     hitl("backup", tmp_path / "b.db")
-    store.append([annotation_event(55, "A", task=2, person=9)])
-    before = projection_hash(store, "1")
-    store.close()
+    store_with_votes.append([annotation_event(55, "A", task=2, person=9)])
+    before = projection_hash(store_with_votes, "1")
+    store_with_votes.close()
     replace_by = Path.replace
 
     def killed(self: Path, target: Path) -> Path:
@@ -175,9 +181,9 @@ def test_a_restore_that_is_killed_leaves_the_old_store(
     again.close()
 
 
-def test_only_the_owner_may_read_store_and_backup(store: Store, folder: Path, tmp_path: Path, hitl: Hitl):
+def test_only_the_owner_may_read_store_and_backup(store_with_votes: Store, folder: Path, tmp_path: Path, hitl: Hitl):
     (tmp_path / "b.db").touch(mode=0o644)
-    store.receive([annotation_event(77, "A")])
+    store_with_votes.receive([annotation_event(77, "A")])
     hitl("backup", tmp_path / "b.db")
 
     files = [tmp_path / "b.db", *folder.glob("hitl*.sqlite3*")]
@@ -185,28 +191,30 @@ def test_only_the_owner_may_read_store_and_backup(store: Store, folder: Path, tm
     assert {file.name for file in files} >= {"b.db", "hitl.sqlite3", "hitl-inbox.sqlite3"}
 
 
-def test_a_backup_reports_what_is_missing_in_it(store: Store, tmp_path: Path, hitl: Hitl):
-    store.receive([annotation_event(77, "A")])
-    with store._box.write() as connection:
+def test_a_backup_reports_what_is_missing_in_it(store_with_votes: Store, tmp_path: Path, hitl: Hitl):
+    store_with_votes.receive([annotation_event(77, "A")])
+    with store_with_votes._box.write() as connection:
         connection.execute(main_tables.inbox.update().values(delivery=b"half a deli"))
 
     assert "1 webhook(s) that could not be processed are not in it" in hitl("backup", tmp_path / "b.db").output
 
 
 @pytest.mark.parametrize("name", ["hitl.sqlite3", "hitl-inbox.sqlite3", "hitl.sqlite3-wal"])
-def test_a_backup_never_overwrites_the_store(store: Store, folder: Path, name: str):
-    before = projection_hash(store, "1")
+def test_a_backup_never_overwrites_the_store(store_with_votes: Store, folder: Path, name: str):
+    before = projection_hash(store_with_votes, "1")
 
     done = CliRunner().invoke(app, ["backup", str(folder / ".." / folder.name / name)])
 
     assert "is the store itself" in str(done.exception)
-    assert projection_hash(store, "1") == before
+    assert projection_hash(store_with_votes, "1") == before
 
 
-def test_an_erased_person_is_not_restored_by_a_backup(store: Store, folder: Path, tmp_path: Path, hitl: Hitl):
+def test_an_erased_person_is_not_restored_by_a_backup(
+    store_with_votes: Store, folder: Path, tmp_path: Path, hitl: Hitl
+):
     hitl("backup", tmp_path / "b.db")
     hitl("forget", "--person", "7", "--project", "1", "--yes")
-    store.close()
+    store_with_votes.close()
 
     assert "erased again" in hitl("restore-backup", tmp_path / "b.db").output
 
@@ -216,19 +224,19 @@ def test_an_erased_person_is_not_restored_by_a_backup(store: Store, folder: Path
     again.close()
 
 
-def test_forget_asks_for_confirmation_and_erases_everything(store: Store, folder: Path, hitl: Hitl):
+def test_forget_asks_for_confirmation_and_erases_everything(store_with_votes: Store, folder: Path, hitl: Hitl):
     hitl("forget", "--person", "7", "--project", "1", input="n\n", code=1)
-    assert store.events.list_versions_by_person("1", 7)
+    assert store_with_votes.events.list_versions_by_person("1", 7)
 
     done = json.loads(hitl("forget", "--person", "7", "--project", "1", "--yes", "--json").output)
 
     assert done["annotations"] == [5, 9]
     found = json.loads(hitl("access", "--person", "7", "--project", "1").output)
     assert (found["versions"], found["held"]) == ([], {})
-    assert store.verify()["chain"] == "ok"
+    assert store_with_votes.verify()["chain"] == "ok"
 
 
-def test_access_prints_all_data_of_one_person_and_none_of_another(store: Store, hitl: Hitl):
+def test_access_prints_all_data_of_one_person_and_none_of_another(store_with_votes: Store, hitl: Hitl):
     found = json.loads(hitl("access", "--person", "7", "--project", "1").output)
 
     assert [(entry["annotation"], entry["action"]) for entry in found["versions"]] == [
@@ -244,23 +252,23 @@ def test_access_prints_all_data_of_one_person_and_none_of_another(store: Store, 
     assert all(entry["body"] is None or entry["body"]["person"] == 7 for entry in found["versions"] if entry["body"])
 
 
-def test_unpark_retries_a_parked_job(store: Store, hitl: Hitl):
-    store.jobs.request_job("1", "turn")
+def test_unpark_retries_a_parked_job(store_with_votes: Store, hitl: Hitl):
+    store_with_votes.jobs.request_job("1", "turn")
     for _ in range(5):
-        claim = store.jobs.claim_job("w", lease_s=30.0, kinds=("turn",))
+        claim = store_with_votes.jobs.claim_job("w", lease_s=30.0, kinds=("turn",))
         assert claim is not None
-        store.jobs.fail_job(claim, "poison")
-        with sqlite3.connect(store._database.path or "") as connection:
+        store_with_votes.jobs.fail_job(claim, "poison")
+        with sqlite3.connect(store_with_votes._database.path or "") as connection:
             connection.execute("UPDATE job SET due_s = 0")
         connection.close()
 
     assert "turn will be retried" in hitl("store", "unpark", "1").output
-    assert [row.state for row in store.jobs.list_jobs() if row.kind == "turn"] == ["wanted"]
+    assert [row.state for row in store_with_votes.jobs.list_jobs() if row.kind == "turn"] == ["wanted"]
     assert "no job is parked" in hitl("store", "unpark", "1").output
 
 
-def test_a_rebuild_shows_its_progress_and_that_others_wait(store: Store, hitl: Hitl):
-    events = store.verify()["events"]
+def test_a_rebuild_shows_its_progress_and_that_others_wait(store_with_votes: Store, hitl: Hitl):
+    events = store_with_votes.verify()["events"]
 
     done = hitl("store", "rebuild")
 
@@ -270,13 +278,13 @@ def test_a_rebuild_shows_its_progress_and_that_others_wait(store: Store, hitl: H
     assert "project 1: done" in done.stderr
 
 
-def test_a_rebuild_check_that_finds_a_difference_fails(store: Store, hitl: Hitl):
+def test_a_rebuild_check_that_finds_a_difference_fails(store_with_votes: Store, hitl: Hitl):
     assert "match the event log" in hitl("store", "rebuild", "--check").stdout
-    with store._database.write() as connection:
+    with store_with_votes._database.write() as connection:
         connection.execute(main_tables.vote.delete())
 
     found = hitl("store", "rebuild", "--check", code=1)
 
     assert "The tables differ from the event log: project 1: vote 6 is missing" in found.stdout
     assert "match the event log" in hitl("store", "rebuild").stdout
-    assert len(store.votes.list_votes("1")) == 1
+    assert len(store_with_votes.votes.list_votes("1")) == 1

@@ -33,7 +33,7 @@ def store_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def store(store_file: Path, tmp_path: Path, clock: pages.Clock) -> Iterator[Store]:
+def store_with_projects(store_file: Path, tmp_path: Path, clock: pages.Clock) -> Iterator[Store]:
     """Project 7: ann is its admin, ben its viewer, cleo and dan are annotators. Project 8: nobody is listed."""
     shutil.copy(store_file, tmp_path / "store.db")
     opened = open_store(f"sqlite:///{tmp_path / 'store.db'}", clock=clock, durability="normal")
@@ -42,6 +42,6 @@ def store(store_file: Path, tmp_path: Path, clock: pages.Clock) -> Iterator[Stor
 
 
 @pytest.fixture
-def browser(store: Store) -> FlaskClient:
+def browser(store_with_projects: Store) -> FlaskClient:
     """Ann's, the admin of project 7."""
-    return pages.signed_in(store, 2)
+    return pages.signed_in(store_with_projects, 2)

@@ -25,15 +25,15 @@ pytestmark = [
 
 
 @pytest.fixture
-def site(store: Store, clock: pages.Clock) -> Iterator[str]:
+def site(store_with_projects: Store, clock: pages.Clock) -> Iterator[str]:
     """The pages on a port, with a way in that needs no typing, and a page that breaks the policy."""
     chosen = pages.tiers(ann="admin")
-    pages.create_project(store, "9", chosen, title=pages.EVIL)
-    pages.review(store, "9", chosen, text=pages.EVIL)
-    pages.add_answers(store, "9", labels=(pages.EVIL, "ham", "x"))
-    pages.add_model_history(store, "9", [0.8, 0.9, 0.85], labels=(pages.EVIL, "ham", "x"))
-    app = pages.app_of(store, clock=clock)
-    authenticator = Authenticator(store, Guard(Security()), AccessSettings(), clock=clock)
+    pages.create_project(store_with_projects, "9", chosen, title=pages.EVIL)
+    pages.review(store_with_projects, "9", chosen, text=pages.EVIL)
+    pages.add_answers(store_with_projects, "9", labels=(pages.EVIL, "ham", "x"))
+    pages.add_model_history(store_with_projects, "9", [0.8, 0.9, 0.85], labels=(pages.EVIL, "ham", "x"))
+    app = pages.app_of(store_with_projects, clock=clock)
+    authenticator = Authenticator(store_with_projects, Guard(Security()), AccessSettings(), clock=clock)
     _add_ways_in(app, authenticator)
     server = make_server("127.0.0.1", 0, app, threaded=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)

@@ -21,8 +21,8 @@ class UnavailableStore:
         raise StoreError("the database is away")
 
 
-def test_shared_attempts_count_like_those_in_memory(store: Store, clock: Clock):
-    shared = SharedAttempts(store.sessions, "service", burst=3, every_s=10, clock=clock)
+def test_shared_attempts_count_like_those_in_memory(store_with_projects: Store, clock: Clock):
+    shared = SharedAttempts(store_with_projects.sessions, "service", burst=3, every_s=10, clock=clock)
     single = MemoryAttempts(burst=3, every_s=10, clock=clock)
 
     for step_s in (0, 1, 0, 5, 0, 40, 0):
@@ -33,8 +33,10 @@ def test_shared_attempts_count_like_those_in_memory(store: Store, clock: Clock):
     assert shared.wait_s("10.0.0.2") == 0.0
 
 
-def test_a_failed_login_counts_in_all_workers(store: Store, clock: Clock):
-    row, other = (SharedAttempts(store.sessions, "service", burst=1, every_s=60, clock=clock) for _ in range(2))
+def test_a_failed_login_counts_in_all_workers(store_with_projects: Store, clock: Clock):
+    row, other = (
+        SharedAttempts(store_with_projects.sessions, "service", burst=1, every_s=60, clock=clock) for _ in range(2)
+    )
     assert other.wait_s("10.0.0.1") == 0.0
 
     row.failed("10.0.0.1")
@@ -43,10 +45,10 @@ def test_a_failed_login_counts_in_all_workers(store: Store, clock: Clock):
     assert other.wait_s("10.0.0.1") == pytest.approx(58.5)
 
 
-def test_right_credentials_do_not_query_the_store_each_time(store: Store, clock: Clock, monkeypatch):
+def test_right_credentials_do_not_query_the_store_each_time(store_with_projects: Store, clock: Clock, monkeypatch):
     asked: list[str] = []
-    monkeypatch.setattr(store.sessions, "list_login_attempts", lambda scope: asked.append(scope) or {})
-    attempts = SharedAttempts(store.sessions, "service", clock=clock)
+    monkeypatch.setattr(store_with_projects.sessions, "list_login_attempts", lambda scope: asked.append(scope) or {})
+    attempts = SharedAttempts(store_with_projects.sessions, "service", clock=clock)
 
     for _ in range(100):
         attempts.wait_s("10.0.0.1")
@@ -68,8 +70,8 @@ def test_the_limit_holds_while_the_database_is_down(clock: Clock):
     assert waits[3] > 100
 
 
-def test_ipv6_addresses_of_one_network_are_counted_together(store: Store, clock: Clock):
-    attempts = SharedAttempts(store.sessions, "pages", burst=1, every_s=60, clock=clock)
+def test_ipv6_addresses_of_one_network_are_counted_together(store_with_projects: Store, clock: Clock):
+    attempts = SharedAttempts(store_with_projects.sessions, "pages", burst=1, every_s=60, clock=clock)
 
     attempts.failed("2001:db8:1:2::1")
 
@@ -77,8 +79,8 @@ def test_ipv6_addresses_of_one_network_are_counted_together(store: Store, clock:
     assert attempts.wait_s("2001:db8:1:3::1") == 0.0
 
 
-def test_a_clock_that_was_set_back_locks_nobody_out(store: Store, clock: Clock):
-    attempts = SharedAttempts(store.sessions, "pages", burst=2, every_s=60, clock=clock)
+def test_a_clock_that_was_set_back_locks_nobody_out(store_with_projects: Store, clock: Clock):
+    attempts = SharedAttempts(store_with_projects.sessions, "pages", burst=2, every_s=60, clock=clock)
     attempts.failed("10.0.0.1")
 
     clock.now_s -= 365 * 86_400

@@ -47,19 +47,21 @@ def test_accuracy_over_time_is_drawn_with_its_band(browser: FlaskClient):
     assert "m2-3dde: 85 % on 150 audit rows, 2026-01-04" in page  # the champion stayed, judged on more rows
 
 
-def test_json_gives_the_same_figures(browser: FlaskClient, store: Store):
+def test_json_gives_the_same_figures(browser: FlaskClient, store_with_projects: Store):
     figures = browser.get("/projects/7", headers=JSON).json
 
-    row = store.projects.get_project("7")
+    row = store_with_projects.projects.get_project("7")
     assert row is not None
-    assert {name: figures[name] for name in project_status(store, row)} == project_status(store, row)
+    assert {name: figures[name] for name in project_status(store_with_projects, row)} == project_status(
+        store_with_projects, row
+    )
     assert [entry["challenger"] for entry in figures["verdicts"]] == ["m3-5ccd", "m2-3dde", "m1-1eef"]
     assert figures["queue"]["open"] == 19
     assert figures["policy"]["hash"] == row.policy.hash
 
 
-def test_an_empty_project_explains_what_comes(store: Store):
-    browser = app_of(store, access_settings=AccessSettings(open=True)).test_client()
+def test_an_empty_project_explains_what_comes(store_with_projects: Store):
+    browser = app_of(store_with_projects, access_settings=AccessSettings(open=True)).test_client()
 
     page = words(browser.get("/projects/8", headers=HTML).text)
 
@@ -68,7 +70,7 @@ def test_an_empty_project_explains_what_comes(store: Store):
     assert "nobody has answered: invite two people" in page
     assert "No queue yet." in page
     assert "Every task is blind for now: no model serves yet." in page
-    assert "Nobody has answered" in words(people_of_8(store))
+    assert "Nobody has answered" in words(people_of_8(store_with_projects))
 
 
 def people_of_8(store: Store) -> str:
@@ -77,10 +79,10 @@ def people_of_8(store: Store) -> str:
     return browser.get("/projects/8/people", headers=HTML).text
 
 
-def test_a_service_without_projects_explains_how_to_connect(tmp_path, store: Store):
-    for row in store.projects.list_projects():
-        store.append([_deleted(row.id)])
-    browser = app_of(store, access_settings=AccessSettings(open=True)).test_client()
+def test_a_service_without_projects_explains_how_to_connect(tmp_path, store_with_projects: Store):
+    for row in store_with_projects.projects.list_projects():
+        store_with_projects.append([_deleted(row.id)])
+    browser = app_of(store_with_projects, access_settings=AccessSettings(open=True)).test_client()
 
     page = words(browser.get("/", headers=HTML).text)
 
@@ -94,8 +96,8 @@ def _deleted(project: str):
     return Event(project, "project", int(project), "", "deleted", "webhook")
 
 
-def test_programs_without_credentials_learn_that_the_service_is_up(store: Store):
-    client = app_of(store, login=("ls", "pw")).test_client()
+def test_programs_without_credentials_learn_that_the_service_is_up(store_with_projects: Store):
+    client = app_of(store_with_projects, login=("ls", "pw")).test_client()
 
     assert client.get("/").json == {"status": "UP"}
     assert client.get("/health").json == {"status": "UP"}
@@ -124,13 +126,13 @@ def test_responses_vary_by_cookie_and_accept_header(browser: FlaskClient):
     assert browser.get("/projects/7", headers=HTML).headers["Vary"] == "Accept, Cookie"
 
 
-def test_a_store_that_fails_gives_an_error_page(store: Store, monkeypatch):
-    browser = app_of(store, access_settings=AccessSettings(open=True)).test_client()
+def test_a_store_that_fails_gives_an_error_page(store_with_projects: Store, monkeypatch):
+    browser = app_of(store_with_projects, access_settings=AccessSettings(open=True)).test_client()
 
     def fail(*_: object) -> None:
         raise StoreError("the database refused: disk I/O error")
 
-    monkeypatch.setattr(store.projects, "list_projects", fail)
+    monkeypatch.setattr(store_with_projects.projects, "list_projects", fail)
 
     answer = browser.get("/", headers=HTML)
 
@@ -139,8 +141,8 @@ def test_a_store_that_fails_gives_an_error_page(store: Store, monkeypatch):
     assert browser.get("/", headers=JSON).status_code == 503
 
 
-def test_a_project_whose_policy_cannot_be_read_hides_no_other(store: Store, browser: FlaskClient):
-    store.projects.save_project(ProjectRow("8", "of a newer version", options={"policy": {"futures": 9}}))
+def test_a_project_whose_policy_cannot_be_read_hides_no_other(store_with_projects: Store, browser: FlaskClient):
+    store_with_projects.projects.save_project(ProjectRow("8", "of a newer version", options={"policy": {"futures": 9}}))
 
     page = browser.get("/", headers=HTML)
     broken = browser.get("/projects/8", headers=HTML)
@@ -152,15 +154,15 @@ def test_a_project_whose_policy_cannot_be_read_hides_no_other(store: Store, brow
 
 
 @pytest.fixture
-def numbers(store: Store) -> list[int]:
+def numbers(store_with_projects: Store) -> list[int]:
     """The late case, the blind one, the decided one."""
     chosen = pages.tiers(ann="admin", ben="viewer")
-    pages.create_project(store, "7", chosen, title="mail")
-    return pages.review(store, "7", chosen)
+    pages.create_project(store_with_projects, "7", chosen, title="mail")
+    return pages.review(store_with_projects, "7", chosen)
 
 
-def test_open_cases_are_listed_with_their_due_time(store: Store, numbers: list[int]):
-    ann = browser(store, 2)
+def test_open_cases_are_listed_with_their_due_time(store_with_projects: Store, numbers: list[int]):
+    ann = browser(store_with_projects, 2)
 
     figures = ann.get("/projects/7/cases", headers=JSON).json
     page = words(ann.get("/projects/7/cases", headers=HTML).text)
@@ -175,9 +177,9 @@ def test_open_cases_are_listed_with_their_due_time(store: Store, numbers: list[i
     assert f"Case {numbers[0]} task 1 · L2 · queued 20 hours late people disagree" in page
 
 
-def test_a_case_shows_its_timeline_under_pseudonyms(store: Store, numbers: list[int]):
-    page = words(browser(store, 2).get(f"/projects/7/cases/{numbers[0]}", headers=HTML).text)
-    named = words(browser(store, 2).get(f"/projects/7/cases/{numbers[0]}?names=shown", headers=HTML).text)
+def test_a_case_shows_its_timeline_under_pseudonyms(store_with_projects: Store, numbers: list[int]):
+    page = words(browser(store_with_projects, 2).get(f"/projects/7/cases/{numbers[0]}", headers=HTML).text)
+    named = words(browser(store_with_projects, 2).get(f"/projects/7/cases/{numbers[0]}?names=shown", headers=HTML).text)
 
     assert "Proposed spam by model, confidence 61 %" in page
     assert "open again, because the review of Person" in page
@@ -187,15 +189,15 @@ def test_a_case_shows_its_timeline_under_pseudonyms(store: Store, numbers: list[
     assert "Name of 3" not in page
 
 
-def test_a_viewer_may_not_unmask_reviewers(store: Store, numbers: list[int]):
-    page = browser(store, 3).get(f"/projects/7/cases/{numbers[2]}?names=shown", headers=HTML)
+def test_a_viewer_may_not_unmask_reviewers(store_with_projects: Store, numbers: list[int]):
+    page = browser(store_with_projects, 3).get(f"/projects/7/cases/{numbers[2]}?names=shown", headers=HTML)
 
     assert page.status_code == 200
     assert "Name of 4" not in page.text
 
 
-def test_a_blind_case_is_hidden_from_people_who_may_review_it(store: Store, numbers: list[int]):
-    viewer, admin = browser(store, 3), browser(store, 2)
+def test_a_blind_case_is_hidden_from_people_who_may_review_it(store_with_projects: Store, numbers: list[int]):
+    viewer, admin = browser(store_with_projects, 3), browser(store_with_projects, 2)
 
     listed = viewer.get("/projects/7/cases", headers=HTML).text
     refused = viewer.get(f"/projects/7/cases/{numbers[1]}", headers=HTML)
@@ -207,9 +209,9 @@ def test_a_blind_case_is_hidden_from_people_who_may_review_it(store: Store, numb
     assert "secret reason" in admin.get(f"/projects/7/cases/{numbers[1]}", headers=HTML).text
 
 
-def test_a_case_of_another_project_is_not_found(store: Store, numbers: list[int]):
-    pages.create_project(store, "6", pages.policy(ben="admin"))
-    ben = browser(store, 3)
+def test_a_case_of_another_project_is_not_found(store_with_projects: Store, numbers: list[int]):
+    pages.create_project(store_with_projects, "6", pages.policy(ben="admin"))
+    ben = browser(store_with_projects, 3)
 
     assert ben.get(f"/projects/6/cases/{numbers[0]}", headers=HTML).status_code == 404
     assert ben.get("/projects/7/cases/999999", headers=HTML).status_code == 404
@@ -217,12 +219,12 @@ def test_a_case_of_another_project_is_not_found(store: Store, numbers: list[int]
 
 
 @pytest.mark.parametrize("path", ["cases", "cases/1", "overrides"])
-def test_annotators_see_no_review(store: Store, numbers: list[int], path: str):
-    assert browser(store, 4).get(f"/projects/7/{path}", headers=HTML).status_code == 403
+def test_annotators_see_no_review(store_with_projects: Store, numbers: list[int], path: str):
+    assert browser(store_with_projects, 4).get(f"/projects/7/{path}", headers=HTML).status_code == 403
 
 
-def test_overrides_separate_shown_and_blind_answers(store: Store, numbers: list[int]):
-    ann = browser(store, 2)
+def test_overrides_separate_shown_and_blind_answers(store_with_projects: Store, numbers: list[int]):
+    ann = browser(store_with_projects, 2)
 
     figures = ann.get("/projects/7/overrides", headers=JSON).json
     page = words(ann.get("/projects/7/overrides", headers=HTML).text)
@@ -237,23 +239,23 @@ def test_overrides_separate_shown_and_blind_answers(store: Store, numbers: list[
     assert "50 % 30 to 70 %, 10 of 20" in page
 
 
-def test_empty_pages_explain_themselves(store: Store):
-    ann = browser(store, 2)
+def test_empty_pages_explain_themselves(store_with_projects: Store):
+    ann = browser(store_with_projects, 2)
 
     assert "No case yet." in ann.get("/projects/7/cases", headers=HTML).text
     assert "No override yet." in ann.get("/projects/7/overrides", headers=HTML).text
 
 
-def test_thresholds_are_shown_with_their_intervals(store: Store, numbers: list[int]):
-    empty = words(browser(store, 2).get("/projects/7/thresholds", headers=HTML).text)
+def test_thresholds_are_shown_with_their_intervals(store_with_projects: Store, numbers: list[int]):
+    empty = words(browser(store_with_projects, 2).get("/projects/7/thresholds", headers=HTML).text)
     error = {"low": 0.01, "high": 0.09, "value": 0.03}
     cost = {"low": 12.0, "value": 14.0, "high": 19.5}
     step = {"threshold": 0.9, "automated": 0.44, "error": error, "checked": 120, "answers": {"L1": 5.0}, "cost": cost}
     sentences = ["1,000 decisions over 10.0 days.", "from 90%", "Best: 90%. It saves.", "Errors are.", "Nothing is."]
     body = {"n": 1000, "cost": 20.0, "steps": [step], "best": 0.9, "sentences": sentences, "at_s": 0.0}
-    store.records.create_record("7", "thresholds", body)
-    page = words(browser(store, 2).get("/projects/7/thresholds", headers=HTML).text)
-    figures = browser(store, 2).get("/projects/7/thresholds", headers=JSON).json
+    store_with_projects.records.create_record("7", "thresholds", body)
+    page = words(browser(store_with_projects, 2).get("/projects/7/thresholds", headers=HTML).text)
+    figures = browser(store_with_projects, 2).get("/projects/7/thresholds", headers=JSON).json
 
     assert "No thresholds yet" in empty
     assert "90 % best 44 % 3 % 1 to 9 % 120 L1 5.0 12.00 to 19.50" in page
@@ -270,11 +272,11 @@ def signed_in(store: Store, person: int = 2, **config: object) -> tuple[FlaskCli
     return browser, key_of(browser.get("/projects/7/people", headers=HTML).text)
 
 
-def test_pause_and_resume_are_recorded_with_the_person(store: Store):
-    browser, key = signed_in(store)
+def test_pause_and_resume_are_recorded_with_the_person(store_with_projects: Store):
+    browser, key = signed_in(store_with_projects)
 
     paused = browser.post("/projects/7/pause", data={"key": key}, headers=HTML)
-    row = store.projects.get_project("7")
+    row = store_with_projects.projects.get_project("7")
     resumed = browser.post("/projects/7/resume", data={"key": key}, headers=HTML)
 
     assert row is not None
@@ -282,33 +284,33 @@ def test_pause_and_resume_are_recorded_with_the_person(store: Store):
     assert paused.location == "/projects/7?did=pause"
     assert "nothing is written to Label Studio" in browser.get(paused.location, headers=HTML).text
     assert resumed.status_code == 303
-    assert not store.projects.get_project("7").paused  # type: ignore[union-attr]
-    assert [entry.body for entry in reversed(store.records.list_records("7", "action"))] == [
+    assert not store_with_projects.projects.get_project("7").paused  # type: ignore[union-attr]
+    assert [entry.body for entry in reversed(store_with_projects.records.list_records("7", "action"))] == [
         {"action": "pause", "person": 2},
         {"action": "resume", "person": 2},
     ]
-    assert [work.state for work in store.jobs.list_jobs() if work.kind == "turn"] == ["wanted"]
+    assert [work.state for work in store_with_projects.jobs.list_jobs() if work.kind == "turn"] == ["wanted"]
 
 
-def test_a_turn_is_requested_at_once(store: Store):
-    work = store.jobs.claim_job("worker", lease_s=60)
+def test_a_turn_is_requested_at_once(store_with_projects: Store):
+    work = store_with_projects.jobs.claim_job("worker", lease_s=60)
     assert work is not None
-    store.jobs.finish_job(work)
-    browser, key = signed_in(store)
+    store_with_projects.jobs.finish_job(work)
+    browser, key = signed_in(store_with_projects)
 
     assert browser.post("/projects/7/turn", data={"key": key}, headers=HTML).status_code == 303
 
-    assert [(work.kind, work.state) for work in store.jobs.list_jobs()] == [("turn", "wanted")]
+    assert [(work.kind, work.state) for work in store_with_projects.jobs.list_jobs()] == [("turn", "wanted")]
 
 
-def test_a_parked_job_is_shown_with_its_reason_and_retried(store: Store, clock: Clock):
-    store.jobs.request_job("7", "sweep")
+def test_a_parked_job_is_shown_with_its_reason_and_retried(store_with_projects: Store, clock: Clock):
+    store_with_projects.jobs.request_job("7", "sweep")
     for _ in range(5):
-        work = store.jobs.claim_job("worker", lease_s=60, kinds=("sweep",))
+        work = store_with_projects.jobs.claim_job("worker", lease_s=60, kinds=("sweep",))
         assert work is not None
-        store.jobs.fail_job(work, "Label Studio answered 500")
+        store_with_projects.jobs.fail_job(work, "Label Studio answered 500")
         clock.now_s += 4000
-    browser, key = signed_in(store, clock=clock)
+    browser, key = signed_in(store_with_projects, clock=clock)
     page = browser.get("/projects/7", headers=HTML).text
 
     first = browser.post("/projects/7/unpark/sweep", data={"key": key}, headers=HTML)
@@ -318,15 +320,15 @@ def test_a_parked_job_is_shown_with_its_reason_and_retried(store: Store, clock: 
     assert "/projects/7/unpark/sweep" in page
     assert first.location.endswith("did=unpark")
     assert again.location.endswith("did=unparked")
-    assert [work.state for work in store.jobs.list_jobs() if work.kind == "sweep"] == ["wanted"]
-    assert len(store.records.list_records("7", "action")) == 1
+    assert [work.state for work in store_with_projects.jobs.list_jobs() if work.kind == "sweep"] == ["wanted"]
+    assert len(store_with_projects.records.list_records("7", "action")) == 1
 
 
 @pytest.mark.parametrize("path", CHANGES)
-def test_nothing_changes_without_the_key_of_this_browser(store: Store, path: str):
-    browser, key = signed_in(store)
-    _, foreign = signed_in(store)
-    before = store.projects.get_project("7")
+def test_nothing_changes_without_the_key_of_this_browser(store_with_projects: Store, path: str):
+    browser, key = signed_in(store_with_projects)
+    _, foreign = signed_in(store_with_projects)
+    before = store_with_projects.projects.get_project("7")
 
     refused = [
         browser.post(path, headers=HTML),
@@ -342,14 +344,14 @@ def test_nothing_changes_without_the_key_of_this_browser(store: Store, path: str
     ]
 
     assert {answer.status_code for answer in refused} <= {400, 403, 413, 415}
-    assert store.projects.get_project("7") == before
-    assert store.records.list_records("7", "action") == []
+    assert store_with_projects.projects.get_project("7") == before
+    assert store_with_projects.records.list_records("7", "action") == []
     assert browser.get("/projects/7", headers=HTML).status_code == 200  # and nobody was signed out
 
 
-def test_forms_with_the_headers_of_browsers_are_accepted(store: Store):
-    browser, key = signed_in(store)
-    proxied, proxied_key = signed_in(store, access_settings=AccessSettings(public="hitl.example"))
+def test_forms_with_the_headers_of_browsers_are_accepted(store_with_projects: Store):
+    browser, key = signed_in(store_with_projects)
+    proxied, proxied_key = signed_in(store_with_projects, access_settings=AccessSettings(public="hitl.example"))
     ours = {**HTML, "Sec-Fetch-Site": "same-origin"}
 
     assert browser.post("/projects/7/turn", data={"key": key}, headers={**ours, "Origin": "null"}).status_code == 303
@@ -362,22 +364,22 @@ def test_forms_with_the_headers_of_browsers_are_accepted(store: Store):
 
 @pytest.mark.parametrize("path", CHANGES[:-1])
 @pytest.mark.parametrize("person", [3, 4])
-def test_viewers_and_annotators_change_nothing(store: Store, path: str, person: int):
-    browser, key = signed_in(store, person)
+def test_viewers_and_annotators_change_nothing(store_with_projects: Store, path: str, person: int):
+    browser, key = signed_in(store_with_projects, person)
 
     assert browser.post(path, data={"key": key}, headers=HTML).status_code == 403
-    assert store.records.list_records("7", "action") == []
+    assert store_with_projects.records.list_records("7", "action") == []
 
 
 @pytest.mark.parametrize("path", CHANGES)
-def test_a_link_changes_nothing(store: Store, path: str):
-    browser, _ = signed_in(store)
+def test_a_link_changes_nothing(store_with_projects: Store, path: str):
+    browser, _ = signed_in(store_with_projects)
 
     assert browser.get(path, headers=HTML).status_code == 405
 
 
-def test_a_form_key_is_invalid_after_a_new_sign_in(store: Store):
-    browser, old = signed_in(store)
+def test_a_form_key_is_invalid_after_a_new_sign_in(store_with_projects: Store):
+    browser, old = signed_in(store_with_projects)
     sign_in(browser, 2)
 
     assert browser.post("/projects/7/pause", data={"key": old}, headers=HTML).status_code == 403

@@ -42,8 +42,8 @@ def record(store: Store, *people: dict[str, Any]) -> None:
     )
 
 
-def test_the_page_shows_work_practice_and_onboarding_with_intervals(store: Store, browser: FlaskClient):
-    record(store, figures(2), figures(3, advice="right on 0.30 of 20 gold answers: proven below 0.6"))
+def test_the_page_shows_work_practice_and_onboarding_with_intervals(store_with_projects: Store, browser: FlaskClient):
+    record(store_with_projects, figures(2), figures(3, advice="right on 0.30 of 20 gold answers: proven below 0.6"))
     page = browser.get("/projects/7/people", headers=HTML).text
     text = words(page)
 
@@ -56,8 +56,8 @@ def test_the_page_shows_work_practice_and_onboarding_with_intervals(store: Store
     assert "<script>alert" not in page
 
 
-def test_no_user_id_is_shown_with_a_pseudonym(store: Store, browser: FlaskClient):
-    record(store, figures(2), figures(3))
+def test_no_user_id_is_shown_with_a_pseudonym(store_with_projects: Store, browser: FlaskClient):
+    record(store_with_projects, figures(2), figures(3))
     found = browser.get("/projects/7/people", headers=JSON).json
 
     assert found is not None

@@ -53,8 +53,8 @@ def test_an_address_that_only_looks_alike_has_no_role(listed: str, claimed: str)
     assert role_of(who(listed), rules) == "admin"
 
 
-def test_an_annotator_sees_only_own_figures(store: Store):
-    browser = app_of(store).test_client()
+def test_an_annotator_sees_only_own_figures(store_with_projects: Store):
+    browser = app_of(store_with_projects).test_client()
     sign_in(browser, 4)
 
     people = browser.get("/projects/7/people", headers=JSON).json
@@ -65,8 +65,8 @@ def test_an_annotator_sees_only_own_figures(store: Store):
     assert browser.get("/projects/7/people?names=shown", headers=HTML).text.count('scope="row"') == 1
 
 
-def test_a_project_is_not_found_by_people_who_never_worked_in_it(store: Store):
-    browser = app_of(store).test_client()
+def test_a_project_is_not_found_by_people_who_never_worked_in_it(store_with_projects: Store):
+    browser = app_of(store_with_projects).test_client()
     sign_in(browser, 4)
 
     there = browser.get("/projects/8", headers=HTML)
@@ -77,8 +77,8 @@ def test_a_project_is_not_found_by_people_who_never_worked_in_it(store: Store):
     assert "tasks" not in browser.get("/", headers=JSON).json["projects"][0]
 
 
-def test_a_viewer_sees_the_project_but_of_people_only_themself(store: Store):
-    browser = app_of(store).test_client()
+def test_a_viewer_sees_the_project_but_of_people_only_themself(store_with_projects: Store):
+    browser = app_of(store_with_projects).test_client()
     sign_in(browser, 3)
 
     assert browser.get("/projects/7", headers=JSON).json["verdicts"]
@@ -86,8 +86,8 @@ def test_a_viewer_sees_the_project_but_of_people_only_themself(store: Store):
     assert "/projects/7/pause" not in browser.get("/projects/7", headers=HTML).text
 
 
-def test_an_admin_sees_all_under_pseudonyms_and_names_when_asked_for(store: Store):
-    browser = app_of(store).test_client()
+def test_an_admin_sees_all_under_pseudonyms_and_names_when_asked_for(store_with_projects: Store):
+    browser = app_of(store_with_projects).test_client()
     sign_in(browser, 2)
 
     hidden = browser.get("/projects/7/people", headers=JSON)
@@ -100,8 +100,8 @@ def test_an_admin_sees_all_under_pseudonyms_and_names_when_asked_for(store: Stor
     assert hidden.json == browser.get("/projects/7/people", headers=JSON).json  # pseudonyms stay
 
 
-def test_open_access_lets_everybody_view_and_nobody_change(store: Store):
-    browser = app_of(store, access_settings=AccessSettings(open=True)).test_client()
+def test_open_access_lets_everybody_view_and_nobody_change(store_with_projects: Store):
+    browser = app_of(store_with_projects, access_settings=AccessSettings(open=True)).test_client()
 
     page = browser.get("/projects/7", headers=HTML)
 
@@ -113,8 +113,8 @@ def test_open_access_lets_everybody_view_and_nobody_change(store: Store):
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example:9090", "evil.example:9090"])
-def test_open_access_is_refused_under_a_foreign_host_name(store: Store, host: str):
-    browser = app_of(store, access_settings=AccessSettings(open=True)).test_client()
+def test_open_access_is_refused_under_a_foreign_host_name(store_with_projects: Store, host: str):
+    browser = app_of(store_with_projects, access_settings=AccessSettings(open=True)).test_client()
 
     assert browser.get("/projects/7", headers={**JSON, "Host": host}).status_code == 401
     assert browser.get("/projects/7", headers={**JSON, "Host": "localhost:9090"}).status_code == 200

@@ -25,8 +25,8 @@ def cookie(answer: TestResponse, name: str = "hitl") -> str:
     return found[-1]
 
 
-def test_a_visitor_is_redirected_to_the_sign_in_form_and_back(store: Store):
-    browser = app_of(store).test_client()
+def test_a_visitor_is_redirected_to_the_sign_in_form_and_back(store_with_projects: Store):
+    browser = app_of(store_with_projects).test_client()
 
     refused = browser.get("/projects/7", headers=HTML)
     back = sign_in(browser, 2, next_page="/projects/7")
@@ -36,8 +36,8 @@ def test_a_visitor_is_redirected_to_the_sign_in_form_and_back(store: Store):
     assert "ann@example.com" in browser.get("/projects/7", headers=HTML).text
 
 
-def test_a_token_is_as_good_as_a_password(store: Store):
-    browser = app_of(store).test_client()
+def test_a_token_is_as_good_as_a_password(store_with_projects: Store):
+    browser = app_of(store_with_projects).test_client()
 
     assert sign_in(browser, 2, token="token-2", email="", password="").status_code == 303
     assert browser.get("/projects/7", headers=HTML).status_code == 200
@@ -53,8 +53,8 @@ def test_a_token_is_as_good_as_a_password(store: Store):
         {"token": "token-99", "email": "", "password": ""},
     ],
 )
-def test_wrong_credentials_give_a_page_and_no_session(store: Store, form: dict[str, str]):
-    browser = app_of(store).test_client()
+def test_wrong_credentials_give_a_page_and_no_session(store_with_projects: Store, form: dict[str, str]):
+    browser = app_of(store_with_projects).test_client()
 
     answer = sign_in(browser, 2, **form)
 
@@ -64,28 +64,30 @@ def test_wrong_credentials_give_a_page_and_no_session(store: Store, form: dict[s
     assert browser.get("/projects/7", headers=HTML).status_code == 303
 
 
-def test_a_password_is_never_sent_back(store: Store):
-    answer = sign_in(app_of(store).test_client(), 2, password="a secret that is wrong")
+def test_a_password_is_never_sent_back(store_with_projects: Store):
+    answer = sign_in(app_of(store_with_projects).test_client(), 2, password="a secret that is wrong")
 
     assert "a secret that is wrong" not in answer.text
     assert "ann@example.com" in answer.text  # only the address is filled in again
 
 
-def test_sign_in_without_label_studio_is_no_failed_attempt(store: Store):
+def test_sign_in_without_label_studio_is_no_failed_attempt(store_with_projects: Store):
     accounts = FakeAccounts(down=True)
-    attempts = SharedAttempts(store.sessions, "pages", burst=1, every_s=60, clock=Clock())
-    browser = app_of(store, accounts=accounts, attempts=attempts).test_client()
+    attempts = SharedAttempts(store_with_projects.sessions, "pages", burst=1, every_s=60, clock=Clock())
+    browser = app_of(store_with_projects, accounts=accounts, attempts=attempts).test_client()
 
     assert [sign_in(browser, 2).status_code for _ in range(3)] == [503, 503, 503]
     accounts.down = False
     assert sign_in(browser, 2).status_code == 303
 
 
-def test_too_many_failures_are_refused_without_asking_label_studio(store: Store, clock: Clock):
+def test_too_many_failures_are_refused_without_asking_label_studio(store_with_projects: Store, clock: Clock):
     accounts = FakeAccounts()
     workers = [
         app_of(
-            store, accounts=accounts, attempts=SharedAttempts(store.sessions, "pages", burst=3, every_s=60, clock=clock)
+            store_with_projects,
+            accounts=accounts,
+            attempts=SharedAttempts(store_with_projects.sessions, "pages", burst=3, every_s=60, clock=clock),
         ).test_client()
         for _ in range(2)
     ]
@@ -103,15 +105,15 @@ def test_too_many_failures_are_refused_without_asking_label_studio(store: Store,
     assert sign_in(workers[1], 2).status_code == 303
 
 
-def test_the_cookie_is_hidden_from_scripts_and_other_sites(store: Store):
-    line = sign_in(app_of(store).test_client(), 2).headers.getlist("Set-Cookie")[-1]
+def test_the_cookie_is_hidden_from_scripts_and_other_sites(store_with_projects: Store):
+    line = sign_in(app_of(store_with_projects).test_client(), 2).headers.getlist("Set-Cookie")[-1]
 
     assert {"HttpOnly", "SameSite=Lax", "Path=/"} <= set(line.split("; "))
     assert "Secure" not in line
 
 
-def test_over_https_the_cookie_is_secure(store: Store):
-    browser = app_of(store, access_settings=AccessSettings(secure=True)).test_client()
+def test_over_https_the_cookie_is_secure(store_with_projects: Store):
+    browser = app_of(store_with_projects, access_settings=AccessSettings(secure=True)).test_client()
     page = browser.get("/sign-in", headers=HTML, base_url="https://hitl.example")
 
     line = page.headers.getlist("Set-Cookie")[-1]
@@ -121,14 +123,14 @@ def test_over_https_the_cookie_is_secure(store: Store):
     assert "Domain" not in line
 
 
-def test_sign_in_replaces_the_cookie_against_session_fixation(store: Store):
-    browser = app_of(store).test_client()
+def test_sign_in_replaces_the_cookie_against_session_fixation(store_with_projects: Store):
+    browser = app_of(store_with_projects).test_client()
     before = cookie(browser.get("/sign-in", headers=HTML))
 
     first, second = cookie(sign_in(browser, 2)), cookie(sign_in(browser, 2))
 
     assert len({before, first, second}) == 3
-    other = app_of(store).test_client()
+    other = app_of(store_with_projects).test_client()
     for old in (before, first):  # the first session ended when the same browser began a second
         other.set_cookie("hitl", old)
         assert other.get("/projects/7", headers=HTML).status_code == 303
@@ -136,15 +138,15 @@ def test_sign_in_replaces_the_cookie_against_session_fixation(store: Store):
     assert other.get("/projects/7", headers=HTML).status_code == 200
 
 
-def test_the_store_holds_no_cookie(store: Store):
-    value = cookie(sign_in(app_of(store).test_client(), 2))
+def test_the_store_holds_no_cookie(store_with_projects: Store):
+    value = cookie(sign_in(app_of(store_with_projects).test_client(), 2))
 
-    assert store.sessions.get_session(value) is None
-    assert value not in str(store.sessions.get_session.__self__._database.path.read_bytes())  # type: ignore[attr-defined]
+    assert store_with_projects.sessions.get_session(value) is None
+    assert value not in str(store_with_projects.sessions.get_session.__self__._database.path.read_bytes())  # type: ignore[attr-defined]
 
 
-def test_signing_out_ends_the_session_everywhere(store: Store):
-    browser, thief = app_of(store).test_client(), app_of(store).test_client()
+def test_signing_out_ends_the_session_everywhere(store_with_projects: Store):
+    browser, thief = app_of(store_with_projects).test_client(), app_of(store_with_projects).test_client()
     thief.set_cookie("hitl", cookie(sign_in(browser, 2)))
     page = browser.get("/projects/7", headers=HTML).text
 
@@ -157,9 +159,9 @@ def test_signing_out_ends_the_session_everywhere(store: Store):
 
 @pytest.mark.parametrize(("steps", "step_s", "still_in"), [(1, 7201.0, False), (11, 3600.0, True), (13, 3600.0, False)])
 def test_a_session_ends_two_hours_after_its_last_use_and_twelve_after_its_beginning(
-    store: Store, clock: Clock, steps: int, step_s: float, still_in: bool
+    store_with_projects: Store, clock: Clock, steps: int, step_s: float, still_in: bool
 ):
-    browser = app_of(store, clock=clock).test_client()
+    browser = app_of(store_with_projects, clock=clock).test_client()
     sign_in(browser, 2)
 
     for _ in range(steps):
@@ -169,8 +171,8 @@ def test_a_session_ends_two_hours_after_its_last_use_and_twelve_after_its_beginn
     assert (status == 200) == still_in
 
 
-def test_a_clock_that_was_set_back_ends_the_session(store: Store, clock: Clock):
-    browser = app_of(store, clock=clock).test_client()
+def test_a_clock_that_was_set_back_ends_the_session(store_with_projects: Store, clock: Clock):
+    browser = app_of(store_with_projects, clock=clock).test_client()
     sign_in(browser, 2)
 
     clock.now_s -= 3600
@@ -181,15 +183,15 @@ def test_a_clock_that_was_set_back_ends_the_session(store: Store, clock: Clock):
 @pytest.mark.parametrize(
     "onward", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)"]
 )
-def test_sign_in_never_redirects_to_another_site(store: Store, onward: str):
-    browser = app_of(store).test_client()
+def test_sign_in_never_redirects_to_another_site(store_with_projects: Store, onward: str):
+    browser = app_of(store_with_projects).test_client()
 
     assert sign_in(browser, 2, next_page=onward).location == "/"
     assert onward not in browser.get("/sign-in", query_string={"next": onward}, headers=HTML).text
 
 
-def test_the_form_itself_needs_its_key(store: Store):
-    browser, foreign = app_of(store).test_client(), app_of(store).test_client()
+def test_the_form_itself_needs_its_key(store_with_projects: Store):
+    browser, foreign = app_of(store_with_projects).test_client(), app_of(store_with_projects).test_client()
     key = key_of(browser.get("/sign-in", headers=HTML).text)
     fields = {"email": "ann@example.com", "password": "pw-2"}
 
@@ -198,8 +200,8 @@ def test_the_form_itself_needs_its_key(store: Store):
     assert browser.post("/sign-in", data={**fields, "key": key}, headers=HTML).status_code == 303
 
 
-def test_sign_in_without_a_configured_label_studio_is_explained(store: Store):
-    config = DashboardConfig(store)
+def test_sign_in_without_a_configured_label_studio_is_explained(store_with_projects: Store):
+    config = DashboardConfig(store_with_projects)
     app = create_app(Predictor(FakeRegistry()), mounts=[pages(config)])
 
     page = app.test_client().get("/sign-in", headers=HTML).text
@@ -208,8 +210,8 @@ def test_sign_in_without_a_configured_label_studio_is_explained(store: Store):
     assert "<input" not in page
 
 
-def test_a_session_is_valid_on_all_hosts(store: Store, tmp_path, clock: Clock):
-    value = cookie(sign_in(app_of(store).test_client(), 2))
+def test_a_session_is_valid_on_all_hosts(store_with_projects: Store, tmp_path, clock: Clock):
+    value = cookie(sign_in(app_of(store_with_projects).test_client(), 2))
     again = open_store(f"sqlite:///{tmp_path / 'store.db'}", clock=clock)
 
     other = app_of(again).test_client()
@@ -219,8 +221,8 @@ def test_a_session_is_valid_on_all_hosts(store: Store, tmp_path, clock: Clock):
     again.close()
 
 
-def test_programs_use_the_service_login_or_get_401(store: Store):
-    programs = app_of(store, login=("ls", "pw")).test_client()
+def test_programs_use_the_service_login_or_get_401(store_with_projects: Store):
+    programs = app_of(store_with_projects, login=("ls", "pw")).test_client()
     right, wrong = ("ls", "pw"), ("ls", "guess")
 
     assert programs.get("/projects/7", headers=JSON).status_code == 401
@@ -231,36 +233,36 @@ def test_programs_use_the_service_login_or_get_401(store: Store):
     assert programs.post("/projects/7/pause", auth=right).status_code == 403  # it may look
 
 
-def test_a_role_that_the_policy_removes_ends_at_once(store: Store):
-    browser = app_of(store).test_client()
+def test_a_role_that_the_policy_removes_ends_at_once(store_with_projects: Store):
+    browser = app_of(store_with_projects).test_client()
     sign_in(browser, 3)
     assert browser.get("/projects/7", headers=HTML).status_code == 200
 
-    create_project(store, "7", policy(ann="admin"), title="mail")
+    create_project(store_with_projects, "7", policy(ann="admin"), title="mail")
 
     assert browser.get("/projects/7", headers=HTML).location == "/projects/7/people"
 
 
-def test_without_a_service_login_an_authorization_header_gives_no_access(store: Store):
-    client = app_of(store, access_settings=AccessSettings(open=False)).test_client()
+def test_without_a_service_login_an_authorization_header_gives_no_access(store_with_projects: Store):
+    client = app_of(store_with_projects, access_settings=AccessSettings(open=False)).test_client()
 
     for headers in ({"Authorization": "Basic YTpi"}, {"Authorization": "Bearer x"}):
         assert client.get("/projects/7", headers={**JSON, **headers}).status_code == 401
         assert client.get("/projects/7", headers={**HTML, **headers}).status_code == 303
 
 
-def test_a_session_is_valid_behind_a_proxy_with_its_own_login(store: Store):
-    browser = app_of(store, login=("ls", "pw")).test_client()
+def test_a_session_is_valid_behind_a_proxy_with_its_own_login(store_with_projects: Store):
+    browser = app_of(store_with_projects, login=("ls", "pw")).test_client()
     sign_in(browser, 2)
 
     assert browser.get("/projects/7", headers=HTML, auth=("proxy", "its own")).status_code == 200
 
 
-def test_a_slow_label_studio_blocks_at_most_two_threads(store: Store, monkeypatch):
+def test_a_slow_label_studio_blocks_at_most_two_threads(store_with_projects: Store, monkeypatch):
     monkeypatch.setattr("feedback.dashboard.sign_in._QUEUE_TIMEOUT_S", 0.05)
     slow, let_go = FakeAccounts(), threading.Event()
     monkeypatch.setattr(slow, "by_password", lambda email, password: let_go.wait(30) and User(2, email))
-    app = app_of(store, accounts=slow)
+    app = app_of(store_with_projects, accounts=slow)
 
     with ThreadPoolExecutor(2) as pool:
         waiting = [pool.submit(lambda: sign_in(app.test_client(), 2).status_code) for _ in range(2)]
@@ -274,10 +276,10 @@ def test_a_slow_label_studio_blocks_at_most_two_threads(store: Store, monkeypatc
     assert sign_in(app.test_client(), 2).status_code == 303
 
 
-def test_an_erased_person_is_signed_out(store: Store):
-    browser = app_of(store).test_client()
+def test_an_erased_person_is_signed_out(store_with_projects: Store):
+    browser = app_of(store_with_projects).test_client()
     sign_in(browser, 2)
 
-    store.erasure.erase_data("7", person=2)
+    store_with_projects.erasure.erase_data("7", person=2)
 
     assert browser.get("/projects/7", headers=HTML).status_code == 303

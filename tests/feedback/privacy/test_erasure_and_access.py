@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import insert, select
@@ -20,6 +21,7 @@ from feedback.store.log.events import event_from_annotation
 from feedback.store.tables.personal_data import PERSONAL_DATA_TABLES
 from feedback.store.tables.review_tables import review_project
 from ml_backend.records import Answer
+from tests.support.clock import Clock
 from tests.support.everything import where
 from tests.support.make_events import make_annotation, task, task_events
 from tests.support.review_world import ADA, BEN, CLEO, DAN, EVA, PROJECT, World, policy_text
@@ -34,9 +36,14 @@ ANSWER_SHOWN = "feedback = {}\n"
 
 
 @pytest.fixture
-def store(url: str, opened: Callable[[str], Store]) -> Store:
-    """Return an empty store, on SQLite and on PostgreSQL: each erases in its own way."""
-    return opened(url)
+def store_url(url: str) -> str:
+    """Return the URL of an empty database, of SQLite and of PostgreSQL: each erases in its own way."""
+    return url
+
+
+@pytest.fixture
+def store_options(clock: Clock) -> dict[str, Any]:
+    return {"clock": clock}
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import re
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -17,16 +16,9 @@ from feedback.reports.svg_charts import Point, interval_bar, over_time
 from feedback.stats.intervals import wilson
 from feedback.store import AnnotatorCounts, OverlapVote, Record, Store, open_store
 from ml_backend.records import Answer, content_hash
-from tests.support import make_events, pages, stores
+from tests.support import make_events, pages
 
 SPAM, HAM = Answer("choices", ("spam",)).key, Answer("choices", ("ham",)).key
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = stores.fresh(tmp_path / "store.db", clock=pages.Clock())
-    yield opened
-    opened.close()
 
 
 def verdict(number: int, *, promote: bool, accuracy: float | None, champion: float | None, rows: int = 100) -> Record:

@@ -1,14 +1,19 @@
-"""The store of these tests, whose subject is the database: each runs on SQLite and on PostgreSQL."""
+"""The subject of these tests is the database: each runs on SQLite and on PostgreSQL, with a clock that it moves."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from feedback.store import Store
+from tests.support.clock import Clock
 
 
 @pytest.fixture
-def store(url: str, opened: Callable[[str], Store]) -> Store:
-    return opened(url)
+def store_url(url: str) -> str:
+    return url
+
+
+@pytest.fixture
+def store_options(clock: Clock) -> dict[str, Any]:
+    return {"clock": clock}

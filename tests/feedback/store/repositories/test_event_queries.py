@@ -118,8 +118,8 @@ def test_a_few_annotations_are_found_without_reading_all_annotations(tmp_path: P
         store.close()
 
     assert (of_annotations, unsaved, [skip.annotation for skip in skips]) == ({1}, [5], [6])
-    assert plans == [
-        "SEARCH annotation USING PRIMARY KEY (project=? AND id=?)",
-        "SEARCH annotation USING INDEX annotation_task (project=? AND task=?)",
-        "SEARCH annotation USING INDEX annotation_skip (project=? AND task=?)",
+    assert [plan[plan.index("(") :] for plan in plans] == [
+        "(project=? AND id=?)",
+        "(project=? AND task=?)",
+        "(project=? AND task=?)",
     ]
