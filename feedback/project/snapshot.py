@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Any, cast
 
 from feedback.annotators.gold import GoldTask, load_gold_tasks, order_by_draw
 from feedback.policy import Policy
 from feedback.project.audit_splits import Splits
 from feedback.project.incremental_caches import Changes, RecentProjects, changed_since
-from feedback.project.indicators import NOW_S, load_indicators
+from feedback.project.indicators import NOW_S, load_indicators, make_indicator_reader
 from feedback.project.label_changes import LabelChange, apply_label_changes, list_label_changes
 from feedback.project.routing_decisions import CurrentDecisions, DecisionCache, Routes, routes_of
 from feedback.project.task_cache import TaskCache, TaskTable, merged
@@ -22,6 +23,7 @@ from ml_backend.label_config import Control, LabelConfig, read_label_config
 from ml_backend.records import Answer, Indicators, Task, with_indicators
 
 _NO_DECISIONS: CurrentDecisions = {}  # the same at each turn, so that nothing seems to have changed
+_SOURCE = attrgetter("project", "policy", "control", "config", "splits")  # of a snapshot
 _USUAL_SHARE = 0.1  # of a project that was never connected: we know it from webhooks alone
 
 
@@ -100,16 +102,11 @@ class SnapshotCache:
         self._tasks, self._votes, self._decisions = TaskCache(), VoteCache(), DecisionCache()
         self._kept = RecentProjects[_Kept]()
 
+    @without_garbage_collection()
     def load(
         self, store: Store, project: ProjectRow, policy: Policy, config: LabelConfig, control: Control
     ) -> ProjectSnapshot:
         """Read a project as it is now."""
-        with without_garbage_collection():
-            return self._load(store, project, policy, config, control)
-
-    def _load(
-        self, store: Store, project: ProjectRow, policy: Policy, config: LabelConfig, control: Control
-    ) -> ProjectSnapshot:
         heads = store.events.get_heads(project.id)  # first: what comes while we read is read again next time
         kept = self._kept.get(project.id)
         same_gold = kept is not None and kept.heads.gold == heads.gold
@@ -145,16 +142,10 @@ def _updated(
     kept: _Kept | None,
 ) -> _Kept:
     before = kept.snapshot if kept is not None else None
-    indicators = current_indicators(store, project, policy, table.tasks)
+    indicators = _current_indicators(store, project.id, policy, table, heads, kept)
     changed = None
     if kept is not None and before is not None:
-        same = (project, policy, control, config, splits) == (
-            before.project,
-            before.policy,
-            before.control,
-            before.config,
-            before.splits,
-        )
+        same = (project, policy, control, config, splits) == _SOURCE(before)
         if same and relabels is kept.relabels and gold is kept.gold:
             changed = changed_since((table.changes, kept.tasks), (votes.changes, kept.votes))
     if kept is not None and before is not None and changed is not None:
@@ -220,7 +211,7 @@ def _counted(
 
 def _differing(old: Mapping[int, object], new: Mapping[int, object]) -> frozenset[int]:
     """Return the keys at which two mappings differ."""
-    if old == new:
+    if old is new or old == new:
         return frozenset()
     return frozenset(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
 
@@ -242,14 +233,21 @@ def as_of_first_answer(store: Store, snapshot: ProjectSnapshot) -> ProjectSnapsh
     return replace(snapshot, indicators=then)
 
 
-def current_indicators(
-    store: Store, project: ProjectRow, policy: Policy, tasks: Mapping[int, Task]
-) -> dict[int, Indicators]:
-    """Return the indicators of each task as of now; nothing where the policy has none."""
+def _current_indicators(
+    store: Store, project: str, policy: Policy, table: TaskTable, heads: ProjectHeads, kept: _Kept | None
+) -> Mapping[int, Indicators]:
+    """Return the indicators of each task as of now; while no value changes, only those of changed tasks are read."""
     if not policy.indicators:
         return {}
-    history = load_indicators(store, project.id, policy)
-    return {task: found for task, row in tasks.items() if (found := history.as_of(task, row.data, at_s=NOW_S))}
+    if kept is not None and kept.snapshot.policy == policy and kept.heads.indicators == heads.indicators:
+        changed = table.changes.since(kept.tasks.revision)
+        if changed is not None:
+            tasks = [table.tasks[task] for task in sorted(changed) if task in table.tasks]
+            read = zip(tasks, make_indicator_reader(store, project, policy)(tasks), strict=True)
+            new = {task.id: found for task, found in read if found}
+            return merged(kept.snapshot.indicators, new, changed) if changed else kept.snapshot.indicators
+    history = load_indicators(store, project, policy)
+    return {task: found for task, row in table.tasks.items() if (found := history.as_of(task, row.data, at_s=NOW_S))}
 
 
 def load_splits(store: Store, project: ProjectRow, policy: Policy) -> Splits:

@@ -15,11 +15,7 @@ _MANY = 5_000  # tasks with changed annotations above which reading all votes is
 
 
 class VoteTable(tuple[Vote, ...]):
-    """Votes in the order of their tasks, also by task.
-
-    >>> VoteTable.of({}).by_task
-    {}
-    """
+    """Votes in the order of their tasks, also by task."""
 
     by_task: Mapping[int, tuple[Vote, ...]]
 
@@ -31,7 +27,7 @@ class VoteTable(tuple[Vote, ...]):
         return made
 
 
-def votes_by_task(votes: tuple[Vote, ...]) -> Mapping[int, tuple[Vote, ...]]:
+def votes_by_task(votes: Iterable[Vote]) -> Mapping[int, tuple[Vote, ...]]:
     """Return votes by task; without cost for a `VoteTable`."""
     if isinstance(votes, VoteTable):
         return votes.by_task
@@ -83,7 +79,7 @@ def _all(store: Store, project: str, source: tuple[str, tuple[int, ...]], heads:
     read = store.votes.list_votes(project, control=source[0])
     own = store.events.list_own_annotations(project) if heads.own_marks else frozenset[int]()
     task_of = {vote.annotation: vote.task for vote in read}
-    return _Kept(heads, source, TaskVotes(_grouped(read), Changes.everything()), task_of, own)
+    return _Kept(heads, source, TaskVotes(votes_by_task(read), Changes.everything()), task_of, own)
 
 
 def _updated(store: Store, project: str, heads: ProjectHeads, old: _Kept) -> _Kept:
@@ -98,7 +94,7 @@ def _updated(store: Store, project: str, heads: ProjectHeads, old: _Kept) -> _Ke
         return _all(store, project, old.source, heads)
     changed = sorted(tasks)
     read = store.votes.list_votes(project, control=old.source[0], tasks=changed)
-    new, task_of = _grouped(read), old.task_of
+    new, task_of = votes_by_task(read), old.task_of
     for task in changed:
         for vote in old.votes.by_task.get(task, ()):
             task_of.pop(vote.annotation, None)
@@ -109,10 +105,3 @@ def _updated(store: Store, project: str, heads: ProjectHeads, old: _Kept) -> _Ke
         votes = TaskVotes(merged(votes.by_task, {task: new[task] for task in differ if task in new}, differ))
         votes = TaskVotes(votes.by_task, old.votes.changes.then(differ))
     return _Kept(heads, old.source, votes, task_of, own)
-
-
-def _grouped(votes: Iterable[Vote]) -> dict[int, tuple[Vote, ...]]:
-    found: dict[int, list[Vote]] = {}
-    for vote in votes:
-        found.setdefault(vote.task, []).append(vote)
-    return {task: tuple(given) for task, given in found.items()}

@@ -1,4 +1,4 @@
-"""The stores of tests: a fast one on SQLite, and databases of both kinds for tests whose subject is the database."""
+"""The store and the world of tests, databases of both kinds, and the folder in which commands look for a store."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 
+from feedback.review.notifications import Post
 from feedback.store import Store, open_store
 from tests.support import postgres, stores
 from tests.support.clock import Clock
 from tests.support.compiled_statements import share_compiled_statements
+from tests.support.fake_platform import FakeLabelStudio
+from tests.support.review_world import World, open_world, open_world_on
 
 share_compiled_statements()
 
@@ -80,3 +83,37 @@ def store(store_url: str, store_options: dict[str, Any]) -> Iterator[Store]:
     """Return an empty store."""
     with closing(open_store(store_url, **store_options)) as store:
         yield store
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder in which the commands find `store` or the store of `world`; they know of no Label Studio."""
+    for name in ("LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HITL_DATA_DIR", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def post() -> Post | None:
+    """Return how `world` notifies people: not at all. A module overrides it to receive notifications."""
+    return None
+
+
+@pytest.fixture
+def addresses() -> dict[int, str]:
+    """Return the e-mail addresses of the people of `world`, by person: none. A module overrides it to name people."""
+    return {}
+
+
+@pytest.fixture
+def world(
+    request: pytest.FixtureRequest, tmp_path: Path, post: Post | None, addresses: dict[int, str]
+) -> Iterator[World]:
+    """Yield a project with review tiers in memory, or on the one of `PLATFORMS` that a test sets as its parameter."""
+    if getattr(request, "param", "in memory") == "in memory":
+        opened = open_world(tmp_path, FakeLabelStudio(people=addresses), post=post)
+    else:
+        opened = open_world_on(request.getfixturevalue("site"), tmp_path, post=post)
+    with opened as world:
+        yield world

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 from feedback.loop.context import Turn
 from feedback.loop.turn import Loop
 from feedback.policy import read_policy
@@ -16,6 +18,7 @@ from feedback.training.model_factory import ModelFactory
 from ml_backend.registry import FolderRegistry
 from tests.support import stores
 from tests.support.fake_platform import TEXT_CONFIG, FakeLabelStudio
+from tests.support.label_studio import Site
 from tests.support.real_platform import RealLabelStudio
 
 QUIET = """
@@ -33,6 +36,7 @@ min_rows = 500
 share = {share}
 """
 THREE = "[tiers.L1]\n{l1}\n[tiers.L2]\n{l2}\n[tiers.L3]\n{l3}\n"
+PLATFORMS = ["in memory", pytest.param("on Label Studio", marks=pytest.mark.e2e)]  # parameters of the fixture `world`
 PROJECT = "7"
 ADA, BEN, CLEO, DAN, EVA, FAY = 1, 2, 3, 4, 5, 6
 
@@ -103,6 +107,19 @@ def open_world(folder: Path, site: FakeLabelStudio | None = None, *, post: Post 
     try:
         yield World(store, folder / "models", site, post=post)
     finally:
+        store.close()
+
+
+@contextmanager
+def open_world_on(server: Site, folder: Path, *, post: Post | None = None) -> Iterator[World]:
+    """A world with a new store whose project is on a real Label Studio."""
+    store = stores.fresh(folder / "hitl.sqlite3")
+    store.secrets.save_secret("draws", "the same draws in every run")
+    site = RealLabelStudio(server, store)
+    try:
+        yield World(store, folder / "models", site, post=post, project=site.project)
+    finally:
+        site.close()
         store.close()
 
 

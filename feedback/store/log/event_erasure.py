@@ -89,6 +89,7 @@ class Erasure:
             subject = DataSubject(project, person, frozenset(emails), tasks, cases, frozenset(found))
             models = self._models_trained_on(project, set(found))
             _erase_rows(connection, subject)
+            self._records.create_record(project, "indicators", {})  # caches read again what is left of them
             _rewrite_records(connection, subject)
             _rewrite_options(connection, subject)
             if person is not None:  # the bare number, so that no backup brings their data back

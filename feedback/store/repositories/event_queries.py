@@ -37,6 +37,7 @@ class ProjectHeads:
     rebuilt: int  # the last record of a rebuild of the projections, which appends no event
     gold: int  # the last record of the gold book
     relabel: int  # the last record of a label that changed its meaning
+    indicators: int  # the last record of changed indicator values
     decision: int  # the last routing decision
 
 
@@ -123,7 +124,7 @@ class EventsRepository(Repository):
         seq = select(chain.seq).where(chain.project == project).scalar_subquery()
         kinds = [
             select(func.max(record.id)).where(record.project == project, record.kind == kind).scalar_subquery()
-            for kind in ("rebuilt", "gold", "relabel")
+            for kind in ("rebuilt", "gold", "relabel", "indicators")
         ]
         # the newest decision of any project: an index by project would cost more than a needless read
         query = select(seq, marks[0] + marks[1], *kinds, select(func.max(decision.id)).scalar_subquery())

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, and_, select
 
 from feedback.store.database.engine import stream
 from feedback.store.database.row_mapping import RowMapper
+from feedback.store.repositories.records import RecordsRepository
 from feedback.store.repositories.repository import Repository
 from feedback.store.tables.review_tables import review
 from feedback.store.tables.routing_tables import IndicatorValue, indicator, indicator_head
@@ -45,6 +46,8 @@ class IndicatorsRepository(Repository):
         with self._database.write() as connection:
             self._database.upsert(connection, indicator, rows)
             self._database.upsert(connection, indicator_head, read)
+            if rows:
+                self._mark_changed(project)
 
     def get_read_positions(self, project: str, *, questions: str) -> dict[str, int]:
         """Return how far each log was read for these questions; {} where others were asked, whose facts are dropped."""
@@ -53,6 +56,7 @@ class IndicatorsRepository(Repository):
         if any(row.questions != questions for row in rows):
             with self._database.write() as connection:
                 delete_indicators(connection, project)
+                self._mark_changed(project)
             return {}
         return {row.origin: row.seq for row in rows}
 
@@ -84,7 +88,11 @@ class IndicatorsRepository(Repository):
                 for origin, annotation in which:
                     condition = (table.project == project, table.origin == origin, table.annotation == annotation)
                     connection.execute(indicator.update().where(*condition).values(counted=should))
+            self._mark_changed(project)
         return sum(map(len, changed.values()))
+
+    def _mark_changed(self, project: str) -> None:
+        RecordsRepository(self._database).create_record(project, "indicators", {})  # caches read the values again
 
 
 def delete_indicators(connection: Connection, project: str) -> None:

@@ -21,6 +21,7 @@ RECORDS_KEPT: Mapping[str, int] = {
     "cleaned": 200,
     "cursor": 200,
     "incident": 10_000,
+    "indicators": 200,
     "missed": 200,
     "people": 200,
     "rebuilt": 200,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -12,7 +10,7 @@ from typer.testing import CliRunner
 from feedback.automation.thresholds import KIND
 from feedback.cli import app
 from tests.feedback.review.test_explanations import promote
-from tests.support.review_world import DAN, PROJECT, World, open_world
+from tests.support.review_world import DAN, PROJECT, World
 
 POLICY = """
 [[routing]]
@@ -35,12 +33,7 @@ min_rows = 500
 """
 
 
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    monkeypatch.setenv("HITL_DATA_DIR", str(tmp_path))
-    monkeypatch.delenv("LABEL_STUDIO_URL", raising=False)
-    with open_world(tmp_path) as world:
-        yield world
+pytestmark = pytest.mark.usefixtures("data_dir")
 
 
 def decided(world: World, *, rules: bool = True) -> list[int]:

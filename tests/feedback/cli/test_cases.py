@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,15 +13,9 @@ from typer.testing import CliRunner
 from feedback.cli import app
 from ml_backend.records import Answer
 from tests.feedback.store.repositories.test_cases import an_override
-from tests.support.review_world import BEN, CLEO, PROJECT, World, open_case, open_world
+from tests.support.review_world import BEN, CLEO, PROJECT, World, open_case
 
-
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    monkeypatch.setenv("HITL_DATA_DIR", str(tmp_path))
-    monkeypatch.delenv("LABEL_STUDIO_URL", raising=False)
-    with open_world(tmp_path) as world:
-        yield world
+pytestmark = pytest.mark.usefixtures("data_dir")
 
 
 def run(*arguments: str) -> str:

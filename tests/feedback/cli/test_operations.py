@@ -17,7 +17,6 @@ from feedback.cli import app
 from feedback.errors import FeedbackError
 from feedback.store import ProjectRow, Store, open_store
 from feedback.store.tables import main_tables
-from tests.support import stores
 from tests.support.make_events import annotation_event, deletion_event, skip_event, task, task_events
 from tests.support.projections import projection_hash
 
@@ -33,7 +32,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def store_url(folder: Path) -> str:
-    return stores.empty(folder / "hitl.sqlite3")
+    return f"sqlite:///{folder / 'hitl.sqlite3'}"
 
 
 @pytest.fixture

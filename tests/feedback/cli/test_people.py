@@ -29,11 +29,11 @@ CONTROL = read_label_config(CONFIG).control()
 AT = "2026-01-01T00:00:{:02d}Z"
 
 
+pytestmark = pytest.mark.usefixtures("data_dir")
+
+
 @pytest.fixture
-def store_with_votes(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    for name in ("LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HITL_DATA_DIR", str(tmp_path))
+def store_with_votes(store: Store) -> Store:
     store.projects.save_project(ProjectRow("7", "mail", CONFIG))
     for number in range(1, 21):
         task = Task(number, {"text": f"t{number}"}, "7", created_at=AT.format(0), updated_at=AT.format(30))

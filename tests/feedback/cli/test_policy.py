@@ -36,13 +36,10 @@ NEW = OLD.replace("9000", "3000").replace('to = "L2"', 'to = "auto"\ntier = "L2"
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HITL_DATA_DIR", str(tmp_path))
-    (tmp_path / "old.toml").write_text(OLD)
-    (tmp_path / "new.toml").write_text(NEW)
-    return tmp_path
+def home(data_dir: Path) -> Path:
+    (data_dir / "old.toml").write_text(OLD)
+    (data_dir / "new.toml").write_text(NEW)
+    return data_dir
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import psycopg
@@ -73,6 +74,11 @@ def url(server: postgres.Server) -> Iterator[str]:
 @pytest.fixture
 def store_url(url: str) -> str:
     return url
+
+
+@pytest.fixture
+def store_options() -> dict[str, Any]:
+    return {}  # as the service opens it
 
 
 @contextmanager

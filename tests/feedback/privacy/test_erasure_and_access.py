@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +46,7 @@ def store_options(clock: Clock) -> dict[str, Any]:
 
 
 @pytest.fixture
-def world(store: Store, tmp_path: Path) -> Iterator[World]:
+def project_with_people(store: Store, tmp_path: Path) -> World:
     store.secrets.save_secret("draws", "the same draws in every run")
     made = World(store, tmp_path / "models")
     names = {ADA: "ada", BEN: "ben", DAN: "dan", EVA: "eva"}
@@ -72,39 +71,41 @@ def reviewed(world: World, text: str = "a1 apple red") -> int:
     return made
 
 
-def test_an_erased_person_leaves_nothing_behind_and_decisions_stay(world: World, store: Store):
-    other = world.site.add("a2 pear old")[0]
-    world.turn()
-    world.site.answer(other, "fruit", person=CLEO)
-    case = reviewed(world)
+def test_an_erased_person_leaves_nothing_behind_and_decisions_stay(project_with_people: World, store: Store):
+    other = project_with_people.site.add("a2 pear old")[0]
+    project_with_people.turn()
+    project_with_people.site.answer(other, "fruit", person=CLEO)
+    case = reviewed(project_with_people)
     store.sessions.create_session(SessionRow("d" * 64, CLEO, ADDRESS, True, 1.0, 1.0))
     store.records.create_record(PROJECT, "action", {"action": "pause", "person": CLEO})
     store.records.create_record(PROJECT, "not counted", {"task": other, "person": CLEO, "annotation": 1, "why": MARK})
-    (asked,) = world.site.waiting(world.site.review_project_of("L3"), DAN)
+    (asked,) = project_with_people.site.waiting(project_with_people.site.review_project_of("L3"), DAN)
     assert MARK in str(asked.data[HISTORY])
     places = {place.partition(".")[0] for place in where(store, MARK)}
     assert {"payload", "content", "review", "session", "project", "record"} <= places
 
-    done = erase_person_or_task(store, PROJECT, person=CLEO, platform=world.site, now_s=world.site.seconds())
+    done = erase_person_or_task(
+        store, PROJECT, person=CLEO, platform=project_with_people.site, now_s=project_with_people.site.seconds()
+    )
 
     assert where(store, MARK) == []
     assert (done.not_updated, build_access_report(store, PROJECT, CLEO, emails=[ADDRESS])["held"]) == ((), {})
     assert ADDRESS not in store.projects.get_project(PROJECT).policy.people  # type: ignore[arg-type]
     whole(store)
-    (asked,) = world.site.waiting(world.site.review_project_of("L3"), DAN)
+    (asked,) = project_with_people.site.waiting(project_with_people.site.review_project_of("L3"), DAN)
     assert MARK not in str(asked.data)
-    world.turn()
-    world.review("L3", "accept", person=DAN)
-    world.turn()
-    assert world.final(case) == "tool"
-    assert world.trail(case) == ["open", "assign", "escalate", "assign", "decide", "write"]
+    project_with_people.turn()
+    project_with_people.review("L3", "accept", person=DAN)
+    project_with_people.turn()
+    assert project_with_people.final(case) == "tool"
+    assert project_with_people.trail(case) == ["open", "assign", "escalate", "assign", "decide", "write"]
     assert [row for row in where(store, MARK) if row != "secret.value"] == []
     assert [record.body["action"] for record in store.records.list_records(PROJECT, "action")] == ["pause"]
     whole(store)
 
 
-def test_an_access_report_holds_everything_about_a_person(world: World, store: Store):
-    reviewed(world)
+def test_an_access_report_holds_everything_about_a_person(project_with_people: World, store: Store):
+    reviewed(project_with_people)
     store.sessions.create_session(SessionRow("d" * 64, CLEO, ADDRESS, True, 1.0, 1.0))
     store.records.create_record(PROJECT, "action", {"action": "pause", "person": CLEO})
 
@@ -117,16 +118,18 @@ def test_an_access_report_holds_everything_about_a_person(world: World, store: S
     assert [(row["email"], "digest" in row) for row in held["session"]] == [(ADDRESS, False)]
     assert [row["role"] for row in held["policy"]] == ["admin"]
     assert {"action", "policy"} <= {row["kind"] for row in held["record"]}
-    assert [annotation["project"] for annotation in held["annotation"]] == [world.site.review_project_of("L2")]
-    assert [row["project"] for row in found["versions"]] == [world.site.review_project_of("L2")]
+    assert [annotation["project"] for annotation in held["annotation"]] == [
+        project_with_people.site.review_project_of("L2")
+    ]
+    assert [row["project"] for row in found["versions"]] == [project_with_people.site.review_project_of("L2")]
     ben = build_access_report(store, PROJECT, BEN)
     assert MARK not in str(ben)
 
 
-def test_every_row_with_the_person_is_reported_and_erased(world: World, store: Store):
+def test_every_row_with_the_person_is_reported_and_erased(project_with_people: World, store: Store):
     """Rows of every table with a column `person` are in the access report, and are gone after erasure."""
-    reviewed(world)
-    world.turn()
+    reviewed(project_with_people)
+    project_with_people.turn()
     named = [table for table in metadata.sorted_tables if "person" in table.c and table.name != "person"]
 
     def rows() -> dict[str, int]:
@@ -140,22 +143,24 @@ def test_every_row_with_the_person_is_reported_and_erased(world: World, store: S
     held = build_access_report(store, PROJECT, CLEO)["held"]
     assert {name: len(held.get(name, ())) for name in before} == before
 
-    erase_person_or_task(store, PROJECT, person=CLEO, emails=[ADDRESS], platform=world.site, now_s=1.0)
+    erase_person_or_task(store, PROJECT, person=CLEO, emails=[ADDRESS], platform=project_with_people.site, now_s=1.0)
     assert set(rows().values()) == {0}
 
 
-def test_a_case_whose_reviewer_is_erased_is_not_opened_again(world: World, store: Store):
-    made = reviewed(world)
-    world.review("L3", "accept", person=DAN)
-    world.turn()
-    erase_person_or_task(store, PROJECT, person=DAN, platform=world.site, now_s=world.site.seconds())
-    world.turn()
+def test_a_case_whose_reviewer_is_erased_is_not_opened_again(project_with_people: World, store: Store):
+    made = reviewed(project_with_people)
+    project_with_people.review("L3", "accept", person=DAN)
+    project_with_people.turn()
+    erase_person_or_task(
+        store, PROJECT, person=DAN, platform=project_with_people.site, now_s=project_with_people.site.seconds()
+    )
+    project_with_people.turn()
 
-    assert (world.case(made).state, world.case(made).round) == ("resolved", 1)
+    assert (project_with_people.case(made).state, project_with_people.case(made).round) == ("resolved", 1)
 
 
-def test_an_erased_task_leaves_with_its_case_and_its_review_tasks(world: World, store: Store):
-    made = reviewed(world, f"a1 {TEXT} red")
+def test_an_erased_task_leaves_with_its_case_and_its_review_tasks(project_with_people: World, store: Store):
+    made = reviewed(project_with_people, f"a1 {TEXT} red")
     take = SignalHandler(store)
     take({"project": PROJECT, "task": made, "signal": "user_report", "value": TEXT, "note": TEXT, "id": "s1"})
     add_gold(store, PROJECT, {made: Answer("choices", (TEXT,))}, {made: TEXT})
@@ -163,52 +168,62 @@ def test_an_erased_task_leaves_with_its_case_and_its_review_tasks(world: World, 
     store.records.create_record(
         PROJECT, "notification", {"target": "crm", "payload": {"task": made, "why": TEXT}}, key="n"
     )
-    world.turn()
+    project_with_people.turn()
     copies = {
-        review_project: world.site.waiting(review_project, EVA)
+        review_project: project_with_people.site.waiting(review_project, EVA)
         for review_project in store.review_projects.list_review_project_ids(PROJECT)
     }
     assert any(copies.values())
     assert {"content", "signal", "record"} <= {row.partition(".")[0] for row in where(store, TEXT)}
 
-    done = erase_person_or_task(store, PROJECT, task=made, platform=world.site, now_s=world.site.seconds())
+    done = erase_person_or_task(
+        store, PROJECT, task=made, platform=project_with_people.site, now_s=project_with_people.site.seconds()
+    )
 
     assert where(store, TEXT) == []
     assert (done.n_review_tasks, done.not_updated) == (2, ())
     assert store.cases.list_cases(PROJECT) == []
-    assert [world.site.waiting(review_project, EVA) for review_project in copies] == [[], []]
-    assert all(TEXT not in str(task.data) for tasks in world.site.review_tasks.values() for task in tasks.values())
+    assert [project_with_people.site.waiting(review_project, EVA) for review_project in copies] == [[], []]
+    assert all(
+        TEXT not in str(task.data)
+        for tasks in project_with_people.site.review_tasks.values()
+        for task in tasks.values()
+    )
     whole(store)
-    world.turn()  # Label Studio still shows the task: it is not taken back in
+    project_with_people.turn()  # Label Studio still shows the task: it is not taken back in
     assert where(store, TEXT) == []
 
 
-def test_a_honeypot_made_of_an_erased_task_is_erased_too(world: World, store: Store):
+def test_a_honeypot_made_of_an_erased_task_is_erased_too(project_with_people: World, store: Store):
     panel = policy_text(l2='protocol = "panel"\npanel = 2', share=0.0).replace(
         "[second_look]\nshare = 0.0", "[second_look]\nshare = 0.0\nhoneypots = 1.0"
     )
-    world.use(panel, overlap=2)
-    first, second = world.site.add(f"a1 {TEXT} red", "a2 pear old")
-    world.turn()
-    world.disagree(first)
+    project_with_people.use(panel, overlap=2)
+    first, second = project_with_people.site.add(f"a1 {TEXT} red", "a2 pear old")
+    project_with_people.turn()
+    project_with_people.disagree(first)
     for person in (CLEO, DAN):
-        world.review("L2", "fix", "fruit", person=person, reason="boundary")
-    world.turn()
-    world.disagree(second)
-    review_project = world.site.review_project_of("L2")
-    assert len([task for task in world.site.waiting(review_project, EVA) if TEXT in str(task.data)]) == 1
-    world.turn()
+        project_with_people.review("L2", "fix", "fruit", person=person, reason="boundary")
+    project_with_people.turn()
+    project_with_people.disagree(second)
+    review_project = project_with_people.site.review_project_of("L2")
+    assert len([task for task in project_with_people.site.waiting(review_project, EVA) if TEXT in str(task.data)]) == 1
+    project_with_people.turn()
 
-    erase_person_or_task(store, PROJECT, task=first, platform=world.site, now_s=world.site.seconds())
+    erase_person_or_task(
+        store, PROJECT, task=first, platform=project_with_people.site, now_s=project_with_people.site.seconds()
+    )
 
     assert where(store, TEXT) == []
-    assert [TEXT in str(task.data) for task in world.site.waiting(review_project, EVA)] == [False]
+    assert [TEXT in str(task.data) for task in project_with_people.site.waiting(review_project, EVA)] == [False]
     assert [case.task for case in store.cases.list_cases(PROJECT)] == [second]
 
 
-def test_without_label_studio_the_review_tasks_that_it_still_shows_are_reported(world: World, store: Store):
-    reviewed(world)
-    (asked,) = world.site.waiting(world.site.review_project_of("L3"), DAN)
+def test_without_label_studio_the_review_tasks_that_it_still_shows_are_reported(
+    project_with_people: World, store: Store
+):
+    reviewed(project_with_people)
+    (asked,) = project_with_people.site.waiting(project_with_people.site.review_project_of("L3"), DAN)
 
     done = erase_person_or_task(store, PROJECT, person=CLEO, emails=[ADDRESS], platform=None, now_s=1.0)
 
@@ -229,17 +244,19 @@ def test_a_case_of_an_earlier_task_with_the_same_id_is_erased_too(store: Store):
         store.cases.get_case(case.id)
 
 
-def test_erasure_needs_a_person_or_a_task(store: Store, world: World):
+def test_erasure_needs_a_person_or_a_task(store: Store, project_with_people: World):
     for whom in ({}, {"person": CLEO, "task": 1}):
         with pytest.raises(FeedbackError, match="either a person or a task"):
             erase_person_or_task(store, PROJECT, now_s=1.0, **whom)
 
 
 @pytest.mark.slow
-def test_erasing_a_person_twice_changes_nothing(world: World, store: Store):
-    reviewed(world)
-    erase_person_or_task(store, PROJECT, person=CLEO, platform=world.site, now_s=1.0, emails=[ADDRESS])
-    later = erase_person_or_task(store, PROJECT, person=CLEO, platform=world.site, now_s=2.0, emails=[ADDRESS])
+def test_erasing_a_person_twice_changes_nothing(project_with_people: World, store: Store):
+    reviewed(project_with_people)
+    erase_person_or_task(store, PROJECT, person=CLEO, platform=project_with_people.site, now_s=1.0, emails=[ADDRESS])
+    later = erase_person_or_task(
+        store, PROJECT, person=CLEO, platform=project_with_people.site, now_s=2.0, emails=[ADDRESS]
+    )
 
     assert (later.erased.annotations, later.n_review_tasks, later.not_updated) == ((), 0, ())
     assert sorted(store.events.list_erased_people()) == sorted(
@@ -249,14 +266,14 @@ def test_erasing_a_person_twice_changes_nothing(world: World, store: Store):
 
 
 @pytest.mark.slow
-def test_a_backup_does_not_restore_an_erased_person(world: World, store: Store, tmp_path: Path):
+def test_a_backup_does_not_restore_an_erased_person(project_with_people: World, store: Store, tmp_path: Path):
     path = store._database.path
     if path is None:
         return  # PostgreSQL has its own backups
-    reviewed(world)
+    reviewed(project_with_people)
     store.sessions.create_session(SessionRow("d" * 64, CLEO, ADDRESS, True, 1.0, 1.0))
     store.backup(tmp_path / "backup.db")
-    erase_person_or_task(store, PROJECT, person=CLEO, platform=world.site, now_s=1.0)
+    erase_person_or_task(store, PROJECT, person=CLEO, platform=project_with_people.site, now_s=1.0)
     store.close()
 
     restore(tmp_path / "backup.db", path, erase=erase_in_backup)
@@ -314,18 +331,25 @@ def test_every_table_is_listed_as_personal_data_or_has_a_reason_not_to_be():
     assert not set(listed) & set(TABLES_WITHOUT_PERSONAL_DATA)
 
 
-def test_an_answer_of_another_person_to_the_same_review_task_stays(world: World, store: Store):
-    world.use(policy_text(more=PEOPLE, l2='protocol = "two-reader"'), overlap=2)
-    (made,) = world.site.add("a1 apple red")
-    world.turn()
-    world.disagree(made)
-    world.review("L2", "fix", "tool", person=CLEO, reason="boundary", comment=MARK)
-    world.turn()
-    world.review("L2", "fix", "fruit", person=DAN, reason="boundary")
-    world.turn()
-    erase_person_or_task(store, PROJECT, person=CLEO, emails=[ADDRESS], platform=world.site, now_s=world.site.seconds())
-    world.turn()
+def test_an_answer_of_another_person_to_the_same_review_task_stays(project_with_people: World, store: Store):
+    project_with_people.use(policy_text(more=PEOPLE, l2='protocol = "two-reader"'), overlap=2)
+    (made,) = project_with_people.site.add("a1 apple red")
+    project_with_people.turn()
+    project_with_people.disagree(made)
+    project_with_people.review("L2", "fix", "tool", person=CLEO, reason="boundary", comment=MARK)
+    project_with_people.turn()
+    project_with_people.review("L2", "fix", "fruit", person=DAN, reason="boundary")
+    project_with_people.turn()
+    erase_person_or_task(
+        store,
+        PROJECT,
+        person=CLEO,
+        emails=[ADDRESS],
+        platform=project_with_people.site,
+        now_s=project_with_people.site.seconds(),
+    )
+    project_with_people.turn()
 
     assert where(store, MARK) == []
-    review_project = world.site.review_project_of("L2")
+    review_project = project_with_people.site.review_project_of("L2")
     assert [annotation.person for annotation in store.annotations.list_annotations(review_project)] == [DAN]

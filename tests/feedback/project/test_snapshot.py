@@ -17,7 +17,7 @@ from feedback.project.label_changes import record_label_change
 from feedback.project.snapshot import ProjectSnapshot, SnapshotCache
 from feedback.queue.open_tasks import OpenTaskCache, find_open_tasks
 from feedback.queue.planner import ServedWindowCache, load_served_window
-from feedback.store import CurrentDecision, Decision, ProjectRow, Store, WindowRow
+from feedback.store import CurrentDecision, Decision, IndicatorValue, ProjectRow, Store, WindowRow
 from feedback.training.challenger import TrainingCache, last_training
 from feedback.training.consensus_labels import ConsensusCache
 from feedback.training.dataset import Dataset, DatasetCache, build
@@ -34,6 +34,7 @@ CONFIG = read_label_config(XML)
 POLICY = read_policy(
     "[overlap]\nshare = 0.5\nvotes = 2\nmax_votes = 3\n[audit]\nshare = 0.3\n[tiers.L1]\n[tiers.L2]\n"
     '[[routing]]\nid = "default"\nto = "L1"\n'
+    '[feedback.fraud]\noptions = ["card", "identity"]\nfeature = true\nentity = "text"\n'
 )
 PROJECTS = iter(range(1, 100_000))
 TIMES_S = map(float, count())  # of the rows of windows
@@ -93,6 +94,8 @@ class Worker:
             one for one in before.tasks.keys() | now.tasks.keys() if before.tasks.get(one) != now.tasks.get(one)
         } <= (changed)
         assert {one for one in old.keys() | new.keys() if old.get(one) != new.get(one)} <= changed
+        known = [before.indicators, now.indicators]
+        assert {one for one in known[0].keys() | known[1].keys() if known[0].get(one) != known[1].get(one)} <= changed
 
 
 Step = tuple[str, int, int, int, str, int]
@@ -152,14 +155,28 @@ def _decide(worker: Worker, step: Step) -> None:
         outcome = "L1" if person < 4 else "L2"
         standing = CurrentDecision("default", outcome, "hash", "", "", priority, "default", person)
         store.decisions.create_decisions(project, [Decision(number, 1.0, "content", standing, {})])
-    elif what in ("trained", "window", "window held"):
-        _record(worker, step)
+    elif what in (*_RECORDS, *_SAID):
+        (_record if what in _RECORDS else _say)(worker, step)
     elif what == "rebuilt":
         store.rebuild()
     elif what == "policy":
         worker.policy = POLICY if person > 2 else Policy()
     else:
         worker.check()
+
+
+def _say(worker: Worker, step: Step) -> None:
+    """Store, count or forget what people say of the tasks with a text."""
+    store, project = worker.store, worker.project
+    what, number, annotation, person, label, second = step
+    if what == "indicator":
+        said, at_s = ("card", "identity", None)[person % 3], float(second)
+        value = IndicatorValue(f"text={label}", "fraud", said, project, annotation, second, number, person, at_s, at_s)
+        store.indicators.save_indicators(project, [value], {project: second}, questions="asked")
+    elif what == "counted":
+        store.indicators.update_counted_indicators(project, {annotation, annotation + 1})
+    else:
+        store.indicators.get_read_positions(project, questions="others")
 
 
 def _record(worker: Worker, step: Step) -> None:
@@ -191,7 +208,8 @@ _OFTEN = ("task", "answer", "turn")
 _SELDOM = ("labelled", "reborn", "skip", "own", "named", "deleted", "gone", "erased")
 _OTHERS = ("erased task", "bot", "gold", "retired", "relabelled", "routed", "rebuilt", "policy")
 _RECORDS = ("trained", "window", "window held")
-_KINDS = st.sampled_from([*_OFTEN * 4, *_SELDOM, *_OTHERS, *_RECORDS])
+_SAID = ("indicator", "counted", "other questions")
+_KINDS = st.sampled_from([*_OFTEN * 4, *_SELDOM, *_OTHERS, *_RECORDS, *_SAID, *_SAID[:2] * 2])
 _STEPS = st.lists(st.tuples(_KINDS, _TASK, _ANNOTATION, _PERSON, st.sampled_from("ABC"), _SECOND), max_size=30)
 
 
@@ -219,3 +237,33 @@ def test_where_nothing_changed_the_snapshot_is_the_very_one_of_before(store: Sto
     store.append([annotation_event(1, "A", task=3, person=1, project=project)])
     second = worker.load(worker.snapshots.load)
     assert second.changes.since(first.changes.revision) == {3}
+
+
+def test_indicators_are_read_again_only_for_changed_tasks_until_a_value_changes(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = str(next(PROJECTS))
+    store.projects.save_project(ProjectRow(project, "p", XML, connected=True))
+    store.append(task_events(*(task(number, "A", project=project) for number in range(1, 4))))
+    value = IndicatorValue("text=A", "fraud", "card", project, 1, 1, 3, 7, 1.0, 1.0)
+    store.indicators.save_indicators(project, [value], {project: 1}, questions="asked")
+    worker, read = Worker(store, project), list[object]()
+    list_indicators = store.indicators.list_indicators
+
+    def listed(project: str, *, entities: object = None) -> list[IndicatorValue]:
+        read.append(entities)
+        return list_indicators(project, entities=entities)
+
+    def indicators() -> dict[int, object]:
+        read.clear()
+        return {number: known["fraud"] for number, known in worker.load(worker.snapshots.load).indicators.items()}
+
+    monkeypatch.setattr(store.indicators, "list_indicators", listed)
+    assert (indicators(), read) == ({1: "card", 2: "card"}, [None])
+    assert (indicators(), read) == ({1: "card", 2: "card"}, [])
+    store.append([annotation_event(1, "A", task=3, person=1, project=project)])
+    assert (indicators(), read) == ({1: "card", 2: "card"}, [])
+    store.append(task_events(task(2, "B", second=5, project=project), task(4, "A", project=project)))
+    assert (indicators(), read) == ({1: "card", 4: "card"}, [{"text=A", "text=B"}])
+    store.indicators.update_counted_indicators(project, {1})
+    assert (indicators(), read) == ({}, [None])

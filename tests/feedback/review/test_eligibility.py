@@ -28,9 +28,8 @@ def rule(to: str, *, name: str = "refund", skills: str = '["refunds"]', more: st
 
 
 @pytest.fixture
-def world(world: World) -> World:
-    world.site.people = dict(EMAILS)
-    return world
+def addresses() -> dict[int, str]:
+    return dict(EMAILS)
 
 
 def routed(world: World, to: str) -> int:
