@@ -16,6 +16,7 @@ from tests.support.clock import Clock
 from tests.support.compiled_statements import share_compiled_statements
 from tests.support.fake_platform import FakeLabelStudio
 from tests.support.review_world import World, open_world, open_world_on
+from tests.support.routed_project import RoutedProject
 
 share_compiled_statements()
 
@@ -117,3 +118,8 @@ def world(
         opened = open_world_on(request.getfixturevalue("site"), tmp_path, post=post)
     with opened as world:
         yield world
+
+
+@pytest.fixture
+def routed_project(store: Store, tmp_path: Path) -> RoutedProject:
+    return RoutedProject(store, tmp_path / "models")

@@ -11,7 +11,7 @@ from feedback.votes import Votes
 from ml_backend.calibration import expected_calibration_error
 
 
-def world(seed, *, n=400, people=40, k=3, per_task=5, skill=(6.0, 2.5), spam=0.0, confusing=False):
+def simulate_votes(seed, *, n=400, people=40, k=3, per_task=5, skill=(6.0, 2.5), spam=0.0, confusing=False):
     """A crowd whose people differ, and the truth."""
     rng = np.random.default_rng(seed)
     truth = rng.integers(0, k, n)
@@ -34,7 +34,7 @@ def test_auto_is_better_than_each_alone_over_many_kinds_of_crowd():
     gains = {"majority": [], "dawid_skene": []}
     for seed in range(4):
         for kind in kinds:
-            votes, truth = world(seed, **kind)
+            votes, truth = simulate_votes(seed, **kind)
             ours = (select_method(votes).consensus.labels == truth).mean()
             gains["majority"].append(ours - (majority_vote(votes).labels == truth).mean())
             gains["dawid_skene"].append(ours - (dawid_skene(votes).labels == truth).mean())
@@ -74,7 +74,7 @@ def test_a_method_that_predicts_hidden_votes_worse_than_the_majority_is_left_out
 
 
 def test_gold_lets_a_single_method_take_over_only_when_it_is_proven_better():
-    votes, truth = world(3, confusing=True, people=8, n=300)
+    votes, truth = simulate_votes(3, confusing=True, people=8, n=300)
     choice = select_method(votes)
     rows = np.full(300, -1)
     best = max(choice.fits.values(), key=lambda fit: (fit.labels == truth).sum())
@@ -89,14 +89,14 @@ def test_gold_lets_a_single_method_take_over_only_when_it_is_proven_better():
 
 
 def test_auto_repeats_itself():
-    votes, _ = world(0)
+    votes, _ = simulate_votes(0)
 
     assert (select_method(votes).consensus.proba == select_method(votes).consensus.proba).all()
 
 
 @pytest.mark.parametrize("method", [lambda votes: select_method(votes).consensus, *METHODS.values()])
 def test_the_order_of_the_rows_changes_nothing(method):
-    votes, _ = world(1, n=150, people=12, k=4, per_task=4, skill=(3.0, 3.0))
+    votes, _ = simulate_votes(1, n=150, people=12, k=4, per_task=4, skill=(3.0, 3.0))
     for seed in range(4):
         order = np.random.default_rng(seed).permutation(len(votes))
         shuffled = Votes(votes.tasks[order], votes.people[order], votes.labels[order], 150, 12, 4)
@@ -108,7 +108,7 @@ def test_the_order_of_the_rows_changes_nothing(method):
 
 
 def test_the_order_of_the_rows_does_not_change_the_score_on_hidden_votes():
-    votes, _ = world(1, n=150, people=12, k=4, per_task=4, skill=(3.0, 3.0))
+    votes, _ = simulate_votes(1, n=150, people=12, k=4, per_task=4, skill=(3.0, 3.0))
     backwards = Votes(votes.tasks[::-1], votes.people[::-1], votes.labels[::-1], 150, 12, 4)
 
     assert score_on_hidden_votes(votes) == score_on_hidden_votes(backwards)
@@ -122,7 +122,7 @@ def test_no_votes_are_refused():
 def test_fifty_gold_answers_bring_confidence_near_the_truth():
     gaps_before, gaps_after = [], []
     for seed in range(4):
-        votes, truth = world(seed, n=800, spam=0.3, skill=(5.0, 3.0))
+        votes, truth = simulate_votes(seed, n=800, spam=0.3, skill=(5.0, 3.0))
         answers = dawid_skene(votes)
         odds, right = consensus_log_odds(answers, votes), answers.labels == truth
         confidence = fit_confidence_model(odds[:50], right[:50]).confidence(odds[50:])

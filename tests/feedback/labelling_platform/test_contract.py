@@ -21,11 +21,11 @@ ADA, BEN = 1, 2
 CONTROL = read_label_config(TEXT_CONFIG).control()
 REVIEW_CONFIG = TEXT_CONFIG.replace("</View>", '<TextArea name="why" toName="text"/></View>')
 
-World = FakeLabelStudio | RealLabelStudio
+AnyLabelStudio = FakeLabelStudio | RealLabelStudio
 
 
 @pytest.fixture(params=["in memory", pytest.param("on Label Studio", marks=pytest.mark.e2e)])
-def world(request: pytest.FixtureRequest, store: Store) -> Iterator[World]:
+def label_studio(request: pytest.FixtureRequest, store: Store) -> Iterator[AnyLabelStudio]:
     if request.param == "in memory":
         yield FakeLabelStudio(people={ADA: "ada@example.com"})
         return
@@ -42,10 +42,10 @@ def window(*tasks: int, version: str = "m1+q1") -> list[WindowRow]:
     ]
 
 
-def review_project(world: World) -> str:
-    return world.platform.ensure_review_project(
+def review_project(label_studio: AnyLabelStudio) -> str:
+    return label_studio.platform.ensure_review_project(
         known="",
-        marker=f"[hitl:{world.project}:L2]",
+        marker=f"[hitl:{label_studio.project}:L2]",
         title="Review",
         label_config=REVIEW_CONFIG,
         description="What reviewers see.",
@@ -69,27 +69,27 @@ def test_every_method_is_there_with_the_same_parameters(implementation: type):
             assert inspect.signature(given).parameters.keys() == inspect.signature(wanted).parameters.keys(), name
 
 
-def test_a_project_is_described_and_its_changes_are_listed_from_a_moment_on(world: World):
-    first, second = world.add("a", "b")
-    description = world.platform.describe_project(world.project)
-    before = world.platform.get_last_change_time(world.project)
-    annotation = world.answer(second, "fruit", person=ADA)
-    changed = {task.id: given for task, given in world.platform.list_changed_tasks(world.project, "")}
-    later = {task.id: given for task, given in world.platform.list_changed_tasks(world.project, before)}
+def test_a_project_is_described_and_its_changes_are_listed_from_a_moment_on(label_studio: AnyLabelStudio):
+    first, second = label_studio.add("a", "b")
+    description = label_studio.platform.describe_project(label_studio.project)
+    before = label_studio.platform.get_last_change_time(label_studio.project)
+    annotation = label_studio.answer(second, "fruit", person=ADA)
+    changed = {task.id: given for task, given in label_studio.platform.list_changed_tasks(label_studio.project, "")}
+    later = {task.id: given for task, given in label_studio.platform.list_changed_tasks(label_studio.project, before)}
 
     assert read_label_config(str(description["label_config"])).control() == CONTROL
     assert set(changed) == {first, second}
     assert [row.id for row in changed[second]] == [annotation]
-    assert [row.person for row in changed[second]] == [world.number(ADA)]
+    assert [row.person for row in changed[second]] == [label_studio.number(ADA)]
     assert second in later
-    assert world.platform.get_last_change_time(world.project) >= before
+    assert label_studio.platform.get_last_change_time(label_studio.project) >= before
 
 
-def test_pages_hold_all_tasks_once_and_the_last_page_is_marked(world: World):
-    tasks = world.add("a", "b", "c")
-    world.answer(tasks[0], "tool", person=ADA)
-    first = world.platform.get_tasks_page(world.project, above=0, size=2)
-    second = world.platform.get_tasks_page(world.project, above=tasks[1], size=2)
+def test_pages_hold_all_tasks_once_and_the_last_page_is_marked(label_studio: AnyLabelStudio):
+    tasks = label_studio.add("a", "b", "c")
+    label_studio.answer(tasks[0], "tool", person=ADA)
+    first = label_studio.platform.get_tasks_page(label_studio.project, above=0, size=2)
+    second = label_studio.platform.get_tasks_page(label_studio.project, above=tasks[1], size=2)
 
     assert [task.id for task, _given in first.tasks] == tasks[:2]
     assert [len(first.annotation_ids[task]) for task in tasks[:2]] == [1, 0]
@@ -97,99 +97,105 @@ def test_pages_hold_all_tasks_once_and_the_last_page_is_marked(world: World):
     assert list(second.annotation_ids) == tasks[2:]
 
 
-def test_the_queue_is_served_in_the_order_of_its_places(world: World):
-    one, two, three = world.add("a", "b", "c")
-    written = world.platform.write_queue(world.project, window(three, one, two), CONTROL, head=1, stop=lambda: False)
-    repeated = world.platform.write_queue(world.project, window(three, one, two), CONTROL, head=1, stop=lambda: False)
+def test_the_queue_is_served_in_the_order_of_its_places(label_studio: AnyLabelStudio):
+    one, two, three = label_studio.add("a", "b", "c")
+    written = label_studio.platform.write_queue(
+        label_studio.project, window(three, one, two), CONTROL, head=1, stop=lambda: False
+    )
+    repeated = label_studio.platform.write_queue(
+        label_studio.project, window(three, one, two), CONTROL, head=1, stop=lambda: False
+    )
     served = []
-    while (task := world.next_task(ADA)) is not None:
+    while (task := label_studio.next_task(ADA)) is not None:
         served.append(task)
-        world.answer(task, "fruit", person=ADA)
+        label_studio.answer(task, "fruit", person=ADA)
 
     assert (written.rows, written.complete) == (repeated.rows, repeated.complete) == (3, True)
     assert served == [three, one, two]
 
 
-def test_a_queue_write_that_is_stopped_is_not_complete(world: World):
-    tasks = world.add("a", "b", "c")
+def test_a_queue_write_that_is_stopped_is_not_complete(label_studio: AnyLabelStudio):
+    tasks = label_studio.add("a", "b", "c")
 
-    written = world.platform.write_queue(world.project, window(*tasks), CONTROL, head=3, stop=lambda: True)
+    written = label_studio.platform.write_queue(
+        label_studio.project, window(*tasks), CONTROL, head=3, stop=lambda: True
+    )
 
     assert not written.complete
 
 
-def test_a_hidden_task_is_served_to_nobody_until_it_is_reopened(world: World):
-    hidden, shown = world.add("a", "b")
-    assert world.platform.hide_task(world.project, hidden).is_labeled
+def test_a_hidden_task_is_served_to_nobody_until_it_is_reopened(label_studio: AnyLabelStudio):
+    hidden, shown = label_studio.add("a", "b")
+    assert label_studio.platform.hide_task(label_studio.project, hidden).is_labeled
 
-    assert world.platform.list_servable_tasks(world.project, [hidden, shown]) == [shown]
-    assert world.next_task(ADA) == shown
-    assert world.platform.reopen_task(world.project, hidden, 1).project == world.project
-    assert world.platform.list_servable_tasks(world.project, [hidden]) == [hidden]
+    assert label_studio.platform.list_servable_tasks(label_studio.project, [hidden, shown]) == [shown]
+    assert label_studio.next_task(ADA) == shown
+    assert label_studio.platform.reopen_task(label_studio.project, hidden, 1).project == label_studio.project
+    assert label_studio.platform.list_servable_tasks(label_studio.project, [hidden]) == [hidden]
 
 
-def test_a_reopened_task_goes_to_another_person(world: World):
-    (task,) = world.add("a")
-    world.answer(task, "fruit", person=ADA)
-    assert world.next_task(BEN) is None
+def test_a_reopened_task_goes_to_another_person(label_studio: AnyLabelStudio):
+    (task,) = label_studio.add("a")
+    label_studio.answer(task, "fruit", person=ADA)
+    assert label_studio.next_task(BEN) is None
 
-    reopened = world.platform.reopen_task(world.project, task, 2)
+    reopened = label_studio.platform.reopen_task(label_studio.project, task, 2)
 
     assert (reopened.overlap, reopened.is_labeled) == (2, False)
-    assert world.next_task(ADA) is None
-    assert world.next_task(BEN) == task
+    assert label_studio.next_task(ADA) is None
+    assert label_studio.next_task(BEN) == task
 
 
-def test_a_final_answer_is_written_once(world: World):
-    (task,) = world.add("a")
+def test_a_final_answer_is_written_once(label_studio: AnyLabelStudio):
+    (task,) = label_studio.add("a")
     result = [choice_region("kind", "text", "tool")]
     name = "6f2d7f4e-1c0b-5c59-9a51-0d4a0c3f7a10"
-    first = world.platform.write_final_answer(world.project, task, result, unique_id=name, ours=[name])
-    second = world.platform.write_final_answer(world.project, task, result, unique_id=name, ours=[name])
+    first = label_studio.platform.write_final_answer(label_studio.project, task, result, unique_id=name, ours=[name])
+    second = label_studio.platform.write_final_answer(label_studio.project, task, result, unique_id=name, ours=[name])
 
     assert first == second
     assert first[1]  # it is the ground truth
-    assert (world.final(task), world.written(task)) == ("tool", 1)
+    assert (label_studio.final(task), label_studio.written(task)) == ("tool", 1)
 
 
-def test_a_review_project_is_made_once_and_serves_the_most_urgent_task_first(world: World):
-    project = review_project(world)
-    made = world.platform.import_review_tasks(
+def test_a_review_project_is_made_once_and_serves_the_most_urgent_task_first(label_studio: AnyLabelStudio):
+    project = review_project(label_studio)
+    made = label_studio.platform.import_review_tasks(
         project, [review_task("calm", urgency=0.7), review_task("urgent", urgency=0.0)]
     )
 
-    assert review_project(world) == project
+    assert review_project(label_studio) == project
     assert [task.data["text"] for task in made] == ["calm", "urgent"]
-    assert [task.data["text"] for task in world.waiting(project, ADA)] == ["urgent", "calm"]
-    assert next(iter(world.shown(made[0].id)))["value"] == {"choices": ["fruit"]}
+    assert [task.data["text"] for task in label_studio.waiting(project, ADA)] == ["urgent", "calm"]
+    assert next(iter(label_studio.shown(made[0].id)))["value"] == {"choices": ["fruit"]}
 
 
-def test_a_review_task_is_completed_updated_and_deleted(world: World):
-    project = review_project(world)
-    (made,) = world.platform.import_review_tasks(project, [review_task("a")])
-    world.platform.complete_review_task(project, made.id, review_task("a", readers=2))
-    updated = world.platform.update_review_task(project, made.id, {"text": "a", "more": "b"})
+def test_a_review_task_is_completed_updated_and_deleted(label_studio: AnyLabelStudio):
+    project = review_project(label_studio)
+    (made,) = label_studio.platform.import_review_tasks(project, [review_task("a")])
+    label_studio.platform.complete_review_task(project, made.id, review_task("a", readers=2))
+    updated = label_studio.platform.update_review_task(project, made.id, {"text": "a", "more": "b"})
 
     assert (updated.data, updated.overlap) == ({"text": "a", "more": "b"}, 2)
-    assert world.platform.delete_review_task(project, made.id)
-    assert world.platform.delete_review_task(project, made.id)  # it is gone already
-    assert world.waiting(project, ADA) == []
+    assert label_studio.platform.delete_review_task(project, made.id)
+    assert label_studio.platform.delete_review_task(project, made.id)  # it is gone already
+    assert label_studio.waiting(project, ADA) == []
 
 
-def test_an_answered_review_task_is_deleted_only_on_demand(world: World):
-    project = review_project(world)
-    (made,) = world.platform.import_review_tasks(project, [review_task("a")])
-    world.review(project, "", "tool", person=ADA, task=made.id)
+def test_an_answered_review_task_is_deleted_only_on_demand(label_studio: AnyLabelStudio):
+    project = review_project(label_studio)
+    (made,) = label_studio.platform.import_review_tasks(project, [review_task("a")])
+    label_studio.review(project, "", "tool", person=ADA, task=made.id)
 
-    assert not world.platform.delete_review_task(project, made.id)
-    assert world.platform.delete_review_task(project, made.id, answered=True)
+    assert not label_studio.platform.delete_review_task(project, made.id)
+    assert label_studio.platform.delete_review_task(project, made.id, answered=True)
 
 
-def test_drafts_and_emails_are_listed_by_person(world: World):
-    project = review_project(world)
-    begun, other = world.platform.import_review_tasks(project, [review_task("a"), review_task("b")])
-    world.draft(begun.id, person=ADA)
-    found = world.platform.list_first_drafts([begun.id, other.id])
+def test_drafts_and_emails_are_listed_by_person(label_studio: AnyLabelStudio):
+    project = review_project(label_studio)
+    begun, other = label_studio.platform.import_review_tasks(project, [review_task("a"), review_task("b")])
+    label_studio.draft(begun.id, person=ADA)
+    found = label_studio.platform.list_first_drafts([begun.id, other.id])
 
-    assert {task: person for task, (person, _at_s) in found.items()} == {begun.id: world.number(ADA)}
-    assert world.platform.list_emails()[world.number(ADA)] == "ada@example.com"
+    assert {task: person for task, (person, _at_s) in found.items()} == {begun.id: label_studio.number(ADA)}
+    assert label_studio.platform.list_emails()[label_studio.number(ADA)] == "ada@example.com"

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from feedback.store import Store
-from tests.support.one_project import World
+from tests.support.connected_project import ConnectedProject
 
 
 @pytest.fixture
-def world(store: Store, tmp_path: Path) -> World:
+def connected_project(store: Store, tmp_path: Path) -> ConnectedProject:
     store.secrets.save_secret("draws", "the same audit stream in every run")
-    made = World(store, tmp_path / "models")
+    made = ConnectedProject(store, tmp_path / "models")
     made.connect()
     return made

@@ -18,10 +18,10 @@ from feedback.store.log import events
 from feedback.training.consensus_labels import ConsensusCache
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Task
-from tests.feedback.routing.world import SMALL, World
 from tests.support import stores
 from tests.support.fake_platform import TEXT_CONFIG
 from tests.support.hypothesis_profiles import examples
+from tests.support.routed_project import SMALL, RoutedProject
 from tests.support.turn_context import context_of, services_of
 
 PROJECT = "7"
@@ -40,10 +40,10 @@ class Caches:
     def __init__(self) -> None:
         self.snapshots, self.consensus, self.reopened = SnapshotCache(), ConsensusCache(), RecentProjects[OpenTasks]()
 
-    def check(self, world: World) -> None:
+    def check(self, routed_project: RoutedProject) -> None:
         """Reopen tasks, which must be those that a recomputation names; afterwards nothing is left for a new cache."""
-        store, studio = world.store, world.studio
-        poll_changes(store, studio, PROJECT, now_s=world.now_s)
+        store, studio = routed_project.store, routed_project.studio
+        poll_changes(store, studio, PROJECT, now_s=routed_project.now_s)
         project = store.projects.get_project(PROJECT)
         assert project is not None
         config = read_label_config(TEXT_CONFIG)
@@ -65,30 +65,30 @@ class Caches:
             asked.clear()
             if cache is not self.reopened:
                 snapshot = self.snapshots.load(store, project, project.policy, config, config.control())
-            services = replace(services_of(store, Platform(), clock=lambda: world.now_s), reopened=cache)
+            services = replace(services_of(store, Platform(), clock=lambda: routed_project.now_s), reopened=cache)
             reopen_tasks(context_of(services, snapshot, labels))
             assert set(asked) == wanted
 
 
-def act(world: World, kind: str, place: int, person: int, label: str) -> None:
-    studio, tasks = world.studio, sorted(world.studio.tasks)
+def act(routed_project: RoutedProject, kind: str, place: int, person: int, label: str) -> None:
+    studio, tasks = routed_project.studio, sorted(routed_project.studio.tasks)
     task = studio.tasks[tasks[place % len(tasks)]]
     given_now = [row.id for row in studio.annotations.values() if row.task == task.id]
     if kind == "vote":
         studio.answer(task.id, label, person=person)
     elif kind == "withdraw" and given_now:
         del studio.annotations[given_now[0]]
-        world.store.append(events.deletions(PROJECT, "annotation", given_now[:1]), want=None)
+        routed_project.store.append(events.deletions(PROJECT, "annotation", given_now[:1]), want=None)
     elif kind in ("close", "open"):
         closed = replace(task, is_labeled=kind == "close", overlap=1 + place, updated_at=studio._tick())
         studio.tasks[task.id] = closed
     elif kind == "add":
-        world.add(f"new {studio.seconds()}")
+        routed_project.add(f"new {studio.seconds()}")
     elif kind == "delete" and len(tasks) > 2:
         del studio.tasks[task.id]
-        world.store.append(events.deletions(PROJECT, "task", [task.id]), want=None)
+        routed_project.store.append(events.deletions(PROJECT, "task", [task.id]), want=None)
     elif kind == "own" and given_now:
-        world.store.annotations.create_own_annotations(PROJECT, annotations=given_now[:1])
+        routed_project.store.annotations.create_own_annotations(PROJECT, annotations=given_now[:1])
 
 
 @settings(
@@ -98,13 +98,13 @@ def act(world: World, kind: str, place: int, person: int, label: str) -> None:
 def test_whatever_changes_the_reopened_tasks_equal_a_recomputation(tmp_path_factory: pytest.TempPathFactory, steps):
     store = stores.fresh(tmp_path_factory.mktemp("reopen") / "hitl.db")
     try:
-        world, caches = World(store, Path("models")), Caches()
-        world.use(POLICY)
+        routed_project, caches = RoutedProject(store, Path("models")), Caches()
+        routed_project.use(POLICY)
         for number in range(2):
-            world.add(f"t{number}")
-        caches.check(world)
+            routed_project.add(f"t{number}")
+        caches.check(routed_project)
         for kind, place, person, label in steps:
-            act(world, kind, place, person, label)
-            caches.check(world)
+            act(routed_project, kind, place, person, label)
+            caches.check(routed_project)
     finally:
         store.close()

@@ -9,16 +9,16 @@ from sqlalchemy import select
 
 from feedback.store import Store
 from feedback.store.tables import main_tables
-from tests.support.one_project import World
+from tests.support.connected_project import ConnectedProject
 
 
-def champions(world: World, n: int) -> list[str]:
+def champions(connected_project: ConnectedProject, n: int) -> list[str]:
     """Teach until n models have been promoted; gives their versions."""
     found: list[str] = []
-    world.turn()
+    connected_project.turn()
     for _ in range(40):
-        world.label(15)
-        version = world.turn().version
+        connected_project.label(15)
+        version = connected_project.turn().version
         if version and version not in found:
             found.append(version)
         if len(found) == n:
@@ -38,19 +38,19 @@ def damage(store: Store, *versions: str) -> None:
 
 @pytest.mark.parametrize("all_of_them", [False, True])
 def test_a_damaged_champion_is_reported_and_replaced_by_the_next_training(
-    world: World, tmp_path: Path, all_of_them: bool
+    connected_project: ConnectedProject, tmp_path: Path, all_of_them: bool
 ):
-    former, champion = champions(world, 2)
-    damage(world.store, champion, *([former] if all_of_them else []))
-    world.loop = world.new_loop()  # as after a restart
+    former, champion = champions(connected_project, 2)
+    damage(connected_project.store, champion, *([former] if all_of_them else []))
+    connected_project.loop = connected_project.new_loop()  # as after a restart
 
-    turn = world.turn()
+    turn = connected_project.turn()
     serves = "" if all_of_them else former
     assert turn.version == serves
     assert any("the champion is not loaded" in note and serves in note for note in turn.notes)
     for _ in range(12):
-        world.label(15)
-        turn = world.turn()
+        connected_project.label(15)
+        turn = connected_project.turn()
         if turn.version not in ("", former):
             break
 

@@ -42,7 +42,7 @@ class Known:
     consensus_labels: ConsensusLabels
 
 
-class World:
+class ProjectWithBot:
     """Three people, a bot, and as many tasks as they need."""
 
     def __init__(self, store: Store, folder: Path) -> None:
@@ -108,55 +108,59 @@ def _other(label: str) -> str:
 
 
 @pytest.fixture
-def world(store: Store, tmp_path: Path) -> World:
+def project_with_bot(store: Store, tmp_path: Path) -> ProjectWithBot:
     store.secrets.save_secret("draws", "the same draws in every run")
-    return World(store, tmp_path / "models")
+    return ProjectWithBot(store, tmp_path / "models")
 
 
 @pytest.mark.slow
-def test_after_500_auto_accepts_and_100_write_backs_nothing_but_people_is_learned_from(world: World):
-    world.loop.turn("7")
-    world.work(240)
-    before, trained = world.known(), world.store.records.get_latest_record("7", "training")
+def test_after_500_auto_accepts_and_100_write_backs_nothing_but_people_is_learned_from(
+    project_with_bot: ProjectWithBot,
+):
+    project_with_bot.loop.turn("7")
+    project_with_bot.work(240)
+    before, trained = project_with_bot.known(), project_with_bot.store.records.get_latest_record("7", "training")
     assert trained is not None
     assert trained.body["model_vote"]["rows"] > 40, trained.body["model_vote"]
     shared = [one for one in before.consensus_labels.settled if one.votes > 1]
     answered = {one.task for one in before.consensus_labels.settled}
-    free = [task for task in world.studio.tasks if task not in answered]
+    free = [task for task in project_with_bot.studio.tasks if task not in answered]
 
     for at, task in enumerate(free[:500]):  # wrong on purpose: what is learned from it would show
-        label = _other(world.truth[task])
+        label = _other(project_with_bot.truth[task])
         fields = {"ground_truth": True} if at % 3 == 0 else {"imported": True} if at % 3 == 1 else {}
-        world.machine(task, label, **fields)
+        project_with_bot.machine(task, label, **fields)
     written = set[int]()
     for at, one in enumerate([*shared, *before.consensus_labels.settled][:100]):
         name = own_unique_id(f"review/7/{one.task}/consensus/{at}")
         if at % 2:
-            world.store.annotations.create_own_annotations("7", unique_ids=[name])
+            project_with_bot.store.annotations.create_own_annotations("7", unique_ids=[name])
         # as the person whose token the service has: who answered tells nothing, what we wrote does
-        number = world.machine(one.task, _other(world.truth[one.task]), person=1, unique_id=name)
+        number = project_with_bot.machine(one.task, _other(project_with_bot.truth[one.task]), person=1, unique_id=name)
         if not at % 2:  # known by its number, where Label Studio does not tell the unique id
-            world.studio.annotations[number] = replace(world.studio.annotations[number], unique_id=None)
-            world.store.annotations.create_own_annotations("7", annotations=[number])
+            project_with_bot.studio.annotations[number] = replace(
+                project_with_bot.studio.annotations[number], unique_id=None
+            )
+            project_with_bot.store.annotations.create_own_annotations("7", annotations=[number])
         written.add(number)
-    turn = world.loop.turn("7")
+    turn = project_with_bot.loop.turn("7")
 
-    machine = written | {number for number, one in world.studio.annotations.items() if one.person == BOT}
+    machine = written | {number for number, one in project_with_bot.studio.annotations.items() if one.person == BOT}
     assert (len(machine), len(written)) == (600, 100)
-    assert {one.id for one in world.store.annotations.list_annotations("7")} >= machine
-    after = world.known()
+    assert {one.id for one in project_with_bot.store.annotations.list_annotations("7")} >= machine
+    after = project_with_bot.known()
     assert (after.fingerprint, after.agreement, after.people) == (before.fingerprint, before.agreement, before.people)
     assert after.consensus_labels.settled == before.consensus_labels.settled
     assert turn.verdict == ""
-    assert world.store.records.get_latest_record("7", "training") == trained
+    assert project_with_bot.store.records.get_latest_record("7", "training") == trained
 
     for task in free[500:]:  # nobody is asked what the bot answered; people go on elsewhere
-        world.studio.tasks[task] = replace(world.studio.tasks[task], is_labeled=False)
-    world.work(60)
-    last = world.store.records.get_latest_record("7", "training")
+        project_with_bot.studio.tasks[task] = replace(project_with_bot.studio.tasks[task], is_labeled=False)
+    project_with_bot.work(60)
+    last = project_with_bot.store.records.get_latest_record("7", "training")
     assert last is not None
     assert last.key != trained.key
     assert not machine & set(last.body["annotations"])
-    people = {n for n, one in world.studio.annotations.items() if n not in machine}
+    people = {n for n, one in project_with_bot.studio.annotations.items() if n not in machine}
     assert set(last.body["annotations"]) <= people
-    assert {vote.annotation for vote in world.snapshot().votes} == people
+    assert {vote.annotation for vote in project_with_bot.snapshot().votes} == people

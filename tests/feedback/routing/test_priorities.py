@@ -2,81 +2,81 @@
 
 from __future__ import annotations
 
-from tests.feedback.routing.world import World, rules
+from tests.support.routed_project import RoutedProject, rules
 
 
-def test_urgent_tasks_come_first_and_low_ones_last(world: World):
-    world.use(
+def test_urgent_tasks_come_first_and_low_ones_last(routed_project: RoutedProject):
+    routed_project.use(
         rules(
             "when = { data.p = 'urgent' }\nto = 'L1'\npriority = 'urgent'",
             "when = { data.p = 'low' }\nto = 'L1'\npriority = 'low'",
         )
     )
-    given = [world.add(f"t{number}", p=["low", "", "urgent"][number % 3]) for number in range(9)]
-    world.turn()
-    kinds = [world.studio.tasks[task].data["p"] for task in world.order()]
+    given = [routed_project.add(f"t{number}", p=["low", "", "urgent"][number % 3]) for number in range(9)]
+    routed_project.turn()
+    kinds = [routed_project.studio.tasks[task].data["p"] for task in routed_project.order()]
 
-    assert sorted(world.order()) == given
+    assert sorted(routed_project.order()) == given
     assert kinds == ["urgent"] * 3 + [""] * 3 + ["low"] * 3
 
 
-def test_a_new_urgent_task_is_placed_before_the_others(world: World):
-    world.use(rules("when = { data.p = 'urgent' }\nto = 'L1'\npriority = 'urgent'"))
+def test_a_new_urgent_task_is_placed_before_the_others(routed_project: RoutedProject):
+    routed_project.use(rules("when = { data.p = 'urgent' }\nto = 'L1'\npriority = 'urgent'"))
     for number in range(6):
-        world.add(f"t{number}")
-    first = world.turn()
-    urgent = world.add("now", p="urgent")
-    second = world.turn()
+        routed_project.add(f"t{number}")
+    first = routed_project.turn()
+    urgent = routed_project.add("now", p="urgent")
+    second = routed_project.turn()
 
-    assert world.studio.next_task(1) == urgent
+    assert routed_project.studio.next_task(1) == urgent
     assert second.window == first.window  # the version grew
     assert second.asked == "1 more urgent tasks wait"
 
 
-def test_a_signal_about_a_waiting_task_brings_it_to_the_front(world: World):
-    world.use(rules("when = { signal.user_report.count.gte = 1 }\nto = 'L1'\npriority = 'urgent'"))
-    tasks = [world.add(f"t{number}") for number in range(8)]
-    world.turn()
-    last = world.order()[-1]
-    world.signal(last)
-    turn = world.turn()
+def test_a_signal_about_a_waiting_task_brings_it_to_the_front(routed_project: RoutedProject):
+    routed_project.use(rules("when = { signal.user_report.count.gte = 1 }\nto = 'L1'\npriority = 'urgent'"))
+    tasks = [routed_project.add(f"t{number}") for number in range(8)]
+    routed_project.turn()
+    last = routed_project.order()[-1]
+    routed_project.signal(last)
+    turn = routed_project.turn()
 
     assert last in tasks
     assert turn.asked == "priorities changed"
-    assert world.studio.next_task(1) == last
-    assert world.turn().asked == ""  # once
+    assert routed_project.studio.next_task(1) == last
+    assert routed_project.turn().asked == ""  # once
 
 
-def test_a_rule_may_want_more_people(world: World):
-    world.use(rules("when = { data.amount.gte = 5000 }\nto = 'L1'\noverlap = 2"))
-    small, big = world.add("a", amount=5), world.add("b", amount=9000)
-    world.turn()
+def test_a_rule_may_want_more_people(routed_project: RoutedProject):
+    routed_project.use(rules("when = { data.amount.gte = 5000 }\nto = 'L1'\noverlap = 2"))
+    small, big = routed_project.add("a", amount=5), routed_project.add("b", amount=9000)
+    routed_project.turn()
     for task in (small, big):
-        world.studio.answer(task, "tool", person=1)
-    turn = world.turn()
-    wants = world.studio.next_task(2)
-    world.studio.answer(big, "tool", person=2)
-    done = world.turn()
+        routed_project.studio.answer(task, "tool", person=1)
+    turn = routed_project.turn()
+    wants = routed_project.studio.next_task(2)
+    routed_project.studio.answer(big, "tool", person=2)
+    done = routed_project.turn()
 
     assert (turn.settled, turn.reopened) == (1, 1)
     assert wants == big
     assert done.settled == 2
 
 
-def test_people_who_differ_are_sent_to_the_next_tier_instead_of_a_third_opinion(world: World):
-    world.use(
+def test_people_who_differ_are_sent_to_the_next_tier_instead_of_a_third_opinion(routed_project: RoutedProject):
+    routed_project.use(
         rules(
             "when = { history.votes.gte = 2, history.support.lt = 0.6 }\nto = 'L2'\nreason = 'people differ'",
             "when = { data.x = 1 }\nto = 'L1'\noverlap = 2",
         )
     )
-    task = world.add("a", x=1)
-    world.turn()
-    world.studio.answer(task, "tool", person=1)
-    world.turn()
-    world.studio.answer(task, "fruit", person=2)
-    world.turn()
+    task = routed_project.add("a", x=1)
+    routed_project.turn()
+    routed_project.studio.answer(task, "tool", person=1)
+    routed_project.turn()
+    routed_project.studio.answer(task, "fruit", person=2)
+    routed_project.turn()
 
-    assert world.outcome(task) == "L2"
-    assert world.studio.tasks[task].is_labeled
-    assert world.studio.next_task(3) is None
+    assert routed_project.outcome(task) == "L2"
+    assert routed_project.studio.tasks[task].is_labeled
+    assert routed_project.studio.next_task(3) is None

@@ -20,10 +20,10 @@ from feedback.store.log import events
 from feedback.training.consensus_labels import ConsensusCache, ConsensusLabels
 from feedback.training.model_cache import Committee, PredictionCache
 from ml_backend.label_config import read_label_config
-from tests.feedback.routing.world import TIERS, World, rules
 from tests.support import stores
 from tests.support.fake_platform import TEXT_CONFIG
 from tests.support.hypothesis_profiles import examples
+from tests.support.routed_project import TIERS, RoutedProject, rules
 
 PROJECT = "7"
 SIGNALS = "[signals]\nrisk = { kind = 'number' }\nalert = { kind = 'number' }\n"
@@ -66,73 +66,77 @@ class Caches:
     def __init__(self) -> None:
         self.snapshots, self.consensus, self.routing = SnapshotCache(), ConsensusCache(), RoutingCache()
 
-    def route(self, world: World) -> tuple[Routes, ConsensusLabels]:
-        poll_changes(world.store, world.studio, PROJECT, now_s=world.now_s)
-        project = world.store.projects.get_project(PROJECT)
+    def route(self, routed_project: RoutedProject) -> tuple[Routes, ConsensusLabels]:
+        poll_changes(routed_project.store, routed_project.studio, PROJECT, now_s=routed_project.now_s)
+        project = routed_project.store.projects.get_project(PROJECT)
         assert project is not None
         config = read_label_config(TEXT_CONFIG)
-        snapshot = self.snapshots.load(world.store, project, project.policy, config, config.control())
+        snapshot = self.snapshots.load(routed_project.store, project, project.policy, config, config.control())
         labels = self.consensus.decide(snapshot)
-        return route(self.routing, world, snapshot, labels), labels
+        return route(self.routing, routed_project, snapshot, labels), labels
 
 
-def route(cache: RoutingCache, world: World, snapshot: ProjectSnapshot, labels: ConsensusLabels) -> Routes:
-    committee = Committee(world.store.registry, lambda data, digest: pytest.fail("there is no model"))
-    return cache.route(world.store, snapshot, labels, None, PredictionCache(), committee, now_s=world.now_s)
+def route(
+    cache: RoutingCache, routed_project: RoutedProject, snapshot: ProjectSnapshot, labels: ConsensusLabels
+) -> Routes:
+    committee = Committee(routed_project.store.registry, lambda data, digest: pytest.fail("there is no model"))
+    return cache.route(
+        routed_project.store, snapshot, labels, None, PredictionCache(), committee, now_s=routed_project.now_s
+    )
 
 
-def skip(world: World, task: int, person: int) -> None:
+def skip(routed_project: RoutedProject, task: int, person: int) -> None:
     """Skip a task, of which a webhook brings the skip alone."""
-    before = world.studio.tasks[task]
-    world.studio.skip_source(task, person=person)
-    world.studio.tasks[task] = before
-    newest = world.studio.annotations[max(world.studio.annotations)]
-    world.store.append([events.event_from_annotation(newest, "webhook")], want=None)
+    before = routed_project.studio.tasks[task]
+    routed_project.studio.skip_source(task, person=person)
+    routed_project.studio.tasks[task] = before
+    newest = routed_project.studio.annotations[max(routed_project.studio.annotations)]
+    routed_project.store.append([events.event_from_annotation(newest, "webhook")], want=None)
 
 
-def remove(world: World, kind: str, task: int) -> None:
+def remove(routed_project: RoutedProject, kind: str, task: int) -> None:
     if kind == "erase":
-        world.store.erasure.erase_data(PROJECT, task=task)
+        routed_project.store.erasure.erase_data(PROJECT, task=task)
     else:
-        del world.studio.tasks[task]
-        world.store.append(events.deletions(PROJECT, "task", [task]), want=None)
+        del routed_project.studio.tasks[task]
+        routed_project.store.append(events.deletions(PROJECT, "task", [task]), want=None)
 
 
-def act(world: World, kind: str, place: int, person: int, label: str) -> None:
-    studio, tasks = world.studio, sorted(world.studio.tasks)
+def act(routed_project: RoutedProject, kind: str, place: int, person: int, label: str) -> None:
+    studio, tasks = routed_project.studio, sorted(routed_project.studio.tasks)
     task = tasks[place % len(tasks)]
     if kind == "vote":
         studio.answer(task, label, person=person)
     elif kind == "skip":
-        skip(world, task, person)
+        skip(routed_project, task, person)
     elif kind == "no skip" and (skips := [row.id for row in studio.annotations.values() if row.was_cancelled]):
         del studio.annotations[skips[0]]
-        world.store.append(events.deletions(PROJECT, "annotation", [skips[0]]), want=None)
+        routed_project.store.append(events.deletions(PROJECT, "annotation", [skips[0]]), want=None)
     elif kind == "data":
         data = {"text": f"t{task}", "amount": place}
         studio.tasks[task] = replace(studio.tasks[task], data=data, updated_at=studio._tick())
     elif kind == "add":
-        world.add(f"new {place}", amount=place)
+        routed_project.add(f"new {place}", amount=place)
     elif kind == "signal":
-        world.signal(task, "risk", value=place / 4, key=f"k{studio.seconds()}")
+        routed_project.signal(task, "risk", value=place / 4, key=f"k{studio.seconds()}")
     elif kind == "alert":
-        world.signal(None, "alert", value=place / 4, key=f"k{studio.seconds()}")
+        routed_project.signal(None, "alert", value=place / 4, key=f"k{studio.seconds()}")
     elif kind in ("delete", "erase") and len(tasks) > 2:
-        remove(world, kind, task)
+        remove(routed_project, kind, task)
     elif kind == "policy":
-        world.use(BY_CLOCK if place % 2 else OF_TASKS)
+        routed_project.use(BY_CLOCK if place % 2 else OF_TASKS)
     studio._tick()
 
 
-def check(world: World, caches: Caches) -> None:
-    routes, labels = caches.route(world)
-    made = world.store.decisions.list_decisions(PROJECT)
-    project = world.store.projects.get_project(PROJECT)
+def check(routed_project: RoutedProject, caches: Caches) -> None:
+    routes, labels = caches.route(routed_project)
+    made = routed_project.store.decisions.list_decisions(PROJECT)
+    project = routed_project.store.projects.get_project(PROJECT)
     assert project is not None
-    snapshot = load_snapshot(world.store, project, project.policy)
+    snapshot = load_snapshot(routed_project.store, project, project.policy)
 
-    assert route(RoutingCache(), world, snapshot, labels) == routes == snapshot.routes
-    assert world.store.decisions.list_decisions(PROJECT) == made  # a new process decides nothing else
+    assert route(RoutingCache(), routed_project, snapshot, labels) == routes == snapshot.routes
+    assert routed_project.store.decisions.list_decisions(PROJECT) == made  # a new process decides nothing else
 
 
 @settings(
@@ -142,103 +146,109 @@ def check(world: World, caches: Caches) -> None:
 def test_whatever_changes_the_routes_equal_a_recomputation(tmp_path_factory: pytest.TempPathFactory, steps):
     store = stores.fresh(tmp_path_factory.mktemp("routing") / "hitl.db")
     try:
-        world, caches = World(store, Path("models")), Caches()
-        world.use(OF_TASKS)
+        routed_project, caches = RoutedProject(store, Path("models")), Caches()
+        routed_project.use(OF_TASKS)
         for number in range(4):
-            world.add(f"t{number}", amount=number)
-        check(world, caches)
+            routed_project.add(f"t{number}", amount=number)
+        check(routed_project, caches)
         for kind, place, person, label in steps:
-            world.now_s += 7
-            act(world, kind, place, person, label)
-            check(world, caches)
+            routed_project.now_s += 7
+            act(routed_project, kind, place, person, label)
+            check(routed_project, caches)
     finally:
         store.close()
 
 
-def test_only_tasks_whose_inputs_changed_are_decided_again(world: World, monkeypatch: pytest.MonkeyPatch):
-    world.use(OF_TASKS)
-    tasks, caches, seen = [world.add(f"t{number}", amount=1) for number in range(20)], Caches(), list[list[int]]()
-    caches.route(world)
+def test_only_tasks_whose_inputs_changed_are_decided_again(
+    routed_project: RoutedProject, monkeypatch: pytest.MonkeyPatch
+):
+    routed_project.use(OF_TASKS)
+    tasks, caches, seen = (
+        [routed_project.add(f"t{number}", amount=1) for number in range(20)],
+        Caches(),
+        list[list[int]](),
+    )
+    caches.route(routed_project)
     load = router.load_rule_inputs
     monkeypatch.setattr(
         router, "load_rule_inputs", lambda of, ids, **more: (seen.append(list(ids)), load(of, ids, **more))[1]
     )
-    caches.route(world)
-    skip(world, tasks[3], 1)
-    world.studio.answer(tasks[5], "fruit", person=2)
-    routes, _labels = caches.route(world)
+    caches.route(routed_project)
+    skip(routed_project, tasks[3], 1)
+    routed_project.studio.answer(tasks[5], "fruit", person=2)
+    routes, _labels = caches.route(routed_project)
 
     assert seen == [[tasks[3]]]  # the answer has settled the other one
     assert routes.tiers == {tasks[3]: "L2"}
 
 
-def test_a_signal_about_a_settled_task_is_decided_too(world: World):
-    world.use(rules("when = { signal.human_review = true }\nto = 'L2'\nreason = 'they asked'"))
-    task = world.add("a")
-    world.turn()
-    world.studio.answer(task, "tool")
-    world.turn()
-    world.signal(task, "human_review", value=True)
-    world.turn()
+def test_a_signal_about_a_settled_task_is_decided_too(routed_project: RoutedProject):
+    routed_project.use(rules("when = { signal.human_review = true }\nto = 'L2'\nreason = 'they asked'"))
+    task = routed_project.add("a")
+    routed_project.turn()
+    routed_project.studio.answer(task, "tool")
+    routed_project.turn()
+    routed_project.signal(task, "human_review", value=True)
+    routed_project.turn()
 
-    assert world.outcome(task) == "L2"
-    assert world.studio.tasks[task].is_labeled
-
-
-def test_a_signal_about_the_whole_project_reaches_every_task(world: World):
-    world.use(rules("when = { signal.policy_update = 'v2', data.topic = 'hate' }\nto = 'L2'"))
-    hate, other = world.add("a", topic="hate"), world.add("b", topic="sport")
-    world.signal(None, "policy_update", value="v2")
-    world.turn()
-
-    assert (world.outcome(hate), world.outcome(other)) == ("L2", "L1")
+    assert routed_project.outcome(task) == "L2"
+    assert routed_project.studio.tasks[task].is_labeled
 
 
-def test_a_turn_without_changes_records_no_decision(world: World):
-    world.use(rules("when = { data.amount.gte = 5000 }\nto = 'L2'"))
+def test_a_signal_about_the_whole_project_reaches_every_task(routed_project: RoutedProject):
+    routed_project.use(rules("when = { signal.policy_update = 'v2', data.topic = 'hate' }\nto = 'L2'"))
+    hate, other = routed_project.add("a", topic="hate"), routed_project.add("b", topic="sport")
+    routed_project.signal(None, "policy_update", value="v2")
+    routed_project.turn()
+
+    assert (routed_project.outcome(hate), routed_project.outcome(other)) == ("L2", "L1")
+
+
+def test_a_turn_without_changes_records_no_decision(routed_project: RoutedProject):
+    routed_project.use(rules("when = { data.amount.gte = 5000 }\nto = 'L2'"))
     for number in range(5):
-        world.add(f"t{number}", amount=number * 2000)
-    world.turn()
-    before = (len(world.store.decisions.list_decisions("7")), world.studio.writes)
-    world.now_s += 3600
-    world.turn()
+        routed_project.add(f"t{number}", amount=number * 2000)
+    routed_project.turn()
+    before = (len(routed_project.store.decisions.list_decisions("7")), routed_project.studio.writes)
+    routed_project.now_s += 3600
+    routed_project.turn()
 
-    assert (len(world.store.decisions.list_decisions("7")), world.studio.writes) == before
+    assert (len(routed_project.store.decisions.list_decisions("7")), routed_project.studio.writes) == before
 
 
-def test_changed_data_and_a_changed_policy_are_decided_again(world: World):
-    world.use(rules("when = { data.amount.gte = 5000 }\nto = 'L2'"))
-    task = world.add("a", amount=5)
-    world.turn()
-    world.studio.tasks[task] = replace(
-        world.studio.tasks[task], data={"text": "a", "amount": 6}, updated_at=world.studio._tick()
+def test_changed_data_and_a_changed_policy_are_decided_again(routed_project: RoutedProject):
+    routed_project.use(rules("when = { data.amount.gte = 5000 }\nto = 'L2'"))
+    task = routed_project.add("a", amount=5)
+    routed_project.turn()
+    routed_project.studio.tasks[task] = replace(
+        routed_project.studio.tasks[task], data={"text": "a", "amount": 6}, updated_at=routed_project.studio._tick()
     )
-    world.turn()
-    world.use(rules("when = { data.amount.gte = 6 }\nto = 'L2'"))
-    world.turn()
-    found = world.store.decisions.list_decisions("7", task=task)
+    routed_project.turn()
+    routed_project.use(rules("when = { data.amount.gte = 6 }\nto = 'L2'"))
+    routed_project.turn()
+    found = routed_project.store.decisions.list_decisions("7", task=task)
 
     assert [row.standing.outcome for row in found] == ["L2", "L1", "L1"]
     assert len({row.standing.policy for row in found}) == 2
     assert len({row.content for row in found}) == 2
 
 
-def test_every_decision_is_replayed_from_its_recorded_inputs(world: World):
-    world.use(
+def test_every_decision_is_replayed_from_its_recorded_inputs(routed_project: RoutedProject):
+    routed_project.use(
         rules(
             "when = { data.amount.gte = 5000, signal.user_report.count.gte = 1 }\nto = 'auto'\ntier = 'L2'",
             "when = { time.age.gte = '1s', data.text.matches = '^t[0-4]' }\nto = 'L1'\npriority = 'high'",
         )
     )
-    tasks = [world.add(f"t{number}", amount=number * 1500) for number in range(10)]
+    tasks = [routed_project.add(f"t{number}", amount=number * 1500) for number in range(10)]
     for task in tasks[::2]:
-        world.signal(task, key=f"k{task}")
-    world.turn()
-    world.use(rules("when = { data.amount.lt = 0 }\nto = 'L2'"))  # the policy that decided is kept
+        routed_project.signal(task, key=f"k{task}")
+    routed_project.turn()
+    routed_project.use(rules("when = { data.amount.lt = 0 }\nto = 'L2'"))  # the policy that decided is kept
     found = [
-        explain_decision(world.store, "7", row)
+        explain_decision(routed_project.store, "7", row)
         for task in tasks
-        for row in world.store.decisions.list_decisions("7", task=task)
+        for row in routed_project.store.decisions.list_decisions("7", task=task)
     ]
 
     assert len(found) == 10
@@ -249,37 +259,37 @@ def test_every_decision_is_replayed_from_its_recorded_inputs(world: World):
     assert refused.decision.standing.refused == "no certificate allows it yet"
 
 
-def test_a_forged_decision_does_not_replay(world: World):
-    world.use(rules("when = { data.amount.gte = 5000 }\nto = 'L2'"))
-    task = world.add("a", amount=9000)
-    world.turn()
-    (made,) = world.store.decisions.list_decisions("7", task=task)
+def test_a_forged_decision_does_not_replay(routed_project: RoutedProject):
+    routed_project.use(rules("when = { data.amount.gte = 5000 }\nto = 'L2'"))
+    task = routed_project.add("a", amount=9000)
+    routed_project.turn()
+    (made,) = routed_project.store.decisions.list_decisions("7", task=task)
     forged = replace(made, standing=replace(made.standing, rule="default", outcome="L1"))
 
-    assert explain_decision(world.store, "7", forged).same is False
-    assert "r0 → L2" in explain_decision(world.store, "7", forged).note
+    assert explain_decision(routed_project.store, "7", forged).same is False
+    assert "r0 → L2" in explain_decision(routed_project.store, "7", forged).note
 
 
-def test_a_decision_about_erased_data_cannot_be_replayed(world: World):
-    world.use(rules("when = { data.amount.gte = 5000 }\nto = 'L2'"))
-    task = world.add("a", amount=9000)
-    world.turn()
-    (made,) = world.store.decisions.list_decisions("7", task=task)
+def test_a_decision_about_erased_data_cannot_be_replayed(routed_project: RoutedProject):
+    routed_project.use(rules("when = { data.amount.gte = 5000 }\nto = 'L2'"))
+    task = routed_project.add("a", amount=9000)
+    routed_project.turn()
+    (made,) = routed_project.store.decisions.list_decisions("7", task=task)
 
-    found = explain_decision(world.store, "7", replace(made, content="0" * 64))
+    found = explain_decision(routed_project.store, "7", replace(made, content="0" * 64))
     assert (found.same, found.note) == (None, "the data of the task were erased")
 
 
-def test_a_signal_by_order_number_that_comes_before_its_task_routes_it_once_it_is_there(world: World):
+def test_a_signal_by_order_number_that_comes_before_its_task_routes_it_once_it_is_there(routed_project: RoutedProject):
     policy = rules("when = { signal.user_report.exists = true }\nto = 'L2'")
-    world.use(policy.model_copy(update={"tasks": Tasks(key="order")}))
-    other = world.add("a", order="A-1")
-    world.turn()
+    routed_project.use(policy.model_copy(update={"tasks": Tasks(key="order")}))
+    other = routed_project.add("a", order="A-1")
+    routed_project.turn()
     body = {"project": "7", "key": "A-2", "signal": "user_report", "value": "scam", "id": "k"}
-    answer = SignalHandler(world.store, clock=lambda: world.now_s)(body)
-    world.turn()
-    task = world.add("b", order="A-2")
-    world.turn()
+    answer = SignalHandler(routed_project.store, clock=lambda: routed_project.now_s)(body)
+    routed_project.turn()
+    task = routed_project.add("b", order="A-2")
+    routed_project.turn()
 
     assert answer["status"] == "parked"
-    assert (world.outcome(other), world.outcome(task)) == ("L1", "L2")
+    assert (routed_project.outcome(other), routed_project.outcome(task)) == ("L1", "L2")

@@ -1,4 +1,4 @@
-"""Each scenario runs twice, in memory and on a real Label Studio; everybody has an address, named by a policy or not."""
+"""Each scenario runs twice, in memory and on a real Label Studio; everybody has an address, in a policy or not."""
 
 from __future__ import annotations
 

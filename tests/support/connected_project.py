@@ -34,7 +34,7 @@ def texts(n: int, seed: int = 3) -> list[str]:
     return [f"a{number} {rng.choice(FRUIT + TOOLS)} {rng.choice(['red', 'old', 'big'])}" for number in range(n)]
 
 
-class World:
+class ConnectedProject:
     """One project, its store, its loop and its people."""
 
     def __init__(self, store: Store, folder: Path) -> None:

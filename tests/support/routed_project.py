@@ -25,7 +25,7 @@ def rules(*lines: str, tiers: str = TIERS) -> Policy:
 
 
 @dataclass
-class World:
+class RoutedProject:
     store: Store
     folder: Path
     studio: FakeLabelStudio = field(default_factory=FakeLabelStudio)
