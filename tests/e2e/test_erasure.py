@@ -22,7 +22,7 @@ MARK, TEXT = "zanzibar", "timbuktu"
 
 
 @pytest.fixture
-def world(site: Site, tmp_path: Path) -> Iterator[World]:
+def real_world(site: Site, tmp_path: Path) -> Iterator[World]:
     store = open_store(f"sqlite:///{tmp_path / 'hitl.sqlite3'}")
     real = RealLabelStudio(site, store)
     yield World(store, tmp_path / "models", real, project=real.project)
@@ -30,16 +30,18 @@ def world(site: Site, tmp_path: Path) -> Iterator[World]:
     store.close()
 
 
-def test_a_reviewer_and_then_a_task_are_forgotten(world: World) -> None:
-    real, store, project = world.site, world.store, world.project
+def test_a_reviewer_and_then_a_task_are_forgotten(real_world: World) -> None:
+    real, store, project = real_world.site, real_world.store, real_world.project
     assert isinstance(real, RealLabelStudio)
-    world.use(policy_text(), overlap=2)
+    real_world.use(policy_text(), overlap=2)
     (task,) = real.add(f"a1 {TEXT} red")
     real.site.admin.patch_project(project, maximum_annotations=2)
-    world.turn()
-    world.disagree(task)
-    world.review("L2", "escalate", "tool", person=CLEO, reason="guideline_gap", comment=f"{MARK}, is a nut a tool?")
-    world.turn()
+    real_world.turn()
+    real_world.disagree(task)
+    real_world.review(
+        "L2", "escalate", "tool", person=CLEO, reason="guideline_gap", comment=f"{MARK}, is a nut a tool?"
+    )
+    real_world.turn()
     above, below = real.review_project_of("L3"), real.review_project_of("L2")
     (copy,) = real.waiting(above, DAN)
     assert MARK in str(copy.data[HISTORY])
@@ -53,7 +55,7 @@ def test_a_reviewer_and_then_a_task_are_forgotten(world: World) -> None:
     assert MARK not in str(copy.data)
     for review_project in (above, below):
         real.run_full_sync(store, review_project)
-    world.turn()
+    real_world.turn()
     assert where(store, MARK) == []
     assert build_access_report(store, project, cleo)["held"] == {}
     whole(store)
@@ -65,6 +67,6 @@ def test_a_reviewer_and_then_a_task_are_forgotten(world: World) -> None:
     real.site.admin.delete_task(task)
     for review_project in (above, below, project):
         real.run_full_sync(store, review_project)
-    world.turn()
+    real_world.turn()
     assert where(store, TEXT) == []
     whole(store)

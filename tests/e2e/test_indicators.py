@@ -55,7 +55,7 @@ share = 0.0
 
 
 @pytest.fixture
-def world(site: Site, tmp_path: Path) -> Iterator[World]:
+def real_world(site: Site, tmp_path: Path) -> Iterator[World]:
     store = open_store(f"sqlite:///{tmp_path / 'hitl.sqlite3'}", durability="normal")
     store.secrets.save_secret("draws", "the same draws in every run")
     real = RealLabelStudio(site, store)
@@ -76,10 +76,10 @@ def promote(world: World) -> None:
     world.store.registry.promote(world.project, "m40")
 
 
-def test_an_indicator_of_a_reviewer_changes_what_is_predicted_of_the_customer_at_once(world: World) -> None:
-    world.use(POLICY)
-    promote(world)
-    site = world.site
+def test_an_indicator_of_a_reviewer_changes_what_is_predicted_of_the_customer_at_once(real_world: World) -> None:
+    real_world.use(POLICY)
+    promote(real_world)
+    site = real_world.site
     assert isinstance(site, RealLabelStudio)
     huge, next_one, stranger = site.add_rows(
         {"text": "huge refund number 1", "customer": 7},
@@ -88,16 +88,16 @@ def test_an_indicator_of_a_reviewer_changes_what_is_predicted_of_the_customer_at
     )
     policy = read_policy(POLICY)
     predictor = Predictor(
-        world.store.registry, read_indicators=lambda one: make_indicator_reader(world.store, one, policy)
+        real_world.store.registry, read_indicators=lambda one: make_indicator_reader(real_world.store, one, policy)
     )
 
     def predicted_label(task: int) -> str:
-        (answer,) = predictor.predict(world.project, TEXT_CONFIG, [site.site.admin.task(task)])
+        (answer,) = predictor.predict(real_world.project, TEXT_CONFIG, [site.site.admin.task(task)])
         assert answer["model_version"] == "m40"
         return str(answer["result"][0]["value"]["choices"][0])
 
-    world.turn()
-    world.turn()
+    real_world.turn()
+    real_world.turn()
     assert [predicted_label(task) for task in (next_one, stranger)] == ["fruit", "fruit"]
     review_project = site.review_project_of("L2")
     (copy,) = site.waiting(review_project, CLEO)
@@ -105,9 +105,9 @@ def test_an_indicator_of_a_reviewer_changes_what_is_predicted_of_the_customer_at
     chosen = {"kind": "tool", VERDICT: "fix", REASON: "wrong_label", "hitl_ask_fraud_type": "card"}
     about = {name: "text" if name == "kind" else FACTS for name in chosen}
     site.client(CLEO).submit(copy.id, [_chose(name, about[name], label) for name, label in chosen.items()])
-    world.turn()
+    real_world.turn()
 
-    (indicator,) = world.store.indicators.list_indicators(world.project)
+    (indicator,) = real_world.store.indicators.list_indicators(real_world.project)
     assert (indicator.entity, indicator.value, indicator.task, indicator.person) == (
         "customer=7",
         "card",
@@ -115,12 +115,12 @@ def test_an_indicator_of_a_reviewer_changes_what_is_predicted_of_the_customer_at
         site.number(CLEO),
     )
     assert [predicted_label(task) for task in (next_one, stranger, huge)] == ["tool", "fruit", "fruit"]
-    world.turn()
-    assert world.site.final(huge) == "tool"
-    before = world.store.indicators.list_indicators(world.project)
-    assert world.store.rebuild().ok
-    world.turn()
-    assert world.store.indicators.list_indicators(world.project) == before
+    real_world.turn()
+    assert real_world.site.final(huge) == "tool"
+    before = real_world.store.indicators.list_indicators(real_world.project)
+    assert real_world.store.rebuild().ok
+    real_world.turn()
+    assert real_world.store.indicators.list_indicators(real_world.project) == before
 
 
 def _chose(name: str, to_name: str, label: str) -> dict[str, Any]:

@@ -39,7 +39,7 @@ N = 30
 
 
 @dataclass(frozen=True)
-class World:
+class Connection:
     site: Site
     project: Project
     store: Store
@@ -92,7 +92,9 @@ class World:
 
 
 @pytest.fixture
-def world(site: Site, backend: StubBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def connection(
+    site: Site, backend: StubBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Connection]:
     environ = {
         "HITL_DATA_DIR": str(tmp_path),
         "HITL_PUBLIC_URL": backend.url,
@@ -102,7 +104,7 @@ def world(site: Site, backend: StubBackend, tmp_path: Path, monkeypatch: pytest.
     settings = read_settings(environ)
     with opened_store(settings) as store, site.project(0) as project:
         store.secrets.save_secret("draws", "the same audit stream in every run")
-        made = World(site, project, store, settings, backend)
+        made = Connection(site, project, store, settings, backend)
         made.bring("first")
         connect(settings, store, site.admin, project.id, policy=POLICY, now_s=time.time())
         with make_client(settings, store) as client:  # one, that is closed: the service keeps its own for ever
@@ -113,104 +115,118 @@ def world(site: Site, backend: StubBackend, tmp_path: Path, monkeypatch: pytest.
 
 @pytest.mark.parametrize("how", ["at once", "one by one"])
 @pytest.mark.parametrize("delivery", ["webhooks came", "webhooks were lost"])
-def test_delete_all_and_import_again_is_a_new_beginning(world: World, how: str, delivery: str) -> None:
-    world.turn()
-    old_votes = world.label(10)
-    world.turn()
-    assert world.votes() == set(old_votes)
-    before = {task.id for task in world.store.tasks.list_tasks(world.project.id)}
-    served = str(world.project.body()["model_version"])
+def test_delete_all_and_import_again_is_a_new_beginning(connection: Connection, how: str, delivery: str) -> None:
+    connection.turn()
+    old_votes = connection.label(10)
+    connection.turn()
+    assert connection.votes() == set(old_votes)
+    before = {task.id for task in connection.store.tasks.list_tasks(connection.project.id)}
+    served = str(connection.project.body()["model_version"])
 
-    world.delete_all(how)
-    again = world.bring("second")
+    connection.delete_all(how)
+    again = connection.bring("second")
     if delivery == "webhooks came":
-        world.receive_webhooks()
-    turn = world.turn()
+        connection.receive_webhooks()
+    turn = connection.turn()
 
     assert set(again) == before  # what this test is about: the numbers are the same
-    assert world.texts() == {"second"}
-    assert world.votes() == set()
-    now_served = str(world.project.body()["model_version"])
+    assert connection.texts() == {"second"}
+    assert connection.votes() == set()
+    now_served = str(connection.project.body()["model_version"])
     assert turn.window == now_served != served
-    rows = {row.task for row in world.store.windows.get_window(world.project.id)}
-    assert set(queue_writer.list_rows(world.site.admin, world.project.id, now_served)) == rows
+    rows = {row.task for row in connection.store.windows.get_window(connection.project.id)}
+    assert set(queue_writer.list_rows(connection.site.admin, connection.project.id, now_served)) == rows
     assert len(rows) == 20
-    given = world.label(8)
+    given = connection.label(8)
     if delivery == "webhooks came":
-        world.receive_webhooks()
-    assert world.turn().answers == 8
-    assert world.votes() == set(given)
+        connection.receive_webhooks()
+    assert connection.turn().answers == 8
+    assert connection.votes() == set(given)
 
-    swept = run_full_sync(world.store, world.platform, world.project.id, clock=time.time)
+    swept = run_full_sync(connection.store, connection.platform, connection.project.id, clock=time.time)
     assert swept.complete
-    assert world.votes() == set(given)
-    assert world.store.verify(world.project.id) | {"events": 0} == {"events": 0, "chain": "ok", "projection": "ok"}
-    assert world.store.rebuild().ok
+    assert connection.votes() == set(given)
+    assert connection.store.verify(connection.project.id) | {"events": 0} == {
+        "events": 0,
+        "chain": "ok",
+        "projection": "ok",
+    }
+    assert connection.store.rebuild().ok
 
 
-def test_imported_annotations_take_the_numbers_of_deleted_ones_and_are_no_votes(world: World) -> None:
+def test_imported_annotations_take_the_numbers_of_deleted_ones_and_are_no_votes(connection: Connection) -> None:
     def bring(label: str) -> set[int]:
         body = [{"data": {"text": "one"}, "annotations": [{"result": choice_result(label)}]} for _ in range(5)]
-        world.site.admin.import_tasks(world.project.id, body)
-        return {a.id for _, given in changed_tasks.poll_tasks(world.site.admin, world.project.id, "") for a in given}
+        connection.site.admin.import_tasks(connection.project.id, body)
+        return {
+            a.id
+            for _, given in changed_tasks.poll_tasks(connection.site.admin, connection.project.id, "")
+            for a in given
+        }
 
-    world.delete_all("at once")
+    connection.delete_all("at once")
     old = bring("good")
-    world.turn()
-    world.delete_all("at once")
+    connection.turn()
+    connection.delete_all("at once")
     new = bring("bad")
 
-    world.turn()
-    assert ("sweep", "wanted") in {(row.kind, row.state) for row in world.store.jobs.list_jobs()}
-    run_full_sync(world.store, world.platform, world.project.id, clock=time.time)
+    connection.turn()
+    assert ("sweep", "wanted") in {(row.kind, row.state) for row in connection.store.jobs.list_jobs()}
+    run_full_sync(connection.store, connection.platform, connection.project.id, clock=time.time)
 
-    known = world.store.annotations.list_annotations(world.project.id)
+    known = connection.store.annotations.list_annotations(connection.project.id)
     assert {one.id for one in known} == new == old
     assert {one.result[0]["value"]["choices"][0] for one in known} == {"bad"}
-    assert world.votes() == set()
-    assert len(world.store.tasks.list_tasks(world.project.id)) == 5
-    assert world.store.rebuild(check=True).ok
+    assert connection.votes() == set()
+    assert len(connection.store.tasks.list_tasks(connection.project.id)) == 5
+    assert connection.store.rebuild(check=True).ok
 
 
-def test_what_we_wrote_is_recognised_by_webhook_and_by_polling(world: World) -> None:
+def test_what_we_wrote_is_recognised_by_webhook_and_by_polling(connection: Connection) -> None:
     """Written with a person's token, by a process that died before it could remember the number."""
-    person, task = world.site.people[1], world.store.tasks.list_tasks(world.project.id)[0].id
+    person, task = connection.site.people[1], connection.store.tasks.list_tasks(connection.project.id)[0].id
     write_final_answer(person, task, choice_result("good"), unique_id=own_unique_id("final"))
 
     (polled,) = [
         a
-        for t, given in changed_tasks.poll_tasks(world.site.admin, world.project.id, "")
+        for t, given in changed_tasks.poll_tasks(connection.site.admin, connection.project.id, "")
         for a in given
         if t.id == task
     ]
-    world.store.append([events.event_from_annotation(polled, "poll", project=world.project.id, seen_s=time.time())])
-    assert world.votes() == set()
-    world.receive_webhooks()
-    assert world.votes() == set()
-    assert [one.id for one in world.store.annotations.list_annotations(world.project.id)] == [polled.id]
-    assert world.store.annotations.list_annotators(world.project.id) == [] or all(
-        one.answers == 0 for one in world.store.annotations.list_annotators(world.project.id)
+    connection.store.append(
+        [events.event_from_annotation(polled, "poll", project=connection.project.id, seen_s=time.time())]
+    )
+    assert connection.votes() == set()
+    connection.receive_webhooks()
+    assert connection.votes() == set()
+    assert [one.id for one in connection.store.annotations.list_annotations(connection.project.id)] == [polled.id]
+    assert connection.store.annotations.list_annotators(connection.project.id) == [] or all(
+        one.answers == 0 for one in connection.store.annotations.list_annotators(connection.project.id)
     )
 
 
-def test_old_predictions_are_deleted_a_few_at_a_time_and_cause_no_flood(world: World) -> None:
-    world.turn()
-    world.label(10)
-    world.turn()
-    world.label(6)
-    world.turn()
-    admin, project = world.site.admin, world.project.id
-    served = str(world.project.body()["model_version"])
+def test_old_predictions_are_deleted_a_few_at_a_time_and_cause_no_flood(connection: Connection) -> None:
+    connection.turn()
+    connection.label(10)
+    connection.turn()
+    connection.label(6)
+    connection.turn()
+    admin, project = connection.site.admin, connection.project.id
+    served = str(connection.project.body()["model_version"])
     old = {row["model_version"]: row["count"] for row in admin.model_versions(project)}
 
-    waits = delete_stale_predictions(world.store, world.platform, project, lock_ttl_s=86_400.0, now_s=time.time())
+    waits = delete_stale_predictions(
+        connection.store, connection.platform, project, lock_ttl_s=86_400.0, now_s=time.time()
+    )
     time.sleep(1.1)
-    first = delete_stale_predictions(world.store, world.platform, project, lock_ttl_s=1.0, now_s=time.time())
+    first = delete_stale_predictions(connection.store, connection.platform, project, lock_ttl_s=1.0, now_s=time.time())
 
     assert len(old) > 1
     assert (waits.deleted, waits.waiting) == (0, sum(n for version, n in old.items() if version != served))
     assert first.deleted == min(25, waits.waiting)
-    while delete_stale_predictions(world.store, world.platform, project, lock_ttl_s=1.0, now_s=time.time()).more:
+    while delete_stale_predictions(
+        connection.store, connection.platform, project, lock_ttl_s=1.0, now_s=time.time()
+    ).more:
         pass
     assert [row["model_version"] for row in admin.model_versions(project)] == [served]
-    assert world.turn().collected == 0  # each deletion touches its task, which is news to nobody
+    assert connection.turn().collected == 0  # each deletion touches its task, which is news to nobody

@@ -38,7 +38,7 @@ FULL = os.environ.get("HITL_PROOF") == "full"
 
 
 @dataclass(frozen=True)
-class World:
+class Service:
     site: Site
     project: Project
     store: Store
@@ -110,90 +110,92 @@ def running(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[di
 
 
 @pytest.fixture
-def world(site: Site, running: dict[str, str]) -> Iterator[World]:
+def service(site: Site, running: dict[str, str]) -> Iterator[Service]:
     settings = read_settings(running)
     with opened_store(settings) as store, site.project(0) as project:
         store.secrets.save_secret("draws", "the same audit stream in every run")
         site.admin.import_tasks(project.id, [{"data": {"text": text}} for text in texts(150)])
         connect(settings, store, site.admin, project.id, policy=POLICY, now_s=time.time())
-        made = World(site, project, store, settings, running)
+        made = Service(site, project, store, settings, running)
         made.until("the first window", lambda: bool(project.body()["model_version"]) and made.idle())
         yield made
         disconnect(store, site.admin, project.id)
 
 
-def test_a_submit_teaches_the_model_that_orders_the_next_question(world: World):
-    early = world.site.people[2].next_task(world.project.id)  # opened now, answered three windows later
+def test_a_submit_teaches_the_model_that_orders_the_next_question(service: Service):
+    early = service.site.people[2].next_task(service.project.id)  # opened now, answered three windows later
     assert early is not None
-    given = world.teach()
-    learned = learned_annotations(world.store, world.project.id, world.champion())
+    given = service.teach()
+    learned = learned_annotations(service.store, service.project.id, service.champion())
     taught = set(given) & learned
 
     assert taught
-    task = world.site.people[1].next_task(world.project.id)
+    task = service.site.people[1].next_task(service.project.id)
     assert task is not None
-    window = sorted(world.store.windows.get_window(world.project.id), key=lambda row: (row.place, row.task))
-    closed = {number for number, (_, labeled) in world.project.overlaps().items() if labeled}
+    window = sorted(service.store.windows.get_window(service.project.id), key=lambda row: (row.place, row.task))
+    closed = {number for number, (_, labeled) in service.project.overlaps().items() if labeled}
     free = [row.task for row in window if row.task not in closed and row.task != early["id"]]  # a lock holds one back
     assert task["id"] == free[0]
     assert {row["model_version"] for row in task["predictions"]} == {window[0].version}
     for person in (0, 1):
-        world.teach(person=person)
-    assert int(world.store.windows.get_window(world.project.id)[0].version.rpartition("q")[2]) >= 4
+        service.teach(person=person)
+    assert int(service.store.windows.get_window(service.project.id)[0].version.rpartition("q")[2]) >= 4
 
-    world.answer(world.site.people[2], early)
-    world.until(
+    service.answer(service.site.people[2], early)
+    service.until(
         "the late answer",
-        lambda: early["id"] in {vote.task for vote in world.store.votes.list_votes(world.project.id)},
+        lambda: early["id"] in {vote.task for vote in service.store.votes.list_votes(service.project.id)},
     )
 
 
-def test_what_was_shown_is_known_by_its_number(world: World):
-    given = world.teach()
-    given += world.label(6)
-    world.until("the answers", world.idle)
-    seen = [vote.shown for vote in world.store.votes.list_votes(world.project.id) if vote.shown is not None]
-    rows = world.store.windows.list_shown_predictions(world.project.id, seen)
+def test_what_was_shown_is_known_by_its_number(service: Service):
+    given = service.teach()
+    given += service.label(6)
+    service.until("the answers", service.idle)
+    seen = [vote.shown for vote in service.store.votes.list_votes(service.project.id) if vote.shown is not None]
+    rows = service.store.windows.list_shown_predictions(service.project.id, seen)
 
     assert len(given) - 3 <= len(set(seen)) == len(rows)  # while a window is exchanged, a task may come without a row
     assert any(row.answer is not None for row in rows.values())
 
 
-def test_a_worker_killed_in_the_middle_of_a_turn_changes_nothing_in_the_outcome(world: World):
-    given = world.label(25)
-    world.until("a turn under way", lambda: any(row.state == "running" for row in world.store.jobs.list_jobs()))
-    for pid in _workers(world.environ):
+def test_a_worker_killed_in_the_middle_of_a_turn_changes_nothing_in_the_outcome(service: Service):
+    given = service.label(25)
+    service.until("a turn under way", lambda: any(row.state == "running" for row in service.store.jobs.list_jobs()))
+    for pid in _workers(service.environ):
         os.kill(pid, signal.SIGKILL)
-    world.until("the healing turn", world.idle, seconds=120)
-    given += world.teach()
+    service.until("the healing turn", service.idle, seconds=120)
+    given += service.teach()
 
-    training = last_training(world.store, world.project.id)
-    votes = {vote.annotation for vote in world.store.votes.list_votes(world.project.id)}
+    training = last_training(service.store, service.project.id)
+    votes = {vote.annotation for vote in service.store.votes.list_votes(service.project.id)}
     assert training is not None
     assert votes == set(given)
-    assert world.store.verify(world.project.id)["chain"] == "ok"
-    verdicts = [record.body["challenger"] for record in world.store.records.list_records(world.project.id, "verdict")]
+    assert service.store.verify(service.project.id)["chain"] == "ok"
+    verdicts = [
+        record.body["challenger"] for record in service.store.records.list_records(service.project.id, "verdict")
+    ]
     assert len(verdicts) == len(set(verdicts))
-    rows = world.store.windows.get_window(world.project.id)
-    held = world.project.admin.model_versions(world.project.id)
+    rows = service.store.windows.get_window(service.project.id)
+    held = service.project.admin.model_versions(service.project.id)
     assert {row["model_version"]: row["count"] for row in held}[rows[0].version] == len(rows)
 
 
-def test_our_own_writes_cause_no_work_and_no_vote(world: World):
-    bot = find_bot(world.store, world.site.url)
+def test_our_own_writes_cause_no_work_and_no_vote(service: Service):
+    bot = find_bot(service.store, service.site.url)
     assert bot is not None
-    assert bot.id in require_project(world.store, world.project.id).bots
-    turns = len(world.store.records.list_records(world.project.id, "turn", limit=10_000))
-    tasks = [task["id"] for task in world.project.admin.tasks(world.project.id, page_size=100)]
+    assert bot.id in require_project(service.store, service.project.id).bots
+    turns = len(service.store.records.list_records(service.project.id, "turn", limit=10_000))
+    tasks = [task["id"] for task in service.project.admin.tasks(service.project.id, page_size=100)]
     n, begun = 1000 if FULL else 60, time.monotonic()
-    with Client(world.site.url, bot.token) as client:
+    with Client(service.site.url, bot.token) as client:
         for number in range(n):
             client.submit(tasks[number % len(tasks)], choice_result("good"))
     time.sleep(1.0)
 
-    assert world.store.votes.list_votes(world.project.id) == []
-    polls = (time.monotonic() - begun) / world.settings.poll_s  # a turn each, whatever is written
-    assert len(world.store.records.list_records(world.project.id, "turn", limit=10_000)) - turns <= polls + 2
+    assert service.store.votes.list_votes(service.project.id) == []
+    polls = (time.monotonic() - begun) / service.settings.poll_s  # a turn each, whatever is written
+    assert len(service.store.records.list_records(service.project.id, "turn", limit=10_000)) - turns <= polls + 2
 
 
 def _workers(environ: dict[str, str]) -> list[int]:
