@@ -41,7 +41,7 @@ class Seen(HTMLParser):
 
 
 @pytest.fixture
-def hostile(store_with_projects: Store) -> Store:
+def store_with_hostile_text(store_with_projects: Store) -> Store:
     """A project in which everything that somebody else can write is hostile."""
     rules = pages.tiers(ann="admin").model_dump(mode="json")
     chosen = Policy.model_validate(
@@ -65,9 +65,9 @@ def hostile(store_with_projects: Store) -> Store:
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_hostile_text_stays_text(hostile: Store, path: str):
+def test_hostile_text_stays_text(store_with_hostile_text: Store, path: str):
     accounts = FakeAccounts(called=dict.fromkeys(range(1, 9), EVIL), emails={2: "ann@example.com"})
-    browser = app_of(hostile, accounts=accounts).test_client()
+    browser = app_of(store_with_hostile_text, accounts=accounts).test_client()
     sign_in(browser, 2)
 
     page = browser.get(path, headers=HTML)
@@ -85,8 +85,8 @@ def test_hostile_text_stays_text(hostile: Store, path: str):
     assert page.headers["Cache-Control"] == "no-store"
 
 
-def test_hostile_text_is_shown_as_it_is(hostile: Store):
-    browser = app_of(hostile).test_client()
+def test_hostile_text_is_shown_as_it_is(store_with_hostile_text: Store):
+    browser = app_of(store_with_hostile_text).test_client()
     sign_in(browser, 2)
 
     page = browser.get("/projects/9", headers=HTML).text
@@ -95,8 +95,8 @@ def test_hostile_text_is_shown_as_it_is(hostile: Store):
     assert "<title>&#34;&gt;&lt;script&gt;" in page
 
 
-def test_json_is_never_served_as_html(hostile: Store):
-    browser = app_of(hostile, access_settings=AccessSettings(open=True)).test_client()
+def test_json_is_never_served_as_html(store_with_hostile_text: Store):
+    browser = app_of(store_with_hostile_text, access_settings=AccessSettings(open=True)).test_client()
 
     answer = browser.get("/projects/9", headers=JSON)
 
@@ -105,8 +105,8 @@ def test_json_is_never_served_as_html(hostile: Store):
     assert answer.json["title"] == EVIL
 
 
-def test_the_address_in_the_sign_in_form_is_escaped(hostile: Store):
-    page = sign_in(app_of(hostile).test_client(), 2, email=EVIL).text
+def test_the_address_in_the_sign_in_form_is_escaped(store_with_hostile_text: Store):
+    page = sign_in(app_of(store_with_hostile_text).test_client(), 2, email=EVIL).text
     seen = Seen()
     seen.feed(page)
 
@@ -117,15 +117,15 @@ def test_the_address_in_the_sign_in_form_is_escaped(hostile: Store):
 @pytest.mark.parametrize(
     "path", ["/projects/%00", "/projects/..%2f..", "/projects/" + "9" * 500, "/projects/<script>", "/projects/é"]
 )
-def test_a_path_that_can_be_no_project_is_not_found(hostile: Store, path: str):
-    browser = app_of(hostile, access_settings=AccessSettings(open=True)).test_client()
+def test_a_path_that_can_be_no_project_is_not_found(store_with_hostile_text: Store, path: str):
+    browser = app_of(store_with_hostile_text, access_settings=AccessSettings(open=True)).test_client()
 
     assert browser.get(path, headers=HTML).status_code == 404
 
 
 @pytest.mark.parametrize("cookie", ["", "x", "é" * 40, "a" * 5000, "' OR 1=1 --'" * 4, "\x7f" * 40])
-def test_an_invented_cookie_signs_nobody_in(hostile: Store, cookie: str):
-    browser = app_of(hostile).test_client()
+def test_an_invented_cookie_signs_nobody_in(store_with_hostile_text: Store, cookie: str):
+    browser = app_of(store_with_hostile_text).test_client()
 
     answer = browser.get("/projects/9", headers={**HTML, "Cookie": f"hitl={cookie}".encode().decode("latin-1")})
 

@@ -1,4 +1,4 @@
-"""Moderation through three tiers, on both worlds: drafts, deletions, and the model that learns from it."""
+"""Moderation through three tiers, on both platforms: drafts, deletions, and the model that learns from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several readers of one case, on both worlds: two and a third, and three of whom one is always wrong."""
+"""Several readers of one case, on both platforms: two and a third, and three of whom one is always wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Refunds against a ten-minute clock, on both worlds: by amount and customer standing, with a notified requester."""
+"""Refunds against a ten-minute clock, on both platforms: by amount and customer standing, with a notified requester."""
 
 from __future__ import annotations
 

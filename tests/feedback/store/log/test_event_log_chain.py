@@ -16,7 +16,7 @@ from tests.support.projections import projection_hash
 
 
 @pytest.fixture
-def filled(store: Store) -> Store:
+def store_with_events(store: Store) -> Store:
     store.append(
         [
             *task_events(task(1), task(2)),
@@ -35,47 +35,53 @@ def _alter(store: Store, statement: object) -> None:
         connection.execute(statement)  # type: ignore[call-overload]
 
 
-def test_an_altered_event_is_named(filled: Store) -> None:
+def test_an_altered_event_is_named(store_with_events: Store) -> None:
     _alter(
-        filled,
+        store_with_events,
         update(main_tables.event)
         .where(main_tables.event.c.seq == 3, main_tables.event.c.project == "1")
         .values(entity_id=9),
     )
 
-    assert "project 1, event 3 was altered" in filled.verify()["chain"]
-    assert filled.verify()["events"] == 8
-    assert filled.verify("2")["chain"] == "ok"
+    assert "project 1, event 3 was altered" in store_with_events.verify()["chain"]
+    assert store_with_events.verify()["events"] == 8
+    assert store_with_events.verify("2")["chain"] == "ok"
 
 
-def test_an_altered_payload_is_named(filled: Store) -> None:
-    _alter(filled, update(main_tables.payload).where(main_tables.payload.c.seq == 4).values(body=b"{}"))
+def test_an_altered_payload_is_named(store_with_events: Store) -> None:
+    _alter(store_with_events, update(main_tables.payload).where(main_tables.payload.c.seq == 4).values(body=b"{}"))
 
-    assert "project 1, event 4 has a changed payload" in filled.verify()["chain"]
-
-
-def test_a_payload_deleted_without_an_erasure_breaks_the_chain(filled: Store) -> None:
-    _alter(filled, delete(main_tables.payload).where(main_tables.payload.c.seq == 4))
-
-    assert "project 1, event 4 lost its payload" in filled.verify()["chain"]
+    assert "project 1, event 4 has a changed payload" in store_with_events.verify()["chain"]
 
 
-def test_a_removed_event_breaks_the_chain(filled: Store) -> None:
-    _alter(filled, delete(main_tables.event).where(main_tables.event.c.project == "1", main_tables.event.c.seq == 2))
+def test_a_payload_deleted_without_an_erasure_breaks_the_chain(store_with_events: Store) -> None:
+    _alter(store_with_events, delete(main_tables.payload).where(main_tables.payload.c.seq == 4))
 
-    assert "project 1, event 2 is missing" in filled.verify()["chain"]
-
-
-def test_a_removed_last_event_breaks_the_chain(filled: Store) -> None:
-    _alter(filled, delete(main_tables.event).where(main_tables.event.c.project == "1", main_tables.event.c.seq == 7))
-
-    assert "project 1 ends at event 6, its head names 7" in filled.verify()["chain"]
+    assert "project 1, event 4 lost its payload" in store_with_events.verify()["chain"]
 
 
-def test_a_head_that_was_removed_hides_no_project(filled: Store) -> None:
-    _alter(filled, delete(main_tables.chain).where(main_tables.chain.c.project == "1"))
+def test_a_removed_event_breaks_the_chain(store_with_events: Store) -> None:
+    _alter(
+        store_with_events,
+        delete(main_tables.event).where(main_tables.event.c.project == "1", main_tables.event.c.seq == 2),
+    )
 
-    assert filled.verify() == {
+    assert "project 1, event 2 is missing" in store_with_events.verify()["chain"]
+
+
+def test_a_removed_last_event_breaks_the_chain(store_with_events: Store) -> None:
+    _alter(
+        store_with_events,
+        delete(main_tables.event).where(main_tables.event.c.project == "1", main_tables.event.c.seq == 7),
+    )
+
+    assert "project 1 ends at event 6, its head names 7" in store_with_events.verify()["chain"]
+
+
+def test_a_head_that_was_removed_hides_no_project(store_with_events: Store) -> None:
+    _alter(store_with_events, delete(main_tables.chain).where(main_tables.chain.c.project == "1"))
+
+    assert store_with_events.verify() == {
         "events": 8,
         "chain": "project 1 ends at event 7, its head names none.",
         "projection": "ok",
@@ -106,27 +112,36 @@ def test_an_edit_by_hand_that_leaves_another_type_is_a_break_like_any_other(
     assert found in found_by_verify["chain"]
 
 
-def test_an_end_that_was_cut_off_with_its_head_shows_in_what_was_left_of_it(filled: Store) -> None:
-    _alter(filled, delete(main_tables.event).where(main_tables.event.c.project == "1", main_tables.event.c.seq == 7))
-    with filled._database.read() as connection:
+def test_an_end_that_was_cut_off_with_its_head_shows_in_what_was_left_of_it(store_with_events: Store) -> None:
+    _alter(
+        store_with_events,
+        delete(main_tables.event).where(main_tables.event.c.project == "1", main_tables.event.c.seq == 7),
+    )
+    with store_with_events._database.read() as connection:
         before = connection.execute(
             select(main_tables.event.c.hash).where(main_tables.event.c.project == "1", main_tables.event.c.seq == 6)
         ).scalar_one()
-    _alter(filled, update(main_tables.chain).where(main_tables.chain.c.project == "1").values(seq=6, hash=before))
+    _alter(
+        store_with_events,
+        update(main_tables.chain).where(main_tables.chain.c.project == "1").values(seq=6, hash=before),
+    )
 
-    assert "project 1 ends at event 6, and a payload of event 7 is kept" in filled.verify()["chain"]
-
-
-def test_altered_task_data_are_named(filled: Store) -> None:
-    _alter(filled, update(main_tables.content).where(main_tables.content.c.task == 2).values(data=b'{"text":"other"}'))
-
-    assert "the data of task 2 are not those" in filled.verify()["chain"]
+    assert "project 1 ends at event 6, and a payload of event 7 is kept" in store_with_events.verify()["chain"]
 
 
-def test_missing_task_data_are_named(filled: Store) -> None:
-    _alter(filled, delete(main_tables.content).where(main_tables.content.c.task == 2))
+def test_altered_task_data_are_named(store_with_events: Store) -> None:
+    _alter(
+        store_with_events,
+        update(main_tables.content).where(main_tables.content.c.task == 2).values(data=b'{"text":"other"}'),
+    )
 
-    assert "the data of task 2 are missing" in filled.verify()["chain"]
+    assert "the data of task 2 are not those" in store_with_events.verify()["chain"]
+
+
+def test_missing_task_data_are_named(store_with_events: Store) -> None:
+    _alter(store_with_events, delete(main_tables.content).where(main_tables.content.c.task == 2))
+
+    assert "the data of task 2 are missing" in store_with_events.verify()["chain"]
 
 
 @pytest.mark.parametrize(
@@ -153,24 +168,24 @@ def test_missing_task_data_are_named(filled: Store) -> None:
     ],
 )
 def test_a_projection_that_does_not_follow_from_the_log_is_named_and_rebuilt(
-    filled: Store, statement: object, found: str
+    store_with_events: Store, statement: object, found: str
 ) -> None:
-    before = projection_hash(filled, "1")
-    _alter(filled, statement)
+    before = projection_hash(store_with_events, "1")
+    _alter(store_with_events, statement)
 
-    assert filled.verify()["chain"] == "ok"
-    assert found in filled.verify()["projection"]
-    assert found in filled.rebuild(check=True).differs
-    assert not filled.rebuild(check=True).ok
+    assert store_with_events.verify()["chain"] == "ok"
+    assert found in store_with_events.verify()["projection"]
+    assert found in store_with_events.rebuild(check=True).differs
+    assert not store_with_events.rebuild(check=True).ok
 
-    assert filled.rebuild().ok
-    assert filled.verify() == {"events": 8, "chain": "ok", "projection": "ok"}
-    assert projection_hash(filled, "1") == before
-    assert labels(filled.votes.list_votes("1")) == {(1, 1): "B", (2, 1): "A"}
+    assert store_with_events.rebuild().ok
+    assert store_with_events.verify() == {"events": 8, "chain": "ok", "projection": "ok"}
+    assert projection_hash(store_with_events, "1") == before
+    assert labels(store_with_events.votes.list_votes("1")) == {(1, 1): "B", (2, 1): "A"}
 
 
-def test_projections_that_were_lost_altogether_are_rebuilt(filled: Store) -> None:
-    before = [projection_hash(filled, "1"), projection_hash(filled, "2")]
+def test_projections_that_were_lost_altogether_are_rebuilt(store_with_events: Store) -> None:
+    before = [projection_hash(store_with_events, "1"), projection_hash(store_with_events, "2")]
     for table in (
         main_tables.annotation,
         main_tables.task,
@@ -178,10 +193,10 @@ def test_projections_that_were_lost_altogether_are_rebuilt(filled: Store) -> Non
         main_tables.person,
         main_tables.project_description,
     ):
-        _alter(filled, delete(table))
+        _alter(store_with_events, delete(table))
 
-    assert filled.rebuild().ok
-    assert [projection_hash(filled, "1"), projection_hash(filled, "2")] == before
+    assert store_with_events.rebuild().ok
+    assert [projection_hash(store_with_events, "1"), projection_hash(store_with_events, "2")] == before
 
 
 def test_equal_payloads_have_different_hashes_in_the_chain(store: Store) -> None:

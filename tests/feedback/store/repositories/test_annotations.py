@@ -32,7 +32,7 @@ def _queries(store: Store, read: Callable[[], object]) -> int:
 
 
 @pytest.fixture
-def filled(store: Store) -> Store:
+def store_with_annotations(store: Store) -> Store:
     store.append(task_events(*(task(number) for number in range(1, 301))))
     store.append([annotation_event(number, "A", task=number, person=number % 7 + 1) for number in range(1, 301)])
     store.append([skip_event(number + 1000, task=number, person=9) for number in range(1, 301)])
@@ -51,8 +51,8 @@ def filled(store: Store) -> Store:
         "annotations.list_annotators",
     ],
 )
-def test_a_read_is_at_most_three_queries(filled: Store, name: str) -> None:
-    assert _queries(filled, lambda: attrgetter(name)(filled)("1")) <= 3
+def test_a_read_is_at_most_three_queries(store_with_annotations: Store, name: str) -> None:
+    assert _queries(store_with_annotations, lambda: attrgetter(name)(store_with_annotations)("1")) <= 3
 
 
 def test_an_append_of_many_events_is_a_few_queries(store: Store) -> None:
