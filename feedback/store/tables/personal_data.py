@@ -208,5 +208,5 @@ def _without_numbers(value: Any, numbers: frozenset[int]) -> Any:
     if isinstance(value, Mapping):
         return {name: item for name, item in value.items() if not (str(name).isdecimal() and int(name) in numbers)}
     if isinstance(value, list):
-        return [item for item in value if item not in numbers]
+        return [item for item in value if not _in(item, numbers)]
     return value

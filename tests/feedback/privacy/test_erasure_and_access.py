@@ -17,7 +17,7 @@ from feedback.store import CaseRow, SessionRow, Store, open_store
 from feedback.store.backups import restore
 from feedback.store.database.row_mapping import metadata
 from feedback.store.log.events import event_from_annotation
-from feedback.store.tables.personal_data import PERSONAL_DATA_TABLES
+from feedback.store.tables.personal_data import PERSONAL_DATA_TABLES, DataSubject, redact
 from feedback.store.tables.review_tables import review_project
 from ml_backend.records import Answer
 from tests.support.clock import Clock
@@ -124,6 +124,16 @@ def test_an_access_report_holds_everything_about_a_person(project_with_people: W
     assert [row["project"] for row in found["versions"]] == [project_with_people.site.review_project_of("L2")]
     ben = build_access_report(store, PROJECT, BEN)
     assert MARK not in str(ben)
+
+
+def test_a_recorded_report_about_people_is_in_the_access_report(project_with_people: World, store: Store):
+    figures = {"people": [{"person": CLEO, "votes": 7}, {"person": BEN, "votes": 5}]}
+    store.records.create_record(PROJECT, "people", figures)
+
+    found = build_access_report(store, PROJECT, CLEO)
+
+    assert "people" in {row["kind"] for row in found["held"]["record"]}
+    assert redact(figures, DataSubject(PROJECT, CLEO), "people") == {"people": [{"person": BEN, "votes": 5}]}
 
 
 def test_every_row_with_the_person_is_reported_and_erased(project_with_people: World, store: Store):
