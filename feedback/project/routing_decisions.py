@@ -51,13 +51,20 @@ class DecisionCache:
         """Return the newest decision about each task as it is now."""
         heads = heads or store.events.get_heads(project)
         before, known = self._kept.get(project) or (None, {})
-        if before is None or (before.seq != heads.seq and store.events.list_changes(project, before.seq).erased):
+        if before is None or (before.seq != heads.seq and _were_removed(store, project, known, before.seq)):
             known = store.decisions.list_current_decisions(project)
         elif before.decision != heads.decision:
             newer = store.decisions.list_current_decisions(project, after=before.decision)
             known = {**known, **newer} if newer else known
         self._kept.put(project, (heads, known), size=len(known))
         return known
+
+
+def _were_removed(store: Store, project: str, known: CurrentDecisions, after: int) -> bool:
+    """Return whether decisions were erased since an event, or set aside since another task has their number."""
+    changes = store.events.list_changes(project, after)
+    tasks = changes.tasks & known.keys()
+    return changes.erased or store.decisions.list_decided_tasks(project, tasks) != tasks
 
 
 def _priority(name: str) -> int:

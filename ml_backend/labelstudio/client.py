@@ -16,6 +16,7 @@ _BULK_TIMEOUT_S = 300.0  # a recount of 100,000 tasks takes seconds, and a minut
 _PAGE = 500
 _UNREACHED = "Can't connect to ML backend"  # followed by details of its HTTP library
 _NO_SETUP = "doesn't look like a valid ML backend"  # its /setup failed, or took longer than 3 s
+_FINAL = "Max retries exceeded|Client Error"  # no connection, or a refusal (4xx): waiting does not help
 _REGISTRATIONS = 4  # tries, a second apart: a busy backend may answer too late
 _WEBHOOK: Mapping[str, Any] = {"send_payload": True, "send_for_all_actions": True, "is_active": True}
 
@@ -222,7 +223,7 @@ class Client(Transport):
         """
         body = {"url": url, "title": title, "project": project_number(project), **_auth(fields)}
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception_message(match=f".*({_UNREACHED}|{_NO_SETUP})"),
+            retry=tenacity.retry_if_exception_message(match=f"(?!.*({_FINAL})).*({_UNREACHED}|{_NO_SETUP})"),
             wait=tenacity.wait_fixed(1.0),
             stop=tenacity.stop_after_attempt(_REGISTRATIONS),
             sleep=self._sleep,

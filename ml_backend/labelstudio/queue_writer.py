@@ -139,10 +139,11 @@ def _write_each(
 ) -> bool:
     """Write the rows that are not written yet; False where `stop` ended it."""
     for body in bodies:
+        if body["task"] in written:
+            continue
         if stop():
             return False
-        if body["task"] not in written:
-            _write_row(client, project, body, written, failed)
+        _write_row(client, project, body, written, failed)
     return True
 
 

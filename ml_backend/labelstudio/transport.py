@@ -119,16 +119,9 @@ class Transport:
             sleep=self._sleep,
             reraise=True,
         )
-        what, request = (
-            f"{method} {path}",
-            self._http.build_request(
-                method,
-                self.url + path.lstrip("/"),
-                params=query,
-                json=body,
-                timeout=httpx.USE_CLIENT_DEFAULT if timeout_s is None else timeout_s,
-            ),
-        )
+        what, url = f"{method} {path}", self.url + path.lstrip("/")
+        timeout = httpx.USE_CLIENT_DEFAULT if timeout_s is None else timeout_s
+        request = self._http.build_request(method, url, params=query, json=body, timeout=timeout)
         try:
             answer: httpx.Response = retrying(self._send_once, request)
         except _Busy as error:

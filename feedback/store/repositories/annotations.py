@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import orjson
 from sqlalchemy import and_, distinct, func, select
 
-from feedback.store.database.engine import chunks, plain, stream, without_garbage_collection
+from feedback.store.database.engine import chunks, plain, rows_in, stream, without_garbage_collection
 from feedback.store.database.row_mapping import RowMapper, answer_of_key
 from feedback.store.log.projections import AnnotatorCounts, epoch_s
 from feedback.store.repositories.repository import (
@@ -86,7 +86,8 @@ class AnnotationsRepository(Repository):
             if without_case:
                 of_task = select(case.id).where(case.project == project, case.task == table.task)
                 query = query.where(~of_task.exists())
-            rows = self._list_rows(query) if tasks is None else self._list_rows_in(query, table.task, tasks)
+            in_tasks = None if tasks is None else rows_in(connection, query, table.task, tasks)
+            rows = connection.execute(query).all() if in_tasks is None else in_tasks
         return [Skip(row.task, row.person, row.id, epoch_s(row.version)) for row in rows]
 
     def list_annotators(self, project: str) -> list[AnnotatorCounts]:

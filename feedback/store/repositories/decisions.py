@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -44,6 +44,12 @@ class DecisionsRepository(Repository):
             key = tuple(current)
             found[task] = (shared.get(key) or shared.setdefault(key, CurrentDecision(*key)), content)
         return found
+
+    def list_decided_tasks(self, project: str, tasks: Collection[int]) -> set[int]:
+        """Return those of these tasks about which anything was decided."""
+        table = routing_tables.decision.c
+        query = select(table.task).where(table.project == project).distinct()
+        return {row.task for row in self._list_rows_in(query, table.task, tasks)}
 
     def count_outcomes(self, project: str) -> dict[str, int]:
         """Count the tasks in each outcome: tiers, and "hold"."""

@@ -182,6 +182,19 @@ def test_only_tasks_whose_inputs_changed_are_decided_again(
     assert routes.tiers == {tasks[3]: "L2"}
 
 
+def test_a_task_that_gets_the_number_of_a_deleted_one_is_decided_by_its_own_inputs(routed_project: RoutedProject):
+    routed_project.use(OF_TASKS)
+    task, caches, studio = routed_project.add("a", amount=1), Caches(), routed_project.studio
+    routed_project.signal(task, "risk", value=0.7)
+    caches.route(routed_project)
+    former = studio.tasks[task]
+    remove(routed_project, "delete", task)
+    studio.tasks[task] = replace(former, created_at=studio._tick(), updated_at=studio._tick())
+    check(routed_project, caches)
+
+    assert routed_project.outcome(task) == "L1"
+
+
 def test_a_signal_about_a_settled_task_is_decided_too(routed_project: RoutedProject):
     routed_project.use(rules("when = { signal.human_review = true }\nto = 'L2'\nreason = 'they asked'"))
     task = routed_project.add("a")

@@ -108,17 +108,25 @@ def test_a_backend_that_answers_too_late_is_registered_again(monkeypatch: pytest
     assert len(waits) == 2
 
 
-def test_a_backend_that_label_studio_refuses_for_another_reason_is_registered_once(monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "authentication parameters",
+        "Can't connect to ML backend http://127.0.0.1:9090, health check failed. Additional info: Max retries exceeded",
+        "Successfully connected, but it doesn't look like a valid ML backend. Reason: 400 Client Error: BAD REQUEST.",
+    ],
+)
+def test_a_backend_that_waiting_does_not_help_is_registered_once(monkeypatch: pytest.MonkeyPatch, reason: str):
     sent: list[str] = []
 
     def refuse(method: str, *_: Any, **__: Any) -> Any:
         sent.append(method)
-        raise LabelStudioError("authentication parameters", status=400)
+        raise LabelStudioError(reason, status=400)
 
     client = Client("http://127.0.0.1:8080", "a-token", sleep=pytest.fail)
     monkeypatch.setattr(client, "send", refuse)
 
-    with client, pytest.raises(LabelStudioError, match="authentication parameters"):
+    with client, pytest.raises(LabelStudioError):
         client.create_backend("7", url=URL, title="hitl")
     assert sent == ["POST"]
 
