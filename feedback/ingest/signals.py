@@ -155,18 +155,18 @@ def find_task_by_key(store: Store, project: str, policy: Policy, key: str) -> tu
 
 
 def match_waiting_signals(store: Store, project: str, policy: Policy) -> int:
-    """Index the keys of new tasks and match the signals that wait for them; return how many were matched."""
+    """Index the keys of new tasks and match the signals that wait for them; return how many still wait."""
     if not policy.tasks.key:
         return 0
     read = make_data_reader(policy.tasks.key)
     store.tasks.index_external_ids(project, policy.tasks.key, lambda data: identifier_text(read(data)))
-    found = 0
+    n_waiting = 0
     for signal in store.signals.list_unmatched_signals(project):
         task, reason = find_task_by_key(store, project, policy, signal.external)
         if task is not None or reason != signal.unmatched:
             store.signals.update_signal_task(signal, task=task, unmatched=reason)
-            found += task is not None
-    return found
+        n_waiting += task is None
+    return n_waiting
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,7 +113,7 @@ def train_and_judge(context: TurnContext) -> TurnContext:
 def route_tasks(context: TurnContext) -> TurnContext:
     """Decide by the policy's rules who looks at each task. Signals that wait for a task's key are matched before."""
     services, snapshot, final = context.services, context.snapshot, context.final_answers
-    matched = match_waiting_signals(context.store, context.project_id, snapshot.policy)
+    n_waiting = match_waiting_signals(context.store, context.project_id, snapshot.policy)
     routes = services.routing.route(
         context.store,
         snapshot,
@@ -122,7 +122,7 @@ def route_tasks(context: TurnContext) -> TurnContext:
         services.predictions,
         services.committee,
         now_s=services.clock(),
-        signals_matched=matched > 0,
+        n_waiting=n_waiting,
     )
     if final is not None and final.withheld:
         routes = replace(routes, held=routes.held | final.withheld)

@@ -1,4 +1,4 @@
-"""hitl.toml, the policy of one project: its schema, conditions, explanation, warnings and simulation."""
+"""hitl.toml, the policy of one project: its schema, conditions, explanation and simulation."""
 
 from feedback.policy.hitl_toml import read_policy
 from feedback.policy.schema import Policy

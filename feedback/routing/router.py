@@ -60,25 +60,26 @@ class RoutingCache:
         committee: Committee,
         *,
         now_s: float,
-        signals_matched: bool = False,
+        n_waiting: int = 0,
     ) -> Routes:
         """Route every task that has no consensus label or has a signal; record decisions that changed.
 
         A task gets a new row when its outcome, its data, the model or the policy changed. Without rules nothing is
-        recorded: every task goes to the first tier. `signals_matched` tells that old signals have found their task.
+        recorded: every task goes to the first tier. `n_waiting` old signals have not found their task yet.
         """
         policy, project = snapshot.policy, snapshot.project.id
         if not policy.routing:
             return Routes()
         router, model = Router(policy), champion.version if champion else ""
-        by_clock = any(name.startswith("time.") or name.endswith(".age") for name in router.fields)
+        own_fields = [name for name in router.fields if not name.startswith("data.")]
+        by_clock = any(name.startswith("time.") or name.endswith(".age") for name in own_fields)
         models, signal_head = tuple(store.registry.versions(project)), store.signals.get_signal_head(project)
         heads = store.events.get_heads(project)  # first: what comes while we read is routed again next time
-        rules = (policy.hash, model, models, signal_head, heads.own_marks, now_s if by_clock else None)
+        rules = (policy.hash, model, models, signal_head, n_waiting, heads.own_marks, now_s if by_clock else None)
         current, last = self._decisions.read(store, project, heads=heads), self._routed.get(project)
         changed: frozenset[int] | None = None
         signals: SignalValues = {}
-        if last is not None and not signals_matched and (last.rules, id(last.decisions)) == (rules, id(current)):
+        if last is not None and (last.rules, id(last.decisions)) == (rules, id(current)):
             changed, signals = _changed_tasks(store, snapshot, labels, last, heads.seq), last.signals
         if changed is None:
             signals = store.signals.list_newest_signals(project)

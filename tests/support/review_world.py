@@ -125,8 +125,17 @@ def open_world_on(server: Site, folder: Path, *, post: Post | None = None) -> It
 
 def open_case(world: World, **policy: object) -> int:
     """A task over which two people differ, waiting at L2."""
+    task = answer_differently(world, **policy)
+    world.turn()
+    return task
+
+
+def answer_differently(world: World, **policy: object) -> int:
+    """A task that two people have answered differently, before the turn that opens its case."""
     world.use(policy_text(**policy), overlap=2)  # type: ignore[arg-type]
     (task,) = world.site.add("a1 apple red")
     world.turn()
-    world.disagree(task)
+    world.site.answer(task, "fruit", person=ADA)
+    world.turn()
+    world.site.answer(task, "tool", person=BEN)
     return task

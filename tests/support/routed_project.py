@@ -9,8 +9,10 @@ from feedback.ingest.signals import SignalHandler
 from feedback.loop.context import Turn
 from feedback.loop.turn import Loop
 from feedback.policy import Policy, read_policy
+from feedback.project.snapshot import ProjectSnapshot, SnapshotCache
 from feedback.store import ProjectRow, Store
 from feedback.training.model_factory import ModelFactory
+from ml_backend.label_config import read_label_config
 from ml_backend.registry import FolderRegistry
 from tests.support.fake_platform import TEXT_CONFIG, FakeLabelStudio
 
@@ -52,6 +54,12 @@ class RoutedProject:
 
     def turn(self) -> Turn:
         return self.loop.turn("7")
+
+    def load_snapshot(self, cache: SnapshotCache) -> ProjectSnapshot:
+        project = self.store.projects.get_project("7")
+        assert project is not None
+        config = read_label_config(TEXT_CONFIG)
+        return cache.load(self.store, project, project.policy, config, config.control())
 
     def signal(self, task: int | None, name: str = "user_report", value: object = "scam", key: str = "k") -> None:
         body = {"project": "7", "task": task, "signal": name, "value": value, "id": key}

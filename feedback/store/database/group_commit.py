@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -20,7 +19,8 @@ _MOST = 64  # batches in one commit, so that no thread waits for a very long one
 @dataclass(eq=False, slots=True)
 class _Batch(Generic[Given]):
     given: Given
-    done: Future[None] = field(default_factory=Future)
+    done: bool = False  # committed, or failed with the error
+    error: Exception | None = None
     woken: threading.Event = field(default_factory=threading.Event)  # set when served, or when it must lead
 
 
@@ -52,9 +52,10 @@ class GroupCommit(Generic[Given]):
             leads, self._led = not self._led, True
         if not leads:
             batch.woken.wait()
-        if not batch.done.done():
+        if not batch.done:
             self._lead()
-        batch.done.result(0)
+        if batch.error is not None:
+            raise batch.error
 
     def _lead(self) -> None:
         """Commit all waiting batches, with this thread's own, then let the next thread lead."""
@@ -66,8 +67,9 @@ class GroupCommit(Generic[Given]):
                 heir = self._waiting[0] if self._waiting else None
                 self._led = heir is not None
             for batch in group:
-                if not batch.done.done():  # the leading thread was interrupted
-                    batch.done.set_exception(StoreError("the commit was interrupted; nothing of it is stored."))
+                if not batch.done:  # the leading thread was interrupted
+                    batch.error = StoreError("the commit was interrupted; nothing of it is stored.")
+                    batch.done = True
                 batch.woken.set()
             if heir is not None:
                 heir.woken.set()
@@ -82,12 +84,13 @@ class GroupCommit(Generic[Given]):
             self._take(group)
             for batch in group:
                 if nobody_got_in:
-                    batch.done.set_exception(error)
+                    batch.error = error
                 else:
                     self._commit_alone(batch)
+                batch.done = True
         else:
             for batch in group:
-                batch.done.set_result(None)
+                batch.done = True
 
     def _take(self, group: list[_Batch[Given]]) -> None:
         """Close the group; later batches belong to the next group."""
@@ -99,6 +102,5 @@ class GroupCommit(Generic[Given]):
     def _commit_alone(self, batch: _Batch[Given]) -> None:
         try:
             self._commit([batch.given])
-            batch.done.set_result(None)
         except Exception as error:  # noqa: BLE001  # raised in the thread that it belongs to
-            batch.done.set_exception(error)
+            batch.error = error

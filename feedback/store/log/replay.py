@@ -42,7 +42,7 @@ Progress = Callable[[str, int, int], object]  # a project, how many events are d
 
 @dataclass(frozen=True, slots=True)
 class ProjectionCheck:
-    """Return whether the projections equal those derived from the log."""
+    """The comparison of the stored projections with those derived from the log."""
 
     ok: bool
     digest: str  # of the projections as the log gives them

@@ -53,7 +53,7 @@ class PersonalDataTable:
     person: Where | None = None
     task: Where | None = None
     blank: Mapping[str, Any] = field(default_factory=dict, hash=False)  # what stays of a person's row; {}: nothing
-    is_projection: bool = False  # from the log: the event "forgotten" erases it, and every rebuild does
+    is_projection: bool = False  # from the log: the event "erased" erases it, and every rebuild does
 
 
 def _of_person(row: Columns, subject: DataSubject) -> ColumnElement[bool]:

@@ -16,10 +16,8 @@ from feedback.project.incremental_caches import RecentProjects
 from feedback.project.snapshot import SnapshotCache
 from feedback.store.log import events
 from feedback.training.consensus_labels import ConsensusCache
-from ml_backend.label_config import read_label_config
 from ml_backend.records import Task
 from tests.support import stores
-from tests.support.fake_platform import TEXT_CONFIG
 from tests.support.hypothesis_profiles import examples
 from tests.support.routed_project import SMALL, RoutedProject
 from tests.support.turn_context import context_of, services_of
@@ -44,10 +42,7 @@ class Caches:
         """Reopen tasks, which must be those that a recomputation names; afterwards nothing is left for a new cache."""
         store, studio = routed_project.store, routed_project.studio
         poll_changes(store, studio, PROJECT, now_s=routed_project.now_s)
-        project = store.projects.get_project(PROJECT)
-        assert project is not None
-        config = read_label_config(TEXT_CONFIG)
-        snapshot = self.snapshots.load(store, project, project.policy, config, config.control())
+        snapshot = routed_project.load_snapshot(self.snapshots)
         labels, asked = self.consensus.decide(snapshot), list[int]()
         annotators = store.annotations.count_annotators(PROJECT, list(labels.needs_more_votes))
         due = {
@@ -64,7 +59,7 @@ class Caches:
         for cache, wanted in ((self.reopened, due), (RecentProjects[OpenTasks](), set())):
             asked.clear()
             if cache is not self.reopened:
-                snapshot = self.snapshots.load(store, project, project.policy, config, config.control())
+                snapshot = routed_project.load_snapshot(self.snapshots)
             services = replace(services_of(store, Platform(), clock=lambda: routed_project.now_s), reopened=cache)
             reopen_tasks(context_of(services, snapshot, labels))
             assert set(asked) == wanted

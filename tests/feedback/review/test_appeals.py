@@ -17,8 +17,8 @@ def statement(world: World, place: int = 0) -> str:
     return list_human_review_requests(world.store, PROJECT)[place].statement
 
 
-@pytest.mark.parametrize("text", [ONE_TIER, policy_text(more='[rights]\ntier = "L1"\n')])
-def test_where_the_first_tier_owes_a_person_another_one_is_asked_in_the_source_project(world: World, text: str):
+def object_to_an_answer(world: World, text: str) -> int:
+    """A task that Ada answered, and for which somebody then asks for a person."""
     world.use(text)
     (task,) = world.site.add("a1 apple red")
     world.turn()
@@ -26,6 +26,12 @@ def test_where_the_first_tier_owes_a_person_another_one_is_asked_in_the_source_p
     turns(world)
     push(world, task)
     turns(world)
+    return task
+
+
+@pytest.mark.parametrize("text", [ONE_TIER, policy_text(more='[rights]\ntier = "L1"\n')])
+def test_where_the_first_tier_owes_a_person_another_one_is_asked_in_the_source_project(world: World, text: str):
+    task = object_to_an_answer(world, text)
 
     assert "Nobody has decided yet" in statement(world)
     assert world.site.next_task(ADA) is None  # her own answer is what somebody objects to
@@ -120,13 +126,7 @@ def test_what_waits_in_a_lower_tier_goes_to_the_one_that_owes_a_person(world: Wo
 
 
 def test_whoever_looks_at_a_request_sees_everything_in_a_blind_tier_too(world: World):
-    world.use(policy_text(l2="blind = true"))
-    (task,) = world.site.add("a1 apple red")
-    world.turn()
-    world.site.answer(task, "fruit", person=ADA)
-    turns(world)
-    push(world, task)
-    turns(world)
+    object_to_an_answer(world, policy_text(l2="blind = true"))
 
     (copy,) = world.site.waiting(world.site.review_project_of("L2"), CLEO)
     assert [line["text"] for line in copy.data[HISTORY]] == ["fruit"]

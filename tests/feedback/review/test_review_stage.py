@@ -12,7 +12,7 @@ from feedback.review.review_task_content import FACTS, HISTORY
 from feedback.settings import Settings
 from feedback.store.log import events
 from ml_backend.labelstudio.client import Client
-from tests.support.review_world import ADA, BEN, CLEO, DAN, PROJECT, World, open_case, policy_text
+from tests.support.review_world import ADA, BEN, CLEO, DAN, PROJECT, World, answer_differently, open_case, policy_text
 
 
 def test_people_who_differ_hand_the_task_to_the_next_tier(world: World):
@@ -134,12 +134,7 @@ def test_a_review_project_cannot_be_connected_itself(world: World):
 
 def test_a_review_project_without_a_webhook_is_polled_with_a_note(world: World):
     world.site.fails = {"register_review_webhook"}
-    world.use(policy_text(), overlap=2)
-    (task,) = world.site.add("a1 apple red")
-    world.turn()
-    world.site.answer(task, "fruit", person=ADA)
-    world.turn()
-    world.site.answer(task, "tool", person=BEN)
+    task = answer_differently(world)
     notes = world.turn().notes
     world.site.fails = set()
     world.turn()

@@ -5,7 +5,18 @@ from __future__ import annotations
 import pytest
 
 from feedback.store.log import events
-from tests.support.review_world import ADA, BEN, CLEO, DAN, EVA, PROJECT, World, open_case, policy_text
+from tests.support.review_world import (
+    ADA,
+    BEN,
+    CLEO,
+    DAN,
+    EVA,
+    PROJECT,
+    World,
+    answer_differently,
+    open_case,
+    policy_text,
+)
 
 
 @pytest.mark.parametrize(
@@ -37,12 +48,7 @@ def test_a_kill_after_any_request_leaves_one_copy_and_one_answer(world: World, w
 
 
 def test_review_tasks_that_a_kill_left_without_their_case_are_adopted_with_their_answers(world: World):
-    world.use(policy_text(), overlap=2)
-    (task,) = world.site.add("a1 apple red")
-    world.turn()
-    world.site.answer(task, "fruit", person=ADA)
-    world.turn()
-    world.site.answer(task, "tool", person=BEN)
+    task = answer_differently(world)
     world.site.fails = {"import_review_tasks after"}
     with pytest.raises(KeyboardInterrupt):
         world.turn()

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from feedback.errors import StoreError
 from feedback.ingest.polling import poll_changes
 from feedback.ingest.signals import SignalHandler
 from feedback.policy.schema import Tasks
@@ -19,9 +20,7 @@ from feedback.routing.router import RoutingCache, explain_decision
 from feedback.store.log import events
 from feedback.training.consensus_labels import ConsensusCache, ConsensusLabels
 from feedback.training.model_cache import Committee, PredictionCache
-from ml_backend.label_config import read_label_config
 from tests.support import stores
-from tests.support.fake_platform import TEXT_CONFIG
 from tests.support.hypothesis_profiles import examples
 from tests.support.routed_project import TIERS, RoutedProject, rules
 
@@ -68,10 +67,7 @@ class Caches:
 
     def route(self, routed_project: RoutedProject) -> tuple[Routes, ConsensusLabels]:
         poll_changes(routed_project.store, routed_project.studio, PROJECT, now_s=routed_project.now_s)
-        project = routed_project.store.projects.get_project(PROJECT)
-        assert project is not None
-        config = read_label_config(TEXT_CONFIG)
-        snapshot = self.snapshots.load(routed_project.store, project, project.policy, config, config.control())
+        snapshot = routed_project.load_snapshot(self.snapshots)
         labels = self.consensus.decide(snapshot)
         return route(self.routing, routed_project, snapshot, labels), labels
 
@@ -83,6 +79,10 @@ def route(
     return cache.route(
         routed_project.store, snapshot, labels, None, PredictionCache(), committee, now_s=routed_project.now_s
     )
+
+
+def raise_busy(*_: object, **__: object) -> Routes:
+    raise StoreError("the database is busy")
 
 
 def skip(routed_project: RoutedProject, task: int, person: int) -> None:
@@ -306,3 +306,34 @@ def test_a_signal_by_order_number_that_comes_before_its_task_routes_it_once_it_i
 
     assert answer["status"] == "parked"
     assert (routed_project.outcome(other), routed_project.outcome(task)) == ("L1", "L2")
+
+
+def test_a_signal_that_finds_its_task_in_a_turn_that_fails_routes_it_in_the_next(
+    routed_project: RoutedProject, monkeypatch: pytest.MonkeyPatch
+):
+    policy = rules("when = { signal.user_report.exists = true }\nto = 'L2'")
+    routed_project.use(policy.model_copy(update={"tasks": Tasks(key="order")}))
+    routed_project.add("a", order="A-1")
+    body = {"project": "7", "key": "A-2", "signal": "user_report", "value": "scam", "id": "k"}
+    SignalHandler(routed_project.store, clock=lambda: routed_project.now_s)(body)
+    routed_project.turn()
+    task = routed_project.add("b", order="A-2")
+    with monkeypatch.context() as patch, pytest.raises(StoreError):
+        patch.setattr(RoutingCache, "route", raise_busy)
+        routed_project.turn()
+    routed_project.turn()
+
+    assert routed_project.outcome(task) == "L2"
+
+
+def test_rules_on_a_field_of_the_data_that_is_called_age_do_not_read_the_clock(
+    routed_project: RoutedProject, monkeypatch: pytest.MonkeyPatch
+):
+    routed_project.use(rules("when = { data.person.age.gte = 18 }\nto = 'L2'"))
+    routed_project.add("a", person={"age": 20})
+    caches = Caches()
+    routes, _labels = caches.route(routed_project)
+    monkeypatch.setattr(router, "load_rule_inputs", lambda *_, **__: pytest.fail("nothing changed"))
+    routed_project.now_s += 60
+
+    assert caches.route(routed_project)[0] == routes

@@ -73,11 +73,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stores]:
 def test_any_order_and_any_repetition_comes_to_the_same(
     stores: Stores, events: list[Event], chance: random.Random
 ) -> None:
-    mixed = events + [chance.choice(events) for _ in events]
-    chance.shuffle(mixed)
-    cut = chance.randint(0, len(mixed))
-
-    assert stores.known(events) == stores.known(mixed[:cut], mixed[cut:])
+    assert stores.known(events) == stores.known(*_mixed(events, chance))
 
 
 @settings(max_examples=examples(150), deadline=None)
@@ -148,11 +144,15 @@ def test_lifetimes_that_share_an_id_are_separated_in_any_order(
     stores: Stores, events: list[Event], chance: random.Random
 ) -> None:
     """Where a deletion says what was deleted. Where it does not, the order of arrival decides, and a sweep heals."""
+    assert stores.known(events) == stores.known(*_mixed(events, chance))
+
+
+def _mixed(events: list[Event], chance: random.Random) -> tuple[list[Event], list[Event]]:
+    """The events in any order, any of them repeated, in two parts."""
     mixed = events + [chance.choice(events) for _ in events]
     chance.shuffle(mixed)
     cut = chance.randint(0, len(mixed))
-
-    assert stores.known(events) == stores.known(mixed[:cut], mixed[cut:])
+    return mixed[:cut], mixed[cut:]
 
 
 def _truth(events: list[Event]) -> list[Event]:
