@@ -318,9 +318,10 @@ def test_a_signal_that_finds_its_task_in_a_turn_that_fails_routes_it_in_the_next
     SignalHandler(routed_project.store, clock=lambda: routed_project.now_s)(body)
     routed_project.turn()
     task = routed_project.add("b", order="A-2")
-    with monkeypatch.context() as patch, pytest.raises(StoreError):
+    with monkeypatch.context() as patch:
         patch.setattr(RoutingCache, "route", raise_busy)
-        routed_project.turn()
+        with pytest.raises(StoreError):
+            routed_project.turn()
     routed_project.turn()
 
     assert routed_project.outcome(task) == "L2"
