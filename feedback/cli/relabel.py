@@ -64,7 +64,6 @@ def renamed(label: str, *, mapped: str, split: str) -> tuple[str, tuple[str, ...
     >>> renamed("ads", mapped="ads=Yes, surely", split=""), renamed("rude", mapped="", split="rude=hate,insult")
     (('Yes, surely', ()), ('', ('hate', 'insult')))
     """
-
     change = mapped or split
     rest = change.removeprefix(f"{label}=").strip()
     parts = tuple(part.strip() for part in rest.split(",") if part.strip())

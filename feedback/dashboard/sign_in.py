@@ -72,7 +72,6 @@ def add_sign_in(
     routes: Blueprint, authenticator: Authenticator, accounts: LabelStudioAccounts | None, attempts: Attempts
 ) -> None:
     """Add the sign-in page and its forms; without `accounts` the page explains why nobody can sign in."""
-
     slots = threading.BoundedSemaphore(_MAX_CONCURRENT)
     page = partial(_page, authenticator, accounts)
 

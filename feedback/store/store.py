@@ -271,6 +271,6 @@ def _read(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plain(name: str, value: Any) -> Any:
-    if isinstance(value, bytes) or (name in _JSON and value):
+    if isinstance(value, bytes) or (name in _JSON and value and isinstance(value, str)):  # a vote's `shown` is a number
         return orjson.loads(value)
     return value

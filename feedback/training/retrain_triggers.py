@@ -18,7 +18,7 @@ class LastTraining:
     rows: int  # training rows
     recipe: str
     tasks: frozenset[int]  # the training rows' tasks
-    annotations: frozenset[int] | None = None  # the answers behind them; None: not known, so tasks tell alone
+    annotations: frozenset[int]  # the answers behind them
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,7 @@ class UnseenRows:
         else:
             rows = [row for row in dataset.find(changed) if row.role == "train"]
             seen, fresh, moved = last.tasks & changed, kept.fresh - changed, kept.moved - changed
-        known = last.annotations
-        fresh |= {row.task for row in rows if known is not None and not known.issuperset(row.annotations)}
+        fresh |= {row.task for row in rows if not last.annotations.issuperset(row.annotations)}
         return UnseenRows(last, dataset.changes, fresh, moved | (seen ^ {row.task for row in rows}))
 
 
@@ -82,16 +81,15 @@ def retrain_reason(
         return ""
     if last.recipe != recipe:
         return f"recipe changed from {last.recipe} to {recipe}"
-    known = last.annotations
-    if known and (gone := known.intersection(forgotten())):
+    if gone := last.annotations.intersection(forgotten()):
         return f"{len(gone)} answers that it learned from were forgotten"
     unseen = unseen or UnseenRows.find(dataset, last)
     new = len(unseen.fresh | unseen.moved)
     needed = max(policy.train.min_new, int(policy.train.growth * last.rows))
     if new >= needed:
         return f"{new} new answers"
-    if known is None or len(unseen.fresh) < policy.train.overrides:
+    if len(unseen.fresh) < policy.train.overrides:
         return ""
-    overriding = set(overrides()) - known
+    overriding = set(overrides()) - last.annotations
     changed = sum(not overriding.isdisjoint(row.annotations) for row in dataset.find(unseen.fresh))
     return f"{changed} new answers changed what the model showed" if changed >= policy.train.overrides else ""

@@ -65,25 +65,25 @@ class Recipe(Protocol):
         """Build the model of a `state()`; KeyError, TypeError or ValueError where it is not one."""
 
 
-def recipe_for(control: Control, *, name: str = "", cache: FeatureCache[Any] | None = None) -> Recipe:
-    """Return the recipe `name`, by default "<object kind>-<control kind>"; UnknownName says why none fits."""
+def recipe_for(control: Control, *, cache: FeatureCache[Any] | None = None) -> Recipe:
+    """Return the recipe "<object kind>-<control kind>" of a control; UnknownName says why none fits."""
     if not control.field:
         raise UnknownName(
             f"control {control.name!r} shows no data field, so there is nothing to learn from.",
             hint='Give its object a value such as value="$text".',
         )
-    if control.multiple and not name:
+    if control.multiple:
         raise UnknownName(
             f"control {control.name!r} accepts several labels at once; the built-in recipes learn one label per task.",
-            hint='Use choice="single", or install a recipe of the group hitl.models and name it.',
+            hint='Use choice="single" where one label is enough.',
         )
-    default = f"{control.object_kind}-{control.kind}"
-    if not name and default not in (known := plugins.names("hitl.models", BUILTINS)):
+    name = f"{control.object_kind}-{control.kind}"
+    if name not in (known := plugins.names("hitl.models", BUILTINS)):
         raise UnknownName(
             f"no installed recipe learns {control.kind} on {control.object_kind} (control {control.name!r}).",
             hint=f"Known: {', '.join(known)}. A plug-in of the group hitl.models, or `hosted` in [model], adds one.",
         )
-    return get_recipe(name or default, cache=cache)
+    return get_recipe(name, cache=cache)
 
 
 def get_recipe(name: str, *, cache: FeatureCache[Any] | None = None) -> Recipe:

@@ -23,6 +23,8 @@ class Repository:
             return list(connection.execute(query).all())
 
     def _list_rows_in(self, query: Select[Any], column: ColumnElement[Any], keys: Collection[Any]) -> list[Any]:
+        if not keys:
+            return []  # PostgreSQL is asked whether a connection is alive each time that one is taken
         with self._database.read() as connection:
             return rows_in(connection, query, column, keys)
 

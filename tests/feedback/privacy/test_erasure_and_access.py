@@ -13,7 +13,7 @@ from feedback.errors import FeedbackError
 from feedback.ingest.signals import SignalHandler
 from feedback.privacy.erasure_and_access import build_access_report, erase_in_backup, erase_person_or_task
 from feedback.review.review_task_content import HISTORY
-from feedback.store import CaseRow, SessionRow, Store, open_store
+from feedback.store import CaseRow, ProjectRow, SessionRow, Store, open_store
 from feedback.store.backups import restore
 from feedback.store.database.row_mapping import metadata
 from feedback.store.log.events import event_from_annotation
@@ -134,6 +134,16 @@ def test_a_recorded_report_about_people_is_in_the_access_report(project_with_peo
 
     assert "people" in {row["kind"] for row in found["held"]["record"]}
     assert redact(figures, DataSubject(PROJECT, CLEO), "people") == {"people": [{"person": BEN, "votes": 5}]}
+
+
+def test_a_vote_on_a_shown_prediction_is_in_the_access_report(store: Store):
+    store.projects.save_project(ProjectRow("1", label_config="<View/>"))
+    shown = make_annotation(5, "A", task=1, person=7, parent_prediction=31)
+    store.append([*task_events(task(1)), event_from_annotation(shown, "webhook")])
+
+    held = build_access_report(store, "1", 7)["held"]
+
+    assert [(row["annotation"], row["shown"]) for row in held["vote"]] == [(5, 31)]
 
 
 def test_every_row_with_the_person_is_reported_and_erased(project_with_people: World, store: Store):

@@ -17,8 +17,10 @@ def dataset(n: int, *, flip: frozenset[int] = frozenset()) -> Dataset:
 
 
 def trained(data: Dataset, recipe: str = "r/1") -> LastTraining:
-    rows = data.of("train")
-    return LastTraining(data.fingerprint, len(rows), recipe, frozenset(row.task for row in rows))
+    tasks = frozenset(row.task for row in data.of("train"))
+    return LastTraining(
+        data.fingerprint, len(tasks), recipe, tasks, annotations=tasks
+    )  # one answer each, of that number
 
 
 def test_the_first_model_waits_for_enough_answers_of_two_kinds():
@@ -60,8 +62,7 @@ def test_a_task_that_was_answered_anew_is_news():
 
 
 def test_a_few_answers_that_changed_what_the_model_showed_are_enough():
-    before = dataset(100)
-    last = replace(trained(before), annotations=frozenset(range(100)))
+    last = trained(dataset(100))
     some = dataset(112)  # twelve new answers, annotated 100 to 111; fifteen would be enough by themselves
 
     def reason(*, overrides: range) -> str:
@@ -73,7 +74,7 @@ def test_a_few_answers_that_changed_what_the_model_showed_are_enough():
 
 
 def test_a_model_that_learned_from_somebody_who_was_forgotten_is_replaced():
-    last = replace(trained(dataset(100)), annotations=frozenset(range(100)))
+    last = trained(dataset(100))
 
     def reason(*gone: int) -> str:
         return retrain_reason(dataset(99), last, recipe="r/1", policy=Policy(), forgotten=lambda: gone)
@@ -83,7 +84,7 @@ def test_a_model_that_learned_from_somebody_who_was_forgotten_is_replaced():
 
 
 def test_who_changed_what_is_only_asked_where_it_may_matter():
-    last = replace(trained(dataset(100)), annotations=frozenset(range(100)))
+    last = trained(dataset(100))
 
     def asked() -> list[int]:
         raise AssertionError("five new answers cannot be ten overrides")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from feedback.store import CurrentDecision, Decision, NewestSignal, Signal, Store, open_store
+from feedback.store.database.engine import Database
 from feedback.store.log.events import event_from_task
 from tests.support.make_events import task
 
@@ -34,6 +35,16 @@ def test_the_newest_decision_of_a_task_is_current_and_older_ones_are_stored(stor
     assert store.decisions.list_current_decisions("1") == {7: (L2, "c2"), 8: (L1, "c1")}
     assert [row.standing for row in store.decisions.list_decisions("1", task=7)] == [L2, L1]
     assert store.decisions.list_decisions("1", task=7)[0].inputs == INPUTS
+
+
+def test_of_tasks_those_with_a_decision_are_found_and_no_tasks_are_looked_up_without_the_database(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.decisions.create_decisions("1", [decision(7), decision(7, L2), decision(8)])
+
+    assert store.decisions.list_decided_tasks("1", {7, 9}) == {7}
+    monkeypatch.setattr(Database, "read", lambda _self: pytest.fail("there is nothing to read"))
+    assert store.decisions.list_decided_tasks("1", set()) == set()
 
 
 def test_decisions_come_with_the_data_that_they_were_about(store: Store) -> None:
