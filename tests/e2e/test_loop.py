@@ -17,6 +17,7 @@ from feedback.app.bootstrap import find_bot, opened_store, require_project
 from feedback.demo.run_demo import running_service
 from feedback.policy import Policy
 from feedback.policy.schema import Audit, Overlap, Queue, Train
+from feedback.privacy.erasure_and_access import build_access_report
 from feedback.project.connect import connect, disconnect
 from feedback.settings import Settings, read_settings
 from feedback.store import Store
@@ -152,11 +153,18 @@ def test_what_was_shown_is_known_by_its_number(service: Service):
     given = service.teach()
     given += service.label(6)
     service.until("the answers", service.idle)
-    seen = [vote.shown for vote in service.store.votes.list_votes(service.project.id) if vote.shown is not None]
+    votes = service.store.votes.list_votes(service.project.id)
+    seen = [vote.shown for vote in votes if vote.shown is not None]
     rows = service.store.windows.list_shown_predictions(service.project.id, seen)
 
     assert len(given) - 3 <= len(set(seen)) == len(rows)  # while a window is exchanged, a task may come without a row
     assert any(row.answer is not None for row in rows.values())
+    held = [
+        row["shown"]
+        for person in {vote.person for vote in votes}
+        for row in build_access_report(service.store, service.project.id, person)["held"]["vote"]
+    ]
+    assert {number for number in held if number is not None} == set(seen)
 
 
 def test_a_worker_killed_in_the_middle_of_a_turn_changes_nothing_in_the_outcome(service: Service):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from feedback.consensus import method_selection, sparse_votes
 from feedback.consensus.label_aggregation import aggregate, aggregate_columns
 from feedback.training.dataset import build
 from feedback.training.trainer import train
@@ -78,6 +79,16 @@ def test_where_too_little_is_known_of_people_majorities_decide(votes: list[VoteL
     assert not found.by_task
     assert found.method == "majority"
     assert why in found.reason
+
+
+def test_where_error_rates_do_not_fit_into_memory_majorities_decide(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(method_selection, "_MAX_ERROR_RATES", 10)
+    monkeypatch.setattr(sparse_votes, "_MAX_ERROR_RATES", 11)
+
+    found = aggregate(crowd(truths(60), shared=40, right=[0.9, 0.9, 0.9]), by="auto")
+
+    assert not found.by_task  # their confidence and weight would not be numbers
+    assert "too many error rates" in found.reason
 
 
 def test_gold_finds_which_of_three_people_is_wrong_more_often_than_not():
