@@ -119,7 +119,8 @@ def _fit(by: str, crowd: _Crowd) -> tuple[Consensus, Consensus, str]:
         each = crowd.votes.select(is_compared[crowd.votes.tasks])
         if by == "auto":
             selection = select_method(each)
-            rates_fit = selection.fits.get("hierarchical") or hierarchical_dawid_skene(each)  # which says why not
+            # there is none where error rates need too much memory: fitting it raises the error that says so
+            rates_fit = selection.fits.get("hierarchical") or hierarchical_dawid_skene(each)
             return selection.consensus.take(groups.first), rates_fit.take(groups.first), selection.reason
         fit = load_method(by)(each).take(groups.first)
     rates_fit = hierarchical_dawid_skene(crowd.compared) if fit.errors is None else fit
