@@ -89,7 +89,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[Any]) -> 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Those with a Label Studio come last, when it is there and only as long as it is needed.
 
-    Figures of speed are left to `make bench`: under coverage, on a busy machine, they would say nothing.
+    Figures of speed are left to `make bench`: on a busy machine they would say nothing.
     """
     items.sort(key=lambda item: item.get_closest_marker("e2e") is not None)
     if "timed" in str(config.option.markexpr):
