@@ -56,8 +56,14 @@ def _assign_tier(context: ReviewContext, platform: LabellingPlatform, tier: str,
     review_project = _ensure_review_project(context, platform, tier)
     review_tasks = [case.review_task for case in cases if case.review_task is not None]
     existing = {row.id for row in context.store.tasks.list_task_rows(review_project, only=review_tasks)}
-    # somebody may have deleted a review task, or the whole review project
-    unassigned = [case for case in cases if case.review_project != review_project or case.review_task not in existing]
+    # somebody may have deleted a review task, or the whole review project; or a new policy makes the tier blind
+    unassigned = [
+        case
+        for case in cases
+        if case.review_project != review_project
+        or case.review_task not in existing
+        or is_blind(case, context.policy) != case.blind
+    ]
     context.result.more_to_do |= len(unassigned) > _MAX_TASKS_PER_TURN
     if unassigned:
         _create_review_tasks(context, platform, tier, review_project, unassigned[:_MAX_TASKS_PER_TURN])
@@ -162,8 +168,9 @@ def _make_review_tasks(context: ReviewContext, cases: Sequence[CaseRow]) -> list
 
 def _record_assignment(context: ReviewContext, case: CaseRow, review_project: str, task: int) -> None:
     """Record the review task of a case; `copies` of the case already counts it."""
-    changes = {"review_project": review_project, "review_task": task, "copies": case.copies}
-    body = {"review_project": review_project, "task": task, "blind": is_blind(case, context.policy)}
+    blind = is_blind(case, context.policy)
+    changes = {"review_project": review_project, "review_task": task, "copies": case.copies, "blind": blind}
+    body = {"review_project": review_project, "task": task, "blind": blind}
     context.move(case, "assign", body=body, **changes)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from feedback.project.incremental_caches import Changes, RecentProjects
-from feedback.review.case_state_machine import ESCALATED, ON_REQUEST, priority_value
+from feedback.review.case_state_machine import ESCALATED, ON_REQUEST, SECOND_LOOK, priority_value
 from feedback.review.case_triggers import SKIPPED, blocked_reason
 from feedback.review.overrides import override_of_review
 from feedback.review.protocols import apply_protocol
@@ -79,13 +79,11 @@ def decide_cases(
     saved = context.store.reviews.list_reviews_of_cases(case_ids)
     emails: Mapping[int, str] | None = None
     for case in cases:
-        annotations = [
-            annotation
-            for review_project, task in list_review_tasks(events[case.id])
-            for annotation in list_human_annotations(context, review_project, task)
-            if _belongs_to_stay(context.store.tasks.get_task(review_project, task), case)
-        ]
-        if not annotations:
+        blind: dict[bool, list[Annotation]] = {False: [], True: []}  # a new policy may make a tier blind
+        for review_project, task, is_blind in list_review_tasks(events[case.id]):
+            if _belongs_to_stay(context.store.tasks.get_task(review_project, task), case):
+                blind[is_blind] += list_human_annotations(context, review_project, task)
+        if not any(blind.values()):
             continue
         emails = list_emails() if emails is None else emails
         answered_before: set[int | None] = {vote.person for vote in context.votes_on(case.task)}
@@ -94,7 +92,9 @@ def decide_cases(
             for review in saved[case.id]
             if review.tier != case.tier or _decided_before_appeal(case, review)
         }
-        reviews = read_reviews(case, annotations, context.snapshot.control, context.policy, emails, answered_before)
+        reviews = read_reviews(
+            case, blind[False], context.snapshot.control, context.policy, emails, answered_before, blind=blind[True]
+        )
         if new := new_reviews(reviews, saved[case.id]):
             _move_by_protocol(context, case, reviews, new)
 
@@ -129,17 +129,18 @@ def list_human_annotations(context: ReviewContext, review_project: str, task: in
     ]
 
 
-def list_review_tasks(events: Sequence[CaseEvent]) -> list[tuple[str, int]]:
-    """Return every review task of a case, as (review project, task), since it came to its tier.
+def list_review_tasks(events: Sequence[CaseEvent]) -> list[tuple[str, int, bool]]:
+    """Return every review task of a case, as (review project, task, blind), since it came to its tier.
 
     Earlier review tasks are included: somebody may have answered one before it was deleted.
     """
-    found: list[tuple[str, int]] = []
+    found: list[tuple[str, int, bool]] = []
     for event in events:
         if event.event in ("open", "escalate", "recall", "reopen", "answered"):
             found = []
         elif event.event == "assign":
-            found.append((str(event.body["review_project"]), int(event.body["task"])))
+            body = event.body
+            found.append((str(body["review_project"]), int(body["task"]), bool(body.get("blind"))))
     return found
 
 
@@ -205,6 +206,9 @@ def _reopen_changed(context: ReviewContext, case_id: int, review_project: str, a
     elif case.state in ("decided", "resolved") and case.tier in policy.tiers:
         change = "withdrawn" if parsed is None else "changed"
         proposal = parsed.answer if parsed is not None else None
+        proposed_by = case.tier if proposal else ""
+        if case.rule == SECOND_LOOK:  # the next reviewer sees no earlier answer either; the one before it is valid
+            proposal, proposed_by = case.proposal, case.proposed_by
         new = CaseRow(
             case.project,
             case.task,
@@ -212,11 +216,11 @@ def _reopen_changed(context: ReviewContext, case_id: int, review_project: str, a
             case.tier,
             priority=priority_value("normal"),
             why=f"the answer that decided it was {change}",
-            rule=ESCALATED,
+            rule=SECOND_LOOK if case.rule == SECOND_LOOK else ESCALATED,
             skills=case.skills,
             segment=case.segment,
             proposal=proposal,
-            proposed_by=case.tier if proposal else "",
+            proposed_by=proposed_by,
         )
         context.reopen(case, new)
 

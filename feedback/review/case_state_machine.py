@@ -40,6 +40,7 @@ TierAfter = Literal["given", "same", "above"]
 SECOND_LOOK = "second look"  # drawn at random; the reviewer sees no earlier answer
 ON_REQUEST = "human review"  # somebody asked for a person
 ESCALATED = "escalated"  # it came from the tier below
+_KEPT_IN_SECOND_LOOK = ("rule", "proposal", "proposed_by")  # fields of a case that no move of a second look changes
 
 
 class NoSuchMove(FeedbackError):
@@ -166,6 +167,9 @@ class CaseWorkflow:
         `changes` are further fields of the case. Raises NoSuchMove if the state machine has no such transition, and
         CaseMoved if the case was moved by somebody else since it was read.
         """
+        if case.rule == SECOND_LOOK and changes.get("rule") != ON_REQUEST:
+            # wherever it goes, it stays blind, and the earlier answer, its proposal, stays valid until it is decided
+            changes = {name: value for name, value in changes.items() if name not in _KEPT_IN_SECOND_LOOK}
         transition = transition_for(case.state, event)  # type: ignore[arg-type]  # stored states are those of the table
         new_tier = case.tier
         if transition.tier != "same":
@@ -191,7 +195,8 @@ class CaseWorkflow:
             entered = sla_clock.start_clocks(
                 case, self.policy.tiers[tier], self.calendar(tier), self.now_s, within_s=within_s
             )
-            return replace(entered, review_project="", review_task=None, policy=self._hash)
+            blind = case.blind and event == "reassign"  # the same stay
+            return replace(entered, review_project="", review_task=None, blind=blind, policy=self._hash)
         if event == "promise":
             return sla_clock.promise_within(case, self.calendar(tier), self.now_s, within_s)
         if event in ("start", "review", "refuse"):
@@ -228,7 +233,9 @@ def priority_value(priority: str) -> float:
 def is_blind(case: CaseRow, policy: Policy) -> bool:
     """Return whether the reviewers of a case see no earlier answer.
 
-    A case that somebody asked for is never blind, also in a blind tier: its reviewer must see everything.
+    A second look is blind in every tier that it goes to. A stay at a tier that began blind ends blind, also under a
+    policy whose tier is not blind any more. A case that somebody asked for is never blind: its reviewer must see
+    everything.
     """
-    blind = case.tier in policy.tiers and policy.tiers[case.tier].blind and case.rule != ON_REQUEST
-    return case.rule == SECOND_LOOK or blind
+    tier_is_blind = case.tier in policy.tiers and policy.tiers[case.tier].blind
+    return case.rule != ON_REQUEST and (case.rule == SECOND_LOOK or case.blind or tier_is_blind)

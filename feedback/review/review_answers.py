@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 from feedback.policy import Policy
-from feedback.review.case_state_machine import is_blind
 from feedback.review.eligibility import exclusion_reason
 from feedback.review.review_task_content import (
     ANSWER,
@@ -33,18 +32,20 @@ def read_reviews(
     policy: Policy,
     emails: Mapping[int, str],
     answered_before: Collection[int | None],
+    *,
+    blind: Sequence[Annotation] = (),
 ) -> list[ReviewRow]:
     """Return the reviews of one stay of a case at a tier: the newest of each person, oldest first.
 
-    Only this function decides whether a review counts. `emails` are addresses by user id;
-    `answered_before` are people who answered in other tiers.
+    Only this function decides whether a review counts. `blind` are annotations of review tasks that showed no answer;
+    `emails` are addresses by user id; `answered_before` are people who answered in other tiers.
     """
-    newest: dict[int | None, Annotation] = {}
-    for annotation in sorted(annotations, key=lambda annotation: (annotation.updated_at, annotation.id)):
-        newest[annotation.person] = annotation
-    shown = None if is_blind(case, policy) else case.proposal
+    newest: dict[int | None, tuple[Annotation, Answer | None]] = {}
+    shown_with = [*((annotation, case.proposal) for annotation in annotations), *((one, None) for one in blind)]
+    for annotation, shown in sorted(shown_with, key=lambda pair: (pair[0].updated_at, pair[0].id)):
+        newest[annotation.person] = annotation, shown
     reviews: list[ReviewRow] = []
-    for annotation in newest.values():
+    for annotation, shown in newest.values():
         review = parse_review(annotation, control, policy, case=case.id, round_number=case.round, tier=case.tier)
         refused = ""
         if review.verdict != SKIP:

@@ -56,13 +56,12 @@ def review_label_config(source: LabelConfig, tier: str, policy: Policy) -> str:
 
 
 def allowed_verdicts(tier: str, policy: Policy) -> tuple[str, ...]:
-    """Return the verdicts that reviewers of a tier may give, in the order of the buttons."""
+    """Return the verdicts that may count at a tier; where nothing was shown, `answer` takes the place of `accept`."""
     blind = policy.tiers[tier].blind
     actions = [action for action in policy.tiers[tier].actions if action != "escalate" or policy.tier_after(tier)]
     names = [ANSWER if blind and action in ("accept", "fix") else action for action in actions]
-    may_be_blind = policy.second_look.share > 0 or policy.second_look.honeypots > 0
-    if not blind and may_be_blind and {"accept", "fix"} & set(names):
-        names.append(ANSWER)  # a second look and a honeypot are blind in every tier
+    if {"accept", "fix"} & set(names):
+        names.append(ANSWER)  # second looks, honeypots and cases without a proposal show nothing
     return tuple(dict.fromkeys(names))
 
 

@@ -45,6 +45,7 @@ class CaseRow:
     review_project: str = ""
     review_task: int | None = None
     copies: int = 0
+    blind: bool = False  # reviewers of this stay have a review task that shows no earlier answer
     answer: Answer | None = None
     decided_s: float | None = None
     resolved_s: float | None = None
