@@ -1,4 +1,4 @@
-"""Logs on stderr, where lines that repeat within a second are written once with their number."""
+"""Logs on stderr, without control characters; lines that repeat within a second are written once with their number."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from feedback.settings import Settings
+from ml_backend.printable import PrintableFormatter, make_streams_printable
 
 _QUIET_S = 1.0
 _MOST_LINES = 100  # different lines that are remembered
@@ -39,10 +40,14 @@ class RepeatFilter(logging.Filter):
 
 def log_to_stderr(settings: Settings) -> None:
     """Set up logging for one of our processes; loggers of libraries write warnings only."""
+    make_streams_printable()  # also for what no logger writes, such as the traceback of a thread
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(RepeatFilter())
-    logging.basicConfig(
-        handlers=[handler], level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    handler.setFormatter(PrintableFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING)
+    logging.captureWarnings(capture=True)
+    for name in ("gunicorn.error", "gunicorn.access"):  # gunicorn has set them up before
+        for gunicorn_handler in logging.getLogger(name).handlers:
+            gunicorn_handler.setFormatter(handler.formatter)
     for name in ("feedback", "ml_backend", "sampling"):
         logging.getLogger(name).setLevel(settings.log_level.upper())

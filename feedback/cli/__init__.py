@@ -27,8 +27,10 @@ from feedback.cli import (
     store,
     why,
 )
+from feedback.cli.terminal import echo
 from feedback.errors import FeedbackError
 from ml_backend.errors import BackendError
+from ml_backend.printable import make_streams_printable
 
 _PANELS = {  # in the order of `hitl --help`
     "Start": (demo.demo, serve.serve, status.doctor, connect.connect, connect.disconnect),
@@ -52,7 +54,7 @@ _FIRST_STEPS = (
 
 def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer gives it by position
     if wanted:
-        typer.echo(f"label-studio-hitl {installed('label-studio-hitl')}")
+        echo(f"label-studio-hitl {installed('label-studio-hitl')}")
         raise typer.Exit
 
 
@@ -85,12 +87,13 @@ def _before(
 
 def main() -> None:
     """Run the command line; expected errors are printed as a message and a hint, without a traceback."""
+    make_streams_printable()
     try:
         app()
     except (FeedbackError, BackendError) as error:
-        typer.secho(f"hitl: {error}", err=True, fg=typer.colors.RED)
+        echo(f"hitl: {error}", errors=True, fg=typer.colors.RED)
         if error.hint:
-            typer.secho(f"      {error.hint}", err=True)
+            echo(f"      {error.hint}", errors=True)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

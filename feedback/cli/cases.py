@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from feedback.app.bootstrap import list_emails, load_settings, opened_project, opened_store, require_project
-from feedback.cli.terminal import AsJson, Project, print_json, print_table, screen
+from feedback.cli.terminal import AsJson, Project, echo, print_json, print_table, screen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,7 +99,7 @@ def _print_cases(cases: Sequence[CaseRow]) -> None:
     from feedback.review.review_task_content import format_time
 
     if not cases:
-        typer.echo("Nothing waits for review.")
+        echo("Nothing waits for review.")
         return
     rows = []
     for case in cases:
@@ -114,32 +114,28 @@ def _print_case(report: CaseReport) -> None:
     from feedback.review.review_task_content import format_answer, format_time
 
     case = report.case
-    typer.echo(
-        f"Case {case.id}: task {case.task} of project {case.project}, {case.state} at {case.tier}, round {case.round}"
-    )
-    typer.echo(f"  opened because {case.why}" + (f" (rule {case.rule})" if case.rule else ""))
+    echo(f"Case {case.id}: task {case.task} of project {case.project}, {case.state} at {case.tier}, round {case.round}")
+    echo(f"  opened because {case.why}" + (f" (rule {case.rule})" if case.rule else ""))
     if case.proposal is not None:
         by_model = case.confidence is not None and case.proposed_by == "model"
         confidence = f", confidence {case.confidence:.0%}" if by_model else ""
-        typer.echo(f"  proposed: {format_answer(case.proposal)}, by {case.proposed_by}{confidence}")
+        echo(f"  proposed: {format_answer(case.proposal)}, by {case.proposed_by}{confidence}")
     if prediction := report.prediction:
-        typer.echo(
-            f"  prediction: {prediction['answer']} ({prediction['model']}); explanation: {prediction['explanation']}"
-        )
+        echo(f"  prediction: {prediction['answer']} ({prediction['model']}); explanation: {prediction['explanation']}")
     if case.state in ("decided", "resolved"):
-        typer.echo(f"  decided: {format_answer(case.answer)}")
-    typer.echo("Events")
+        echo(f"  decided: {format_answer(case.answer)}")
+    echo("Events")
     for event in report.events:
         who = f" by {event.person}" if event.person is not None else ""
         at = format_time(event.at_s)
-        typer.echo(f"  {event.number:3} {at}  {event.event:9} {event.tier:4} {event.state:9}{who}  {event.note}")
+        echo(f"  {event.number:3} {at}  {event.event:9} {event.tier:4} {event.state:9}{who}  {event.note}")
     for review in report.reviews:
         counted = "" if review.counted else f" (not counted: {review.refused or 'skipped'})"
         texts = (review.verdict, format_answer(review.answer), review.reason, review.comment)
         text = "; ".join(filter(None, texts))
-        typer.echo(f"Review by {review.person} at {review.tier}, {format_time(review.at_s)}: {text}{counted}")
+        echo(f"Review by {review.person} at {review.tier}, {format_time(review.at_s)}: {text}{counted}")
     for request in report.requests:
-        typer.echo(f"Request {request.request}: {request.statement}")
+        echo(f"Request {request.request}: {request.statement}")
 
 
 def _print_figures(measured: ReviewFigures, forecasts: Sequence[TierForecast]) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from feedback.app.bootstrap import load_settings, make_client, opened_store
-from feedback.cli.terminal import Project
+from feedback.cli.terminal import Project, echo
 
 
 def connect(
@@ -30,16 +30,16 @@ def connect(
         active = wanted or (store.projects.get_project(project) or ProjectRow(project)).policy
         describe_learning = connect.describe_learning(str(client.project(project)["label_config"]), active)
     if not changes:
-        typer.echo(f"Project {project}: nothing to change, it is already connected.")
+        echo(f"Project {project}: nothing to change, it is already connected.")
         return
-    typer.echo(f"Project {project}: {'these changes would be made' if dry_run else 'changed'}")
+    echo(f"Project {project}: {'these changes would be made' if dry_run else 'changed'}")
     for change in changes:
-        typer.echo(f"  • {change}")
-    typer.echo("The loop")
+        echo(f"  • {change}")
+    echo("The loop")
     for line in describe_learning:
-        typer.echo(f"  • {line}")
+        echo(f"  • {line}")
     if not dry_run:
-        typer.echo(f"People annotate as before. See `hitl status {project}` and the pages at {settings.url}.")
+        echo(f"People annotate as before. See `hitl status {project}` and the pages at {settings.url}.")
 
 
 def disconnect(project: Project) -> None:
@@ -49,6 +49,6 @@ def disconnect(project: Project) -> None:
     settings = load_settings()
     with opened_store(settings) as store, make_client(settings) as client:
         notes = connect.disconnect(store, client, project)
-    typer.echo(f"Project {project} is as it was before it was connected. The answers stay in the store.")
+    echo(f"Project {project} is as it was before it was connected. The answers stay in the store.")
     for note in notes:
-        typer.echo(f"  but: {note}")
+        echo(f"  but: {note}")

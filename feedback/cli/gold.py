@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from feedback.app.bootstrap import opened_project
-from feedback.cli.terminal import AsJson, Project, print_found
+from feedback.cli.terminal import AsJson, Project, echo, print_found
 
 if TYPE_CHECKING:
     from feedback.store import ProjectRow, Store
@@ -44,8 +44,8 @@ def add(
         answers = parse_answers(cells, control)
         done = add_gold(store, project, answers, _units(store, row, answers), tolerance=tolerance)
     for note in notes:
-        typer.echo(f"Note: {note}.")
-    typer.echo(f"{done} gold tasks were added to project {project}.")
+        echo(f"Note: {note}.")
+    echo(f"{done} gold tasks were added to project {project}.")
 
 
 @app.command()
@@ -56,7 +56,7 @@ def ask(project: Project, tasks: Tasks) -> None:
     unknown = dict.fromkeys(tasks)
     with opened_project(project) as (store, row):
         done = add_gold(store, project, unknown, _units(store, row, unknown))
-    typer.echo(f"{done} tasks of project {project} are given to everybody.")
+    echo(f"{done} tasks of project {project} are given to everybody.")
 
 
 @app.command("list")
@@ -77,7 +77,7 @@ def retire(project: Project, tasks: Tasks) -> None:
 
     with opened_project(project) as (store, _row):
         done = retire_gold(store, project, tasks)
-    typer.echo(f"Retired: {', '.join(map(str, done)) or 'none of them is an active gold task'}.")
+    echo(f"Retired: {', '.join(map(str, done)) or 'none of them is an active gold task'}.")
 
 
 def _gold_text(entry: Mapping[str, Any]) -> str:

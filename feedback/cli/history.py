@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from feedback.app.bootstrap import load_settings, make_client, opened_project
-from feedback.cli.terminal import AsJson, OfProject, Task, print_json, print_table
+from feedback.cli.terminal import AsJson, OfProject, Task, echo, print_json, print_table
 
 if TYPE_CHECKING:
     from feedback.store import AnnotationVersion
@@ -24,10 +24,10 @@ def history(task: Task, project: OfProject, as_json: AsJson = False) -> None:
         print_json(versions)
         return
     if not versions:
-        typer.echo(f"Task {task} has no annotation.")
+        echo(f"Task {task} has no annotation.")
         return
     print_table(map(_version_cells, versions), title=f"Task {task}")
-    typer.echo(f"`hitl restore VERSION --project {project}` restores a version.")
+    echo(f"`hitl restore VERSION --project {project}` restores a version.")
 
 
 def restore(
@@ -41,7 +41,7 @@ def restore(
     with opened_project(project, settings) as (store, _row), make_client(settings, store) as client:
         for version in versions:
             made = restore.restore(store, client, project, version)
-            typer.echo(f"Version {version} is now annotation {made}.")
+            echo(f"Version {version} is now annotation {made}.")
 
 
 def _version_cells(version: AnnotationVersion) -> dict[str, object]:

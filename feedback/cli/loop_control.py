@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from feedback.app.bootstrap import load_settings, opened_project, opened_store, run_turn
-from feedback.cli.terminal import AsJson, Project, print_json, screen
+from feedback.cli.terminal import AsJson, Project, echo, print_json, screen
 
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the seconds of each stage of the turn.")]
 
@@ -21,14 +21,14 @@ def turn(project: Project, as_json: AsJson = False, verbose: Verbose = False) ->
     if as_json:
         print_json(done)
         return
-    typer.echo(f"Project {project}: the turn is done.")
+    echo(f"Project {project}: the turn is done.")
     for name, value in done.items():
         for item in value if isinstance(value, tuple) else (value,):
             if name not in ("project", "at_s", "stages") and item not in ("", 0):
-                typer.echo(f"  {name:<10} {item}")
+                echo(f"  {name:<10} {item}")
     if verbose:
         for stage, seconds in done["stages"].items():
-            typer.echo(f"  {seconds:8.3f} s  {stage}")
+            echo(f"  {seconds:8.3f} s  {stage}")
 
 
 def sweep(project: Project) -> None:
@@ -40,19 +40,19 @@ def sweep(project: Project) -> None:
         done = run_project_sync(
             settings, store, project, on_progress=lambda so_far: line.update(f"{so_far.tasks} tasks compared")
         )
-    typer.echo(f"Project {project}: {done.tasks} tasks compared, {done.missed} missed changes collected.")
+    echo(f"Project {project}: {done.tasks} tasks compared, {done.missed} missed changes collected.")
 
 
 def pause(project: Project) -> None:
     """Stop all writes to a project at once. Answers are still collected, and models still learn from them."""
     _set_paused(project, paused=True)
-    typer.echo(f"Project {project} is paused: nothing is written to Label Studio until `hitl resume {project}`.")
+    echo(f"Project {project} is paused: nothing is written to Label Studio until `hitl resume {project}`.")
 
 
 def resume(project: Project) -> None:
     """Allow writes to a paused project again. The next turn writes its queue."""
     _set_paused(project, paused=False)
-    typer.echo(f"Project {project} is resumed.")
+    echo(f"Project {project} is resumed.")
 
 
 def _set_paused(project: str, *, paused: bool) -> None:

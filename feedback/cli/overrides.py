@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import sys
 from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 
 from feedback.app.bootstrap import opened_project
-from feedback.cli.terminal import Project, print_table, write_file
+from feedback.cli.terminal import Project, echo, print_table, write_file
 
 if TYPE_CHECKING:
     from feedback.store import OverrideRow
@@ -35,20 +34,22 @@ def overrides(
     chosen = [row for row in rows if kept or row.changed]
     if csv_file is None:
         _print(rows)
-    elif str(csv_file) == "-":
-        _write(chosen, sys.stdout)
+        return
+    text = io.StringIO()
+    _write(chosen, text)
+    if str(csv_file) == "-":
+        for line in text.getvalue().removesuffix("\n").split("\n"):
+            echo(line)
     else:
-        text = io.StringIO()
-        _write(chosen, text)
         write_file(csv_file, text.getvalue())
-        typer.echo(f"{len(chosen)} rows written to {csv_file}.")
+        echo(f"{len(chosen)} rows written to {csv_file}.")
 
 
 def _write(rows: Iterable[OverrideRow], target: TextIO) -> None:
     from feedback.store import OverrideRow
 
     names = [item.name for item in fields(OverrideRow) if item.name != "annotation_version"]
-    writer = csv.writer(target)
+    writer = csv.writer(target, lineterminator="\n")
     writer.writerow(names)
     for row in rows:
         writer.writerow([_cell(getattr(row, name)) for name in names])
@@ -71,13 +72,13 @@ def _print(rows: list[OverrideRow]) -> None:
     from feedback.stats.intervals import wilson
 
     if not rows:
-        typer.echo("No answer to a task with a prediction yet.")
+        echo("No answer to a task with a prediction yet.")
         return
     changed = [row for row in rows if row.changed]
-    typer.echo(f"People changed {len(changed)} of {len(rows)} answers: {wilson(len(changed), len(rows))}")
+    echo(f"People changed {len(changed)} of {len(rows)} answers: {wilson(len(changed), len(rows))}")
     bare, all_of_them = share_without_reason(rows)
     if all_of_them:
-        typer.echo(f"Without a reason: {bare} of {all_of_them}")
+        echo(f"Without a reason: {bare} of {all_of_them}")
     reasons: dict[tuple[str, str], Counter[str]] = {}
     for row in changed:
         reasons.setdefault((format_answer(row.shown), format_answer(row.answer)), Counter())[row.reason] += 1

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from feedback.app.bootstrap import opened_project
-from feedback.cli.terminal import AsJson, Project, print_json, print_table
+from feedback.cli.terminal import AsJson, Project, echo, print_json, print_table
 
 
 def people(
@@ -33,14 +33,14 @@ def people(
 
 def _print(project: str, found: list[dict[str, Any]]) -> None:
     if not found:
-        typer.echo(f"Nobody has answered anything in project {project} yet.")
+        echo(f"Nobody has answered anything in project {project} yet.")
         return
     hidden = () if any(row["distance"] for row in found) else ("distance",)
     print_table({name: cell for name, cell in _accuracy_cells(row).items() if name not in hidden} for row in found)
     print_table(map(_work_cells, found))
     for row in found:
         if row["advice"]:
-            typer.echo(f"{row['person']} should pause: {row['advice']}.")
+            echo(f"{row['person']} should pause: {row['advice']}.")
 
 
 def _accuracy_cells(row: dict[str, Any]) -> dict[str, object]:

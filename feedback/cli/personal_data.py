@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from feedback.app.bootstrap import connected_platform, list_emails, load_settings, opened_project
-from feedback.cli.terminal import AsJson, OfProject, print_json
+from feedback.cli.terminal import AsJson, OfProject, echo, print_json
 
 if TYPE_CHECKING:
     from feedback.privacy.erasure_and_access import ErasureReport
@@ -63,17 +63,17 @@ def forget(
 def _print(report: ErasureReport, *, person: int | None) -> None:
     results = [report.erased, *report.review_projects.values()]
     n_annotations, n_events = sum(len(row.annotations) for row in results), sum(row.events for row in results)
-    typer.echo(f"Erased {n_annotations} annotations and {len(report.erased.tasks)} tasks in {n_events} events.")
+    echo(f"Erased {n_annotations} annotations and {len(report.erased.tasks)} tasks in {n_events} events.")
     if report.n_review_tasks:
-        typer.echo(f"{report.n_review_tasks} review tasks were erased, too.")
+        echo(f"{report.n_review_tasks} review tasks were erased, too.")
     if models := dict.fromkeys(version for result in results for version in result.models):
-        typer.echo(f"Models that learned from them: {', '.join(models)}. The next turn trains a model without them.")
+        echo(f"Models that learned from them: {', '.join(models)}. The next turn trains a model without them.")
     if report.not_updated:
         numbers = ", ".join(map(str, report.not_updated))
-        typer.echo(
+        echo(
             f"Label Studio still shows review tasks as they were: {numbers}. "
             "Run this command again when Label Studio can be reached."
         )
-    typer.echo("Delete the data in Label Studio itself and in older backups, too.")
+    echo("Delete the data in Label Studio itself and in older backups, too.")
     if person is not None:
-        typer.echo(f"Only the user id {person} is kept, so that no backup restores the data.")
+        echo(f"Only the user id {person} is kept, so that no backup restores the data.")

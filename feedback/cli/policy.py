@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from feedback.app.bootstrap import load_settings, make_model_factory, opened_project
-from feedback.cli.terminal import AsJson, OfProject, print_found, print_json
+from feedback.cli.terminal import AsJson, OfProject, echo, print_found, print_json
 from feedback.errors import PolicyError
 
 if TYPE_CHECKING:
@@ -45,9 +45,9 @@ def explain(
             policy = row.policy
     else:
         raise PolicyError("there is no policy to explain.", hint="Give a policy file, or --project 12.")
-    typer.echo(f"Policy {policy.hash}")
+    echo(f"Policy {policy.hash}")
     for line in explain_policy(policy):
-        typer.echo(f"  {line}")
+        echo(f"  {line}")
 
 
 @app.command()
@@ -101,10 +101,10 @@ def activate(file: File, project: OfProject) -> None:
         findings = _validate(settings, store, row, policy)
         raise_policy_errors(findings)
         for line in (*_warning_lines(findings), *_simulation_lines(_simulate(settings, store, row, policy))):
-            typer.echo(line)
+            echo(line)
         done = store.policies.activate_policy(row, policy, who=getpass.getuser(), now_s=time.time())
     was = f"; before: {done.before}" if done.before and done.before != done.hash else ""
-    typer.echo(f"Policy {done.hash} is active in project {project}{was}.")
+    echo(f"Policy {done.hash} is active in project {project}{was}.")
 
 
 @app.command()
@@ -124,7 +124,7 @@ def show(
     """Print a stored policy as JSON."""
     with opened_project(project) as (store, row):
         policy = store.policies.get_policy(project, hash_) if hash_ else row.policy
-    typer.echo(policy.model_dump_json(indent=2))
+    print_json(policy.model_dump(mode="json"))
 
 
 @app.command()

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from feedback.app.bootstrap import opened_project
-from feedback.cli.terminal import Project
+from feedback.cli.terminal import Project, echo
 from feedback.errors import VotesError
 
 
@@ -43,14 +43,12 @@ def relabel(
         everybody = {vote.person for vote in snapshot.votes}
         stale = apply_label_changes(snapshot.votes, [done]).stale
     if done.to:
-        typer.echo(f"{len(done.versions)} answers now have the label {done.to!r}.")
+        echo(f"{len(done.versions)} answers now have the label {done.to!r}.")
         return
-    typer.echo(
-        f"{len(done.versions)} answers on {len(stale)} tasks are stale. These tasks are asked again, blind and first."
-    )
+    echo(f"{len(done.versions)} answers on {len(stale)} tasks are stale. These tasks are asked again, blind and first.")
     stuck = sum(count >= len(everybody) for count in stale.values())
     if stuck:
-        typer.echo(
+        echo(
             f"{stuck} of these tasks were answered by everybody. Label Studio gives nobody a task twice: "
             "let another person answer them, or change the answers in the Data Manager."
         )

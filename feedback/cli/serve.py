@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from feedback.app.bootstrap import load_settings, prepare_store
+from feedback.cli.terminal import echo
 from feedback.errors import ServiceError
 
 # one BLAS thread per process: eight concurrent requests must not start sixteen threads on two cores, and a second
@@ -33,12 +34,12 @@ def serve(host: Host = None, port: Port = None) -> None:
     settings = load_settings(environ)
     _check_port(settings.host, settings.port)
     prepare_store(settings)
-    typer.echo(f"hitl serves {settings.url} (data in {settings.data_dir})", err=True)
+    echo(f"hitl serves {settings.url} (data in {settings.data_dir})", errors=True)
     if not settings.has_label_studio:
-        typer.echo(
+        echo(
             "No Label Studio: LABEL_STUDIO_URL or LABEL_STUDIO_API_KEY is not set. Predictions and learning from "
             "webhooks work; polling, the queue and `hitl connect` do not.",
-            err=True,
+            errors=True,
         )
     me = [sys.executable, "-m", "feedback"]
     raise SystemExit(Supervisor({"web": [*me, "web"], "worker": [*me, "worker"]}, env=environ).run())

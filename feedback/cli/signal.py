@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from feedback.app.bootstrap import opened_project
-from feedback.cli.terminal import AsJson, OfProject, print_found
+from feedback.cli.terminal import AsJson, OfProject, echo, print_found
 
 if TYPE_CHECKING:
     from feedback.store import Signal
@@ -49,9 +49,9 @@ def push(
         if value:  # a text such as 4711 is not a number
             body["value"] = value if kind is not None and kind.kind in ("text", "choice") else _value(value)
         done = SignalHandler(store)(body)
-    typer.echo(f"{'stored' if done['new'] else 'already known'}: {done['id']}")
+    echo(f"{'stored' if done['new'] else 'already known'}: {done['id']}")
     if "reason" in done:
-        typer.echo(f"  waiting: {done['reason']}")
+        echo(f"  waiting: {done['reason']}")
 
 
 @app.command(name="list")

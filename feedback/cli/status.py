@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from feedback.app.bootstrap import load_settings, make_client, opened_store, require_project
-from feedback.cli.terminal import AsJson, print_found, print_json
+from feedback.cli.terminal import AsJson, echo, print_json
 from feedback.errors import StoreError
 
 if TYPE_CHECKING:
@@ -68,8 +67,10 @@ def doctor(
             connected=row is not None and row.connected,
             missed=count_missed_changes(store, project) if row else 0,
         )
-    lines = _finding_lines(findings, f"project {project}" if project else "the installation")
-    print_found(findings, lines, as_json=as_json)
+    if as_json:
+        print_json(findings)
+    else:
+        _print_findings(findings, f"project {project}" if project else "the installation")
     if any(finding.severity == "error" for finding in findings):
         raise SystemExit(1)
 
@@ -78,28 +79,31 @@ def _print_status(found: dict[str, Any], *, lost: bool) -> None:
     from feedback.reports.project_status import status_lines
 
     if not found["projects"] and not lost:
-        typer.echo("No project yet. Connect one: hitl connect PROJECT\n")
+        echo("No project yet. Connect one: hitl connect PROJECT")
+        echo()
     for item in found["projects"]:
-        typer.secho(f"Project {item['project']}  {item['title']}", bold=True)
+        echo(f"Project {item['project']}  {item['title']}", bold=True)
         for name, sentence in status_lines(item):
-            typer.echo(f"  {name:<13} {sentence}")
-        typer.echo()
+            echo(f"  {name:<13} {sentence}")
+        echo()
     service = found["service"]
     if not lost:
         size = f"{service['store_bytes'] / (1 << 20):,.1f} MiB"
-        typer.echo(f"Store: {service['events']:,} events, {service['models']:,} models, {size}.")
+        echo(f"Store: {service['events']:,} events, {service['models']:,} models, {size}.")
     trouble = service["trouble"]
-    typer.echo("Trouble: none." if not trouble else "Trouble:")
+    echo("Trouble: none." if not trouble else "Trouble:")
     for item in trouble:
-        typer.secho(f"  • {item}", fg=typer.colors.YELLOW)
+        echo(f"  • {item}", fg=typer.colors.YELLOW)
 
 
-def _finding_lines(findings: list[Finding], examined: str) -> Iterator[str]:
-    """Return each problem without line breaks inside, so that addresses can be copied."""
+def _print_findings(findings: list[Finding], examined: str) -> None:
+    """Print each problem without line breaks inside, so that addresses can be copied."""
     for finding in findings:
         colour = typer.colors.RED if finding.severity == "error" else typer.colors.YELLOW
-        yield f"{typer.style(finding.severity, fg=colour, bold=True)}  {typer.style(finding.name, bold=True)}"
-        yield f"  {finding.what}\n  → {finding.fix}\n"
+        echo(f"{finding.severity}  {finding.name}", fg=colour, bold=True)
+        echo(f"  {finding.what}")
+        echo(f"  → {finding.fix}")
+        echo()
     errors = sum(finding.severity == "error" for finding in findings)
     count = f"{errors} {'error' if errors == 1 else 'errors'}, {len(findings) - errors} other, in {examined}."
-    yield count if findings else f"No problem found in {examined}."
+    echo(count if findings else f"No problem found in {examined}.")

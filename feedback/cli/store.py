@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from feedback.app.bootstrap import load_settings, opened_store
-from feedback.cli.terminal import AsJson, Project, print_json, screen
+from feedback.cli.terminal import AsJson, Project, echo, print_json, screen
 from feedback.errors import StoreError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def verify(as_json: AsJson = False) -> None:
     if as_json:
         print_json(found)
     else:
-        typer.echo(", ".join(f"{name}: {value}" for name, value in found.items()))
+        echo(", ".join(f"{name}: {value}" for name, value in found.items()))
     if found["chain"] != "ok" or found["projection"] != "ok":
         raise SystemExit(1)
 
@@ -41,9 +41,7 @@ def rebuild(check: Annotated[bool, typer.Option("--check", help="Only compare, c
         console.print("Nothing else is written until this is done; new webhooks wait in the inbox.")
     with opened_store(load_settings()) as store, _progress(console) as report_progress:
         found = store.rebuild(check=check, on_progress=report_progress)
-    typer.echo(
-        "The tables match the event log." if found.ok else f"The tables differ from the event log: {found.differs}"
-    )
+    echo("The tables match the event log." if found.ok else f"The tables differ from the event log: {found.differs}")
     if not found.ok:
         raise SystemExit(1)
 
@@ -80,9 +78,7 @@ def unpark(
     with opened_store(load_settings()) as store:
         parked = [row.kind for row in store.jobs.list_jobs() if (row.project, row.state) == (project, "parked")]
         done = [item for item in parked if kind in ("", item) and store.jobs.unpark_job(project, item)]
-    typer.echo(
-        f"Project {project}: {', '.join(done)} will be retried." if done else f"Project {project}: no job is parked."
-    )
+    echo(f"Project {project}: {', '.join(done)} will be retried." if done else f"Project {project}: no job is parked.")
 
 
 def backup(
@@ -98,9 +94,9 @@ def backup(
     with opened_store(load_settings()) as store:
         store.backup(file)
         left = len(store.get_inbox_status().problems)
-    typer.echo(f"{file}: {file.stat().st_size:,} bytes; `hitl restore-backup {file}` restores it.")
+    echo(f"{file}: {file.stat().st_size:,} bytes; `hitl restore-backup {file}` restores it.")
     if left:
-        typer.echo(f"{left} webhook(s) that could not be processed are not in it; `hitl status` shows why.")
+        echo(f"{left} webhook(s) that could not be processed are not in it; `hitl status` shows why.")
 
 
 def restore_backup(
@@ -117,13 +113,11 @@ def restore_backup(
         hint = "Use pg_restore for PostgreSQL; docs/operations.md shows how."
         raise StoreError("`hitl restore-backup` restores only SQLite.", hint=hint)
     done = restore(file, Path(str(url.database)), erase=erase_in_backup)
-    typer.echo(f"Restored {done.events} events; the hash chain is intact and the tables match the event log.")
+    echo(f"Restored {done.events} events; the hash chain is intact and the tables match the event log.")
     if done.kept is not None:
-        typer.echo(f"The old store is {done.kept}.")
+        echo(f"The old store is {done.kept}.")
     if done.forgotten is None:
-        typer.echo(
-            "The old store cannot be read. Run `hitl forget` again for everybody who was erased since the backup."
-        )
+        echo("The old store cannot be read. Run `hitl forget` again for everybody who was erased since the backup.")
     elif done.forgotten:
-        typer.echo(f"{done.forgotten} annotations and tasks were erased since the backup; they are erased again.")
-    typer.echo("The worker reads every project from Label Studio at its start, to get what happened since the backup.")
+        echo(f"{done.forgotten} annotations and tasks were erased since the backup; they are erased again.")
+    echo("The worker reads every project from Label Studio at its start, to get what happened since the backup.")

@@ -1,22 +1,26 @@
-"""The arguments that sub-commands share, and their output: JSON, tables, and texts that are never taken for markup."""
+"""The arguments that sub-commands share, and their output: lines, JSON and tables, without control characters."""
 
 from __future__ import annotations
 
 import os
+import re
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import typer
 
 from feedback.errors import VotesError
+from ml_backend.printable import PrintableStream, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 _NUMBER = "The project's number, as in its address in Label Studio: /projects/12/."
 _PIPE_WIDTH = 120  # columns of a table when the width is unknown
+_NOT_ASCII_CONTROLS = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 Project = Annotated[str, typer.Argument(metavar="PROJECT", help=_NUMBER)]
 OfProject = Annotated[str, typer.Option("--project", "-p", metavar="PROJECT", help=_NUMBER)]
@@ -24,11 +28,23 @@ Task = Annotated[int, typer.Argument(metavar="TASK", help="The id of the task in
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def screen(*, errors: bool = False) -> Console:
-    """Return a console on standard output or standard error that prints "[/x]" and ":b:" as they are."""
-    from rich.console import Console
+def echo(line: object = "", *, errors: bool = False, **styles: Any) -> None:
+    """Print one line; a line feed or another control character inside is shown as its escape.
 
-    console = Console(stderr=errors, markup=False, emoji=False, highlight=False)
+    `styles` are those of `typer.style`, such as bold; a pipe gets none.
+    """
+    typer.secho(printable(line), err=errors, **styles)  # noqa: TID251 - the only use
+
+
+def screen(*, errors: bool = False) -> Console:
+    """Return a console on standard output or standard error that prints "[/x]", ":b:" and escape sequences as text."""
+    # reason: rich takes 50 ms to import, and most commands print lines
+    from feedback.cli.console import PrintableConsole
+
+    stream = sys.stderr if errors else sys.stdout
+    # the console cleans what it prints, and its own codes move the cursor of progress bars
+    raw = stream.raw if isinstance(stream, PrintableStream) else None
+    console = PrintableConsole(file=raw, stderr=errors, markup=False, emoji=False, highlight=False)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = _PIPE_WIDTH
     return console
@@ -45,7 +61,10 @@ def write_file(path: Path, text: str) -> None:
 def print_json(found: object) -> None:
     """Print records, mappings and lists as JSON; a number that is NaN or infinite becomes null."""
     options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
-    typer.echo(orjson.dumps(found, default=dict, option=options).decode())
+    text = orjson.dumps(found, default=dict, option=options).decode()
+    # JSON escapes the controls of ASCII; the others are escaped here, so that the value is the same to a reader
+    for line in _NOT_ASCII_CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text).splitlines():
+        echo(line)
 
 
 def print_found(found: object, lines: Iterable[str], *, as_json: bool) -> None:
@@ -54,7 +73,7 @@ def print_found(found: object, lines: Iterable[str], *, as_json: bool) -> None:
         print_json(found)
         return
     for line in lines:
-        typer.echo(line)
+        echo(line)
 
 
 def print_table(rows: Iterable[Mapping[str, object]], *, title: str | None = None) -> None:

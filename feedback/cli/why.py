@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from feedback.app.bootstrap import load_settings, make_model_factory, opened_store, require_project
-from feedback.cli.terminal import AsJson, Task, print_json
+from feedback.cli.terminal import AsJson, Task, echo, print_json
 from feedback.errors import NotConnected
 
 if TYPE_CHECKING:
@@ -47,14 +47,15 @@ def why(
     else:
         if not explained and not cases:
             reason = "the policy has no rules, or no turn has run since it got them" if known else "the task is unknown"
-            typer.echo(f"Nothing was decided about task {task}: {reason}.")
+            echo(f"Nothing was decided about task {task}: {reason}.")
         for entry in explained:
             _print(entry)
         for signal in signals:
             source = signal.source or "unknown"
-            typer.echo(f"Signal {signal.name} = {signal.value!r} at {_time(signal.at_s)} from {source}")
+            echo(f"Signal {signal.name} = {signal.value!r} at {_time(signal.at_s)} from {source}")
         for heading, *lines in (describe_case(report, reasons) for report in cases):
-            typer.echo("\n  ".join([heading, *lines]))
+            for line in (heading, *(f"  {line}" for line in lines)):
+                echo(line)
     if any(entry.same is False for entry in explained):
         raise SystemExit(1)
 
@@ -78,24 +79,24 @@ def _find_project(store: Store, task: int) -> str:
 
 def _print(entry: DecisionExplanation) -> None:
     decided = entry.decision.standing
-    typer.echo(f"Task {entry.decision.task}, {_time(entry.decision.at_s)}: goes to {decided.outcome}")
-    typer.echo(f"  rule {decided.rule} of policy {decided.policy}, model {decided.model or 'none yet'}")
+    echo(f"Task {entry.decision.task}, {_time(entry.decision.at_s)}: goes to {decided.outcome}")
+    echo(f"  rule {decided.rule} of policy {decided.policy}, model {decided.model or 'none yet'}")
     if entry.rule is not None and entry.rule.reason:
-        typer.echo(f"  because {entry.rule.reason}")
+        echo(f"  because {entry.rule.reason}")
     if entry.prediction:
-        typer.echo(f"  {_prediction_text(entry)}")
+        echo(f"  {_prediction_text(entry)}")
     if decided.refused:
-        typer.echo(f"  not automated: {decided.refused}")
+        echo(f"  not automated: {decided.refused}")
     options = {"priority": decided.priority, "queue": decided.queue, "people": decided.overlap}
     settings = [f"{name} {value}" for name, value in options.items() if value not in (None, "normal", "default")]
     if settings:
-        typer.echo(f"  {', '.join(settings)}")
+        echo(f"  {', '.join(settings)}")
     for rule, clauses in entry.clauses:
-        typer.echo(f"  {'→' if rule == decided.rule else ' '} {rule}{'' if clauses else ': all others'}")
+        echo(f"  {'→' if rule == decided.rule else ' '} {rule}{'' if clauses else ': all others'}")
         for clause in clauses:
-            typer.echo(f"      {'  ' * clause.depth}{'yes' if clause.met else 'no '}  {clause.text}")
+            echo(f"      {'  ' * clause.depth}{'yes' if clause.met else 'no '}  {clause.text}")
     replay = {True: "replayed from the recorded inputs: the same result", None: f"cannot be replayed: {entry.note}"}
-    typer.echo(f"  {replay.get(entry.same, f'REPLAY DIFFERS: {entry.note}')}")
+    echo(f"  {replay.get(entry.same, f'REPLAY DIFFERS: {entry.note}')}")
 
 
 def _prediction_text(entry: DecisionExplanation) -> str:

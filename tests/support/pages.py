@@ -142,6 +142,7 @@ def add_model_history(store: Store, project: str, accuracies: Sequence[float], *
         }
         store.records.create_record(project, "verdict", body, key=version)
         trained = {"version": version, "recipe": "text-choices/1", "rows": 10 * number, "tasks": [], "annotations": [1]}
+        trained["fingerprint"] = version
         store.records.create_record(project, "training", trained | {"at_s": START_S + number * DAY_S}, key=version)
         champion = version if promote else champion
     kappa = {"value": 0.71, "low": 0.52, "high": 0.9, "items": 41, "pairs": 80, "note": ""}
@@ -196,6 +197,28 @@ def review(store: Store, project: str, chosen: Policy, *, text: str = "people di
     ]  # fmt: skip
     store.overrides.save_overrides(rows)
     return [late.id, blind.id, done.id]
+
+
+def create_hostile_project(store: Store, project: str, text: str, *, labels: Sequence[str]) -> None:
+    """Create a project in which everything that somebody else can write is this text, or one of three labels."""
+    rules = tiers(ann="admin").model_dump(mode="json")
+    chosen = Policy.model_validate(
+        {**rules, "reasons": {"boundary": text}, "tiers": {**rules["tiers"], "L9": {"blind": True}}}
+    )
+    create_project(store, project, chosen, title=text)
+    review(store, project, chosen, text=text)
+    add_answers(store, project, labels=labels)
+    add_model_history(store, project, [0.8, 0.9, 0.85], labels=labels)
+    body = {"promote": True, "reason": text, "gate": text, "challenger": text, "champion": text, "rows": 50}
+    figures = {"accuracy": 0.9, "champion_accuracy": 0.9, "e_value": 1.0, "at_s": START_S + DAY_S}
+    store.records.create_record(project, "verdict", body | figures, key=text)
+    store.records.create_record(project, "turn", {"notes": list(labels), "trainable": 1, "asked": text})
+    store.records.create_record(project, "asked", {"version": text, "rows": 1, "why": text})
+    store.append(make_events.task_events(make_events.task(1, text, project=project, second=30)))
+    store.jobs.request_job(project, text)
+    claim = store.jobs.claim_job("worker", lease_s=60, kinds=(text,))
+    assert claim is not None
+    store.jobs.fail_job(claim, text)
 
 
 def app_of(

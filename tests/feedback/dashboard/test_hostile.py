@@ -7,10 +7,9 @@ from html.parser import HTMLParser
 import pytest
 
 from feedback.dashboard import AccessSettings
-from feedback.policy import Policy
 from feedback.store import Store
 from ml_backend.app.security import CSP
-from tests.support import make_events, pages
+from tests.support import pages
 from tests.support.pages import EVIL, HTML, JSON, FakeAccounts, app_of, sign_in
 
 PAGES = [
@@ -43,24 +42,7 @@ class Seen(HTMLParser):
 @pytest.fixture
 def store_with_hostile_text(store_with_projects: Store) -> Store:
     """A project in which everything that somebody else can write is hostile."""
-    rules = pages.tiers(ann="admin").model_dump(mode="json")
-    chosen = Policy.model_validate(
-        {**rules, "reasons": {"boundary": EVIL}, "tiers": {**rules["tiers"], "L9": {"blind": True}}}
-    )
-    pages.create_project(store_with_projects, "9", chosen, title=EVIL)
-    pages.review(store_with_projects, "9", chosen, text=EVIL)
-    pages.add_answers(store_with_projects, "9", labels=NESTED)
-    pages.add_model_history(store_with_projects, "9", [0.8, 0.9, 0.85], labels=NESTED)
-    body = {"promote": True, "reason": EVIL, "gate": EVIL, "challenger": EVIL, "champion": EVIL, "rows": 50}
-    figures = {"accuracy": 0.9, "champion_accuracy": 0.9, "e_value": 1.0, "at_s": pages.START_S + pages.DAY_S}
-    store_with_projects.records.create_record("9", "verdict", body | figures, key=EVIL)
-    store_with_projects.records.create_record("9", "turn", {"notes": list(NESTED), "trainable": 1, "asked": EVIL})
-    store_with_projects.records.create_record("9", "asked", {"version": EVIL, "rows": 1, "why": EVIL})
-    store_with_projects.append(make_events.task_events(make_events.task(1, EVIL, project="9", second=30)))
-    store_with_projects.jobs.request_job("9", EVIL)
-    claim = store_with_projects.jobs.claim_job("worker", lease_s=60, kinds=(EVIL,))
-    assert claim is not None
-    store_with_projects.jobs.fail_job(claim, EVIL)
+    pages.create_hostile_project(store_with_projects, "9", EVIL, labels=NESTED)
     return store_with_projects
 
 
