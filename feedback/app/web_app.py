@@ -56,7 +56,7 @@ def make_application(settings: Settings) -> Flask:
         # before the first connect Label Studio has no secret: on loopback, webhooks need none
         return webhook_secrets(settings, store) if settings.secrets or store.secrets.get_secret("webhook") else ()
 
-    webhook = WebhookHandler(store)
+    webhook = WebhookHandler(store, count=metrics.count)
     return create_app(
         Predictor(
             store.registry,

@@ -27,6 +27,8 @@ INCIDENT_TEXTS: Mapping[str, str] = {
     "login_failed": "requests without the right credentials were refused",
     "login_blocked": "requests from addresses with too many wrong credentials were refused",
     "webhook_not_stored": "events could not be stored; the next poll or sweep reads them from Label Studio",
+    "webhook_from_the_future": "records of webhooks were dated in the future and are read from Label Studio instead; "
+    "check the clocks of both hosts",
     "load_failed": "a champion could not be loaded; the one before it serves",
     "gauges_failed": "the store could not be read for /metrics",
 }

@@ -11,6 +11,7 @@ from feedback.store import Store
 from feedback.store.log import events
 
 _OVERLAP = timedelta(seconds=2)  # a transaction may commit after a later one was already seen
+_MAX_SKEW_S = 86_400.0  # no clock that runs is further ahead; a time beyond it is wrong and not the newest
 _BATCH = 500  # events a transaction, so that other writers do not wait long
 _MISSED = "missed"  # kinds of records
 _UNREADABLE = "unreadable"
@@ -29,10 +30,13 @@ def poll_changes(
     """
     cursor = store.records.get_latest_record(project, "cursor")
     last = str(cursor.body["since"]) if cursor else ""
+    if events.is_future(last, now_s, ahead_s=_MAX_SKEW_S):
+        last = ""
     newest, new = last, 0
     batch, unreadable = list[events.Event](), list[str]()
     for task, given in platform.list_changed_tasks(project, _subtract_overlap(last), unreadable=unreadable):
-        newest = max(newest, task.updated_at)
+        if not events.is_future(events.canonical_time(task.updated_at), now_s, ahead_s=_MAX_SKEW_S):
+            newest = max(newest, task.updated_at)  # else no later change would ever be found
         batch += events.events_from_task(task, given, source="poll", seen_s=now_s, unread=unreadable)
         # by Label Studio's own clock: a webhook event after this read is newer than the task as read
         until = events.canonical_time(task.updated_at)

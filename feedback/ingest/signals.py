@@ -15,7 +15,7 @@ from feedback.policy import Policy
 from feedback.policy.reviewer_questions import HUMAN_REVIEW
 from feedback.policy.rule_matching import identifier_text, make_data_reader
 from feedback.store import Signal, Store
-from feedback.store.log.events import canonical_json, canonical_time
+from feedback.store.log.events import AHEAD_S, canonical_json, canonical_time
 from feedback.store.log.projections import epoch_s
 from ml_backend.app import Mount, make_post_route
 from ml_backend.app.openapi import PROJECT
@@ -56,7 +56,6 @@ _GIVES: Mapping[str, Any] = {
         "reason": {"type": "string", "description": "Why it is parked: its task is not known yet, or several are."},
     },
 }
-_AHEAD_S = 300.0  # how far a sender's clock may be ahead of ours
 _BIGGEST_ID = 2**63 - 1
 
 
@@ -228,7 +227,7 @@ def _at_s(body: Mapping[str, Any], now_s: float) -> float:
         at_s = epoch_s(canonical_time(text))
     except EventError as error:
         raise BodyError(wanted) from error
-    if at_s > now_s + _AHEAD_S:
+    if at_s > now_s + AHEAD_S:
         raise BodyError(f"at is {text!r:.60}, which is in the future.", hint="Check the sender's clock.")
     return at_s
 

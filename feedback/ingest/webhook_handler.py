@@ -12,7 +12,7 @@ from typing import Any
 from feedback.errors import StoreError
 from feedback.ingest.polling import record_unreadable
 from feedback.store import Store
-from feedback.store.log.events import events_from_webhook
+from feedback.store.log.events import FUTURE, events_from_webhook
 from ml_backend.labelstudio.parsing import ParsedWebhook, read_webhook
 
 Answer = dict[str, Any]
@@ -29,9 +29,14 @@ class WebhookHandler:
     what is lost here is found by polling.
     """
 
-    def __init__(self, store: Store, *, clock: Callable[[], float] = time.time) -> None:
-        self._store = store
-        self._clock = clock
+    def __init__(
+        self,
+        store: Store,
+        *,
+        clock: Callable[[], float] = time.time,
+        count: Callable[[str, int], object] = lambda _event, _how_many: None,
+    ) -> None:
+        self._store, self._clock, self._count = store, clock, count
 
     def __call__(self, body: Any) -> Answer:
         """Store one event and return its result; BodyError where Label Studio sends no such body."""
@@ -40,13 +45,17 @@ class WebhookHandler:
             self._note(intake, [intake.ignored])
             return {"status": "ignored", "reason": intake.ignored}
         skipped = list(intake.skipped)
-        events = events_from_webhook(intake, unread=skipped)
+        events = events_from_webhook(intake, now_s=self._clock(), unread=skipped)
+        if n_future := skipped.count(FUTURE):
+            self._count("webhook_from_the_future", n_future)
         if events:
             self._store.receive(events, want="turn")
+        if any(deleted.entity == "project" for deleted in intake.deleted):
+            self._store.jobs.request_job(intake.project, "sweep")
         self._note(intake, skipped)
         answer: Answer = {"status": "ok", "events": len(events)}
         if skipped:
-            answer["skipped"] = skipped
+            answer["skipped"] = list(dict.fromkeys(skipped))
         if intake.action == "START_TRAINING":
             answer["job"] = self._train(intake.project)
         return answer

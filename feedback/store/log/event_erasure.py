@@ -106,8 +106,9 @@ class Erasure:
         self._inbox.delete_deliveries(project, task=task.id)
         with self._database.write_without_trace() as connection:
             row = (main_tables.task.c.project == project) & (main_tables.task.c.id == task.id)
-            last_s = connection.execute(select(main_tables.task.c.last_shown_s).where(row)).scalar() or 0.0
-            seen_s = max(self._database.clock(), last_s + _LATER_S)  # later than every earlier API read of it
+            last = main_tables.task.c
+            known_s = connection.execute(select(last.last_shown_s, last.known_s).where(row)).one_or_none() or (0.0,)
+            seen_s = max(self._database.clock(), max(known_s) + _LATER_S)  # later than all that was known of it
             before = canonical_time_of(epoch_s(task.created_at) - _INSTANT_S)
             saved = event_from_task(task, "own", project=project, seen_s=seen_s)
             self._log.append([saved, Event(project, "task", task.id, before, "erased", "own")])

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from datetime import datetime
 from typing import Any, Literal
 
 import orjson
@@ -27,6 +28,11 @@ _BIGGEST_ID = 2**63 - 1  # the range of a database integer
 _ID_FIELDS = ("task", "person", "parent_prediction")
 _SORTED = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS
 _LONGEST_PROJECT = 80
+AHEAD_S = 300.0  # how far a sender's clock may be ahead of ours
+FUTURE = (  # one sentence, without the number of the annotation, so that it is recorded once
+    f"a webhook is dated more than {AHEAD_S / 60:.0f} minutes ahead of our clock, so it is not believed; the next poll "
+    "reads the answer from Label Studio. Check the clocks of both hosts."
+)
 EVENT_FIELDS = ("project", "entity", "entity_id", "version", "action", "source", "seen_s")  # besides its bodies
 _CONTENT = tuple(column.name for column in fields(Annotation) if column.name not in ("id", "project", "updated_at"))
 
@@ -79,13 +85,18 @@ class Event:
         return (self.entity, self.entity_id, self.version, self.action)
 
 
-def events_from_webhook(intake: ParsedWebhook, *, unread: list[str] | None = None) -> list[Event]:
+def events_from_webhook(
+    intake: ParsedWebhook, *, now_s: float = math.inf, unread: list[str] | None = None
+) -> list[Event]:
     """Return the events of one webhook body.
 
-    Events that cannot be stored are left out; the reasons go to `unread`.
+    Events that cannot be stored, and those dated in the future (by our clock, `now_s` epoch seconds), are left out; the
+    reasons go to `unread`; a poll finds them by Label Studio's own clock. The deletion of a project is no event either:
+    it would end all work on it, so a full sync asks Label Studio.
 
     >>> from ml_backend.labelstudio.parsing import Deleted
-    >>> [event.action for event in events_from_webhook(ParsedWebhook("X", "1", deleted=(Deleted("task", 7),)))]
+    >>> intake = ParsedWebhook("X", "1", deleted=(Deleted("task", 7),))
+    >>> [event.action for event in events_from_webhook(intake)]
     ['deleted']
     """
     if not intake.project:
@@ -96,10 +107,29 @@ def events_from_webhook(intake: ParsedWebhook, *, unread: list[str] | None = Non
     for annotation in intake.annotations:
         found += _try_event(unread, event_from_annotation, annotation, "webhook", project=project)
     for deleted in intake.deleted:
+        if deleted.entity == "project":
+            return []
         found += _try_event(unread, Event, project, deleted.entity, deleted.id, "", "deleted", "webhook")
-    if intake.label_config is not None and not any(deleted.entity == "project" for deleted in intake.deleted):
+    if intake.label_config is not None:
         found += _try_event(unread, event_from_project, project, intake.title or "", intake.label_config, "webhook")
-    return found
+    believed = [event for event in found if not _is_future(event, now_s)]
+    if unread is not None:
+        unread += [FUTURE] * (len(found) - len(believed))
+    return believed
+
+
+def _is_future(event: Event, now_s: float) -> bool:
+    """Return whether an event claims to have happened after it came; the dates of its author order the votes."""
+    return any(is_future(time, now_s) for time in (event.version, event.body.get("created_at")))
+
+
+def is_future(time: str | None, now_s: float, *, ahead_s: float = AHEAD_S) -> bool:
+    """Return whether a canonical time is more than `ahead_s` after `now_s` (epoch seconds); False where it is unknown.
+
+    >>> is_future("9999-12-31T23:59:59.000000Z", 0.0), is_future("1970-01-01T00:04:00.000000Z", 0.0)
+    (True, False)
+    """
+    return bool(time) and datetime.fromisoformat(str(time)).timestamp() > now_s + ahead_s
 
 
 def events_from_task(

@@ -1,12 +1,17 @@
-"""Projections: the state that follows from events; pure functions, independent of the order of arrival.
+"""Projections: the state that follows from events; pure functions of the log.
+
+A webhook is a hint, and an API read is the truth. A read overrules everything that was known when it began, by our own
+clock: no time that a webhook carried orders it against a read. Only between two webhooks, or where a webhook came after
+the read began, does the sender's `updated_at` decide. Events that Label Studio really sent give the same state in any
+order; forged or skewed ones give it after the next read.
 
 Label Studio on SQLite reuses ids after a deletion. `created_at` names the lifetime of an id, and the newest lifetime
 holds it. A deletion ends the lifetime that was recorded when it arrived, and all earlier ones; if none was recorded,
 all that were created until then. A later API read that shows the object overrules its deletion. An erased lifetime
 never comes back; a later one is a new object.
 
-Of the newest lifetime the newest version wins, and between two bodies of one version the last API read, then the
-richer body, then the larger hash. The store folds each event as it arrives; a rebuild folds the whole log.
+Between two bodies of one version the last API read wins, then the richer body, then the larger hash. The store folds
+each event as it arrives; a rebuild folds the whole log.
 """
 
 from __future__ import annotations
@@ -28,7 +33,7 @@ BEYOND_VERSION = frozenset({"unique_id"})  # known to webhooks only: the REST AP
 _OUTLIVES = ("id", "deleted_until", "deleted_s", "erased_until")  # the fields that stay after an erasure
 # Values that depend on the source and time of the event: after a lost webhook they stay unknown.
 _NEVER_COMPARED = {"project", "seq", "seen_s", "unique_id", "source", "first_at", "last_at"}
-_NEVER_COMPARED |= {"last_shown_s", "deleted_until", "deleted_s", "erased_until"}
+_NEVER_COMPARED |= {"known_s", "last_shown_s", "deleted_until", "deleted_s", "erased_until"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,11 @@ class LoggedEvent:
         object.__setattr__(self, "rank", f"{answers_by_control:02d}{hashlib.sha256(canonical_json(body)).hexdigest()}")
 
     @property
+    def known_s(self) -> float:
+        """Return when it became known, by our own clock: when the API read began, or when the webhook came."""
+        return self.seen_s or self.received_s
+
+    @property
     def until(self) -> str:
         """Return the time of a deletion: lifetimes created until then have ended."""
         return self.version or canonical_time_of(self.received_s)  # old logs name no lifetime
@@ -62,6 +72,7 @@ class Lifetime:
     id: int
     seq: int = 0
     seen_s: float = 0.0
+    known_s: float = 0.0  # when the event that is shown became known, by our own clock
     version: str = ""
     rank: str = ""
     created_at: str = ""  # names the lifetime; "" if unknown
@@ -73,7 +84,7 @@ class Lifetime:
     erased: bool = False
 
     def fold(self, seen: LoggedEvent) -> None:
-        """Apply one event; the order of events does not change the result."""
+        """Apply one event."""
         if seen.action == "erased":
             self.erased_until = max(self.erased_until, seen.until)
         if seen.action != "saved":
@@ -99,12 +110,16 @@ class Lifetime:
             created_at = creation_time(body)
             if self.erased_until and created_at <= self.erased_until:
                 return False  # an erasure is final: what Label Studio still shows of it is not stored again
-            return True if self.is_deleted and created_at >= self.created_at and seen_s > self.deleted_s else None
+            return True if self.is_deleted and seen_s > self.deleted_s else None
         if action == "erased":
             return not self.erased or version > self.erased_until
         if self.is_deleted:
             return named and version > self.deleted_until
         return version >= self.created_at or version > self.deleted_until
+
+    def is_overruled_by(self, seen_s: float) -> bool:
+        """Return whether an API read that began at `seen_s` overrules what is known."""
+        return seen_s > self.known_s
 
     def ends(self, version: str, received_s: float) -> str:
         """Return the lifetime that a deletion ends: the named one, the recorded one, or every one until now."""
@@ -112,17 +127,27 @@ class Lifetime:
 
     def _saw(self, seen: LoggedEvent, body: Mapping[str, Any]) -> None:
         created_at = creation_time(body)
-        if created_at < self.created_at or (self.erased_until and created_at <= self.erased_until):
-            return  # of an earlier lifetime
-        if created_at > self.created_at:
+        if self.erased_until and created_at <= self.erased_until:
+            return
+        is_newest = self._is_newest(seen, created_at)
+        if created_at != self.created_at:
+            if not is_newest:
+                return  # of another lifetime
             self._start_lifetime()
         self.last_shown_s = max(self.last_shown_s, seen.seen_s)
         self._take_any(body)
-        newest = (self.created_at, self.version, self.seen_s, self.rank)
-        if (created_at, seen.version, seen.seen_s, seen.rank) > newest:
-            self.seq, self.seen_s, self.version, self.rank = seen.seq, seen.seen_s, seen.version, seen.rank
-            self.created_at = created_at
+        if is_newest:
+            self.seq, self.seen_s, self.known_s = seen.seq, seen.seen_s, seen.known_s
+            self.version, self.rank, self.created_at = seen.version, seen.rank, created_at
             self._take_newest(body)
+
+    def _is_newest(self, seen: LoggedEvent, created_at: str) -> bool:
+        if self.is_overruled_by(seen.seen_s):
+            return True
+        if self.seen_s and not seen.seen_s and seen.received_s <= self.seen_s:
+            return False  # a webhook from before the read that is shown
+        newest = (self.created_at, self.version, self.seen_s, self.rank)
+        return (created_at, seen.version, seen.seen_s, seen.rank) > newest
 
     def _start_lifetime(self) -> None:
         """Start another lifetime, with no values of the one before."""

@@ -6,17 +6,20 @@ import random
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feedback.ingest.full_sync import run_full_sync
-from feedback.store import open_store
+from feedback.store import Store, open_store
 from feedback.store.log import events
+from feedback.store.log.events import Event
+from ml_backend.records import Task
 from tests.support.fake_pages import FakePages, known, truth
 from tests.support.hypothesis_profiles import examples
-from tests.support.make_events import at, deletion_event, make_annotation, task, task_events
+from tests.support.make_events import annotation_event, at, deletion_event, make_annotation, task, task_events
 
 
 class History:
@@ -92,4 +95,67 @@ def test_a_sweep_repairs_lost_or_late_events_of_several_lifetimes(
     run_full_sync(moving.store, world.pages, project, clock=lambda: moving.now_s, size=1)
 
     assert known(moving.store, project) == truth(world.pages)
+    assert moving.store.verify(project)["projection"] == "ok"
+
+
+_times = st.sampled_from([0, 1, 5, 40, "9999-12-31T23:59:59.999999Z"])
+_forged = st.lists(
+    st.tuples(st.sampled_from(["annotation", "task"]), st.integers(1, 3), _times, _times, st.integers(1, 2)), max_size=6
+)
+
+
+def _forgery(project: str, entity: str, number: int, created: int | str, updated: int | str, task_id: int) -> Event:
+    """What no Label Studio sent: any answer or data, at any time, in any lifetime."""
+    created_at, updated_at = (time if isinstance(time, str) else at(time) for time in (created, updated))
+    if entity == "task":
+        data = {"text": "forged"}
+        return events.event_from_task(
+            Task(number, data, project, created_at=created_at, updated_at=updated_at), "webhook"
+        )
+    return annotation_event(
+        number, "forged", task=task_id, person=9, project=project, created_at=created_at, updated_at=updated_at
+    )
+
+
+def _shown(store: Store, project: str) -> tuple[dict[int, object], dict[int, object]]:
+    tasks = {task.id: (task.data["text"], task.created_at, task.updated_at) for task in store.tasks.list_tasks(project)}
+    found = store.annotations.list_annotations(project)
+    return tasks, {row.id: (row.task, row.person, row.result, row.created_at, row.updated_at) for row in found}
+
+
+def _as_pages_show(pages: FakePages) -> tuple[dict[int, object], dict[int, object]]:
+    tasks = {task.id: (task.data["text"], task.created_at, task.updated_at) for task in pages.tasks.values()}
+    found = [row for row in pages.annotations.values() if row.task in pages.tasks]
+    return tasks, {row.id: (row.task, row.person, row.result, row.created_at, row.updated_at) for row in found}
+
+
+@settings(max_examples=examples(200), deadline=None)
+@given(_steps, _forged, st.randoms(use_true_random=False))
+def test_after_a_sweep_the_store_is_what_label_studio_shows_whatever_webhooks_claimed(
+    moving: Moving, steps: list[tuple[str, int, int]], forged: list[Any], chance: random.Random
+):
+    """Any honest and forged webhooks, lost, repeated and in any order; no time that they carry orders them."""
+    project = str(next(moving.projects))
+    world = History(project)
+    for step in steps:
+        world.do(step)
+    told = [*world.reported, *(_forgery(project, *parts) for parts in forged)]
+    told += [chance.choice(told) for _ in told if chance.random() < 0.5]
+    arrived = [event for event in told if chance.random() < 0.8]
+    chance.shuffle(arrived)
+    for event in arrived:
+        moving.now_s += 1
+        moving.store.append([event])
+    moving.now_s += 60
+
+    run_full_sync(moving.store, world.pages, project, clock=lambda: moving.now_s, size=1)
+
+    truth_now = _as_pages_show(world.pages)
+    assert _shown(moving.store, project) == truth_now
+    moving.now_s += 1
+    for event in arrived:  # delivered again, late
+        if event.action == "saved":
+            moving.store.append([event])
+    assert _shown(moving.store, project) == truth_now
+    assert run_full_sync(moving.store, world.pages, project, clock=lambda: moving.now_s + 60, size=1).missed == 0
     assert moving.store.verify(project)["projection"] == "ok"

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from feedback.errors import StoreError
+from feedback.ingest.polling import list_unreadable, poll_changes
 from feedback.ingest.webhook_handler import CircuitBreaker, WebhookHandler
 from feedback.store import Store
 from ml_backend.app import Security, create_app
 from ml_backend.errors import BodyError
 from ml_backend.predictor import Predictor
 from tests.support.everything import where
+from tests.support.fake_platform import FakeLabelStudio
 from tests.support.serving import FakeRegistry
 
 REGION = {"from_name": "c", "to_name": "text", "type": "choices", "value": {"choices": ["A"]}}
@@ -114,6 +117,82 @@ def test_what_means_nothing_to_us_is_ignored_with_the_reason(store: Store, body:
     assert WebhookHandler(store)(body) == {"status": "ignored", "reason": reason}
     assert store.ingest_inbox() == 0
     assert unreadable(store, "1" if "project" in body else "") == [reason]
+
+
+NOW_S = 1767225600.0  # 2026-01-01T00:00:00Z
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"updated_at": "9999-12-31T23:59:59.999999Z"},
+        {"updated_at": "2026-01-01T00:05:01Z"},
+        {"created_at": "9999-01-01T00:00:00Z"},
+        {"updated_at": "2026-01-01T09:00:00+02:00", "created_at": "2025-01-01T00:00:00Z"},
+    ],
+)
+def test_an_annotation_from_the_future_is_not_believed_and_the_status_says_so(store: Store, forged: dict[str, Any]):
+    counted: list[tuple[str, int]] = []
+    webhook = WebhookHandler(store, clock=lambda: NOW_S, count=lambda *event: counted.append(event))
+
+    answer = webhook(event(annotation=annotation(**forged), task={"id": 7, "data": {"text": "hi"}}))
+    store.ingest_inbox()
+
+    assert store.events.list_task_history("1", 7) == []
+    assert [row.id for row in store.tasks.list_tasks("1")] == [7]
+    assert "ahead of our clock" in answer["skipped"][0]
+    assert list_unreadable(store, "1") == answer["skipped"]
+    assert counted == [("webhook_from_the_future", 1)]
+
+
+def test_a_task_from_the_future_does_not_replace_its_data(store: Store):
+    webhook = WebhookHandler(store, clock=lambda: NOW_S + 60)
+    webhook(submit())
+
+    webhook(event(annotation=[], task={"id": 7, "data": {"text": "no"}, "updated_at": "9999-01-01T00:00:00Z"}))
+    store.ingest_inbox()
+
+    assert [row.data for row in store.tasks.list_tasks("1")] == [{"text": "hi"}]
+
+
+def test_answers_of_a_label_studio_whose_clock_is_ahead_come_by_the_next_poll(store: Store):
+    studio = FakeLabelStudio(project="1")  # its clock shows 2026-01-01
+    (task,) = studio.add("hi")
+    number = studio.answer(task, "fruit", person=2)
+    ahead_s = 3600.0
+    given = studio.annotations[number]
+    times = {"updated_at": given.updated_at, "created_at": given.created_at}
+    body = event(annotation=annotation(number, task=task, **times))
+
+    WebhookHandler(store, clock=lambda: NOW_S - ahead_s)(body)
+    store.ingest_inbox()
+    assert store.annotations.list_annotations("1") == []
+    poll_changes(store, studio, "1", now_s=NOW_S - ahead_s + 10)
+
+    assert [row.id for row in store.annotations.list_annotations("1")] == [number]
+    assert poll_changes(store, studio, "1", now_s=NOW_S - ahead_s + 20) == 0
+
+
+def test_one_wrong_time_in_label_studio_does_not_hide_later_changes_from_polls(store: Store):
+    studio = FakeLabelStudio(project="1")
+    (first,) = studio.add("hi")
+    studio.tasks[first] = replace(studio.tasks[first], updated_at="9999-01-01T00:00:00.000000Z")
+    poll_changes(store, studio, "1", now_s=NOW_S)
+
+    (later,) = studio.add("later")
+    poll_changes(store, studio, "1", now_s=NOW_S + 15)
+
+    assert [row.id for row in store.tasks.list_tasks("1")] == [first, later]
+
+
+def test_a_webhook_cannot_end_a_project_a_full_sync_asks_label_studio(store: Store):
+    webhook = WebhookHandler(store)
+    webhook(submit())
+
+    webhook({"action": "PROJECT_DELETED", "project": {"id": 1}})
+
+    assert ("1", "sweep") in wanted(store)
+    assert [row.id for row in store.projects.list_projects()] == ["1"]
 
 
 def test_deletions_want_a_turn_too(store: Store):

@@ -22,7 +22,7 @@ _MOVE = Prepared(_TABLE.update().where(_TABLE.c.id == bindparam("of_id")).values
 
 
 def row(number: int, *, is_labeled: bool) -> dict[str, object]:
-    times = {"seen_s": 1.5, "last_shown_s": 0.0, "deleted_s": 0.0}
+    times = {"seen_s": 1.5, "known_s": 1.5, "last_shown_s": 0.0, "deleted_s": 0.0}
     texts = dict.fromkeys(("version", "rank", "content", "created_at", "deleted_until", "erased_until"), "é")
     flags = {"is_labeled": is_labeled, "is_deleted": False, "erased": True}
     return {"project": "1", "id": number, "seq": 1, "overlap": 2, **times, **texts, **flags}
