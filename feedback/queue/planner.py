@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from math import floor
 
 from feedback.project.incremental_caches import RecentProjects
 from feedback.project.routing_decisions import NORMAL
@@ -14,11 +17,14 @@ from feedback.queue.task_priority import rank_tasks
 from feedback.store import Store, WindowRow
 from feedback.training.consensus_labels import ConsensusLabels
 from feedback.training.model_cache import PredictionCache
+from ml_backend.labelstudio.queue_writer import SCORE_SPAN
 from ml_backend.predictor import NO_MODEL_VERSION
 from ml_backend.registry import Bundle
 
-_LAST_PLACE = 9_000  # scores are place / 10,000 in Label Studio: a version that grew so far is replaced
-_FIRST_PLACE_WITH_RULES = 100  # places before a window that rules may fill; more is made as the first ones are answered
+_LAST_PLACE = SCORE_SPAN - 200_000  # a version that grew so far is replaced; a window has up to 100,000 rows
+_FIRST_PLACE = 100  # room before a window for urgent tasks that come later; more is made as the first ones are answered
+_STEPS = 1_000  # that late rows divide a gap between two rows into; each arrival takes as few as it needs
+_LEAST_GAP = 1e-6  # between two places; a thousand million times what Label Studio's scores can tell apart
 _MOST_ROWS = 50_000  # of served windows that are kept, of all projects but the one used last
 _SECOND_OPINION_EVERY = 4  # second opinions are woven into a served window at every fourth place
 
@@ -81,7 +87,7 @@ def plan_window(
         )
         return WindowPlan(
             version,
-            [_row(snapshot, place, version, at, now_s) for at, place in enumerate(places, _front(snapshot))],
+            [_row(snapshot, place, version, at, now_s) for at, place in enumerate(places, _FIRST_PLACE)],
             why,
         )
     if not served.complete:
@@ -130,6 +136,7 @@ def _grown(
     by_task, in_window = opened.by_task, {row.task for row in served.rows}
     inside = [(row.place, by_task[row.task]) for row in served.rows if row.task in by_task]
     rows: list[WindowRow] = []
+    taken = sorted(row.place for row in served.rows)
 
     def rank(tasks: Sequence[OpenTask]) -> list[Place]:
         return rank_tasks(snapshot, tasks, champion, prediction_cache, number=served.number, audit_rows=audit_rows)
@@ -140,29 +147,28 @@ def _grown(
         if part:
             free = snapshot.policy.queue.window - len(rows)
             free -= sum(item.priority <= priority for _place, item in inside)
-            at = _place_before(inside, priority, at_least=_last_open_place(inside, priority - 1))
-            rows += [_row(snapshot, place, served.version, at, now_s) for place in rank(part)[: max(0, free)]]
+            ranked = rank(part)[: max(0, free)]
+            # before everything of a later priority, and after what waits before it
+            places = _places_before(
+                min(place for place, item in inside if item.priority > priority), taken, len(ranked)
+            )
+            rows += [_row(snapshot, place, served.version, at, now_s) for place, at in zip(ranked, places, strict=True)]
     ahead = {row.task for row in rows}
     why = f"{len(rows)} more urgent tasks wait" if rows else ""
     waiting = [by_task[task] for task in sorted(opened.reopened - in_window)]
     again = _second_opinions(snapshot, opened, waiting)
-    rows += [
-        _row(
-            snapshot,
-            Place(item.task, None, None, blind=True, reason="second opinion"),
-            served.version,
-            max(_front(snapshot), _last_open_place(inside, item.priority - 1)) + at * _SECOND_OPINION_EVERY,
-            now_s,
-        )
-        for at, item in enumerate(again)
-    ]
+    for number, item in enumerate(again):
+        after = max(_FIRST_PLACE, _last_open_place(inside, item.priority - 1)) + number * _SECOND_OPINION_EVERY
+        (at,) = _places_before(floor(after) + 1, taken, 1)
+        opinion = Place(item.task, None, None, blind=True, reason="second opinion")
+        rows.append(_row(snapshot, opinion, served.version, at, now_s))
     why = why or (f"{len(again)} second opinions wait" if again else "")
     n_inside, n_fresh = len(inside), len(by_task) - len(inside) - len(waiting) - len(ahead)
     full = min(snapshot.policy.queue.window, n_inside + n_fresh)
     if n_fresh and n_inside < snapshot.policy.queue.low_water * full:
-        taken = in_window | ahead
-        fresh = [item for item in by_task.values() if not item.reopened and item.task not in taken]
-        first = _last_place(served) + 1
+        planned = in_window | ahead
+        fresh = [item for item in by_task.values() if not item.reopened and item.task not in planned]
+        first = floor(taken[-1]) + 1
         places = rank(fresh)[: full - n_inside]
         rows += [_row(snapshot, place, served.version, first + at, now_s) for at, place in enumerate(places)]
         why = f"{n_inside} of {len(in_window)} rows are left"
@@ -195,7 +201,8 @@ def _why_anew(snapshot: ProjectSnapshot, served: ServedWindow | None, opened: Op
         return f"model {model} serves"
     if any(_is_another(snapshot, row) for row in served.rows):
         return "tasks were deleted and others have their numbers"
-    if _last_place(served) >= _LAST_PLACE:
+    places = sorted(row.place for row in served.rows)
+    if places[-1] >= _LAST_PLACE or any(after - before < _LEAST_GAP for before, after in pairwise(places)):
         return "it is full"
     first: dict[int, int] = {}  # priority -> its first place that is still open
     last: dict[int, int] = {}
@@ -215,23 +222,26 @@ def _why_relabelled(snapshot: ProjectSnapshot, served: ServedWindow | None, open
     return "a label changed its meaning" if stale and not stale & in_window else ""
 
 
-def _last_open_place(inside: Iterable[tuple[int, OpenTask]], priority: int) -> int:
+def _last_open_place(inside: Iterable[tuple[float, OpenTask]], priority: int) -> float:
     """Return the last place of the priorities up to this one that is still open; 0 where there is none."""
-    return max((place for place, item in inside if item.priority <= priority), default=0)
+    return max((place for place, item in inside if item.priority <= priority), default=0.0)
 
 
-def _place_before(inside: Iterable[tuple[int, OpenTask]], priority: int, *, at_least: int) -> int:
-    """Return the place just before everything of a later priority that is still open."""
-    return max(at_least, min((place for place, item in inside if item.priority > priority), default=1) - 1)
+def _places_before(end: float, taken: list[float], n: int) -> list[float]:
+    """Return `n` new places, in order, between `end` and the last taken place before it; mark them as taken.
 
+    `taken` is sorted. The places are close to the earlier end, so that the gap has room for thousands of arrivals.
 
-def _front(snapshot: ProjectSnapshot) -> int:
-    """Return the first place of a window: rules leave places before it for more urgent tasks that come later."""
-    return _FIRST_PLACE_WITH_RULES if snapshot.policy.routing else 0
-
-
-def _last_place(served: ServedWindow) -> int:
-    return max(row.place for row in served.rows)
+    >>> taken = [0.0, 100.0]
+    >>> _places_before(100.0, taken, 1) + _places_before(100.0, taken, 1)
+    [0.0999000999000999, 0.1997003995005993]
+    """
+    index = bisect_left(taken, end)
+    start = taken[index - 1] if index else 0.0
+    step = (end - start) / (max(n, _STEPS) + 1)
+    places = [start + step * number for number in range(1, n + 1)]
+    taken[index:index] = places
+    return places
 
 
 def _is_another(snapshot: ProjectSnapshot, row: WindowRow) -> bool:
@@ -240,7 +250,7 @@ def _is_another(snapshot: ProjectSnapshot, row: WindowRow) -> bool:
     return task is not None and row.task_created_at not in ("", task.created_at)
 
 
-def _row(snapshot: ProjectSnapshot, place: Place, version: str, at: int, now_s: float) -> WindowRow:
+def _row(snapshot: ProjectSnapshot, place: Place, version: str, at: float, now_s: float) -> WindowRow:
     return WindowRow(
         task=place.task,
         version=version,

@@ -14,7 +14,7 @@ from ml_backend.labelstudio.parsing import read_task
 from ml_backend.labelstudio.transport import Json
 from ml_backend.records import Answer, Task
 
-_SCORE_SPAN = 10_000  # score = place / span: a window may grow without changing the scores of its places
+SCORE_SPAN = 1_000_000  # score = place / span: a window may grow without changing the scores of its places
 _IDS_PER_REQUEST = 300  # they are part of the URL
 _MAX_UNPAGED = 20_000  # predictions in one response without pages (2 s); with more, read pages of tasks
 
@@ -24,7 +24,7 @@ class QueueRow:
     """One task in the queue, and its pre-annotation."""
 
     task: int
-    place: int  # 0 = next
+    place: float  # the lowest is next; below SCORE_SPAN
     result: tuple[Json, ...] = field(default=(), hash=False)  # () shows nothing: blind, or no prediction
 
 
@@ -39,7 +39,7 @@ class Written:
 
 
 def queue_row(
-    task: int, place: int, answer: Answer | None, confidence: float | None, control: Control, *, blind: bool = False
+    task: int, place: float, answer: Answer | None, confidence: float | None, control: Control, *, blind: bool = False
 ) -> QueueRow:
     """Return the queue row of an answer; the region gets its confidence as score, the prediction its place."""
     if answer is None or blind:
@@ -167,12 +167,16 @@ def _bodies(rows: Sequence[QueueRow], version: str, label_config: str) -> tuple[
     # reason: the SDK takes half a second to import
     from label_studio_sdk.label_interface.interface import LabelInterface
 
-    span = max(_SCORE_SPAN, 1 + max((row.place for row in rows), default=0))
     interface: Any = LabelInterface(label_config)
     bodies: list[Json] = []
     failed: dict[int, str] = {}
     for row in rows:
-        body: Json = {"task": row.task, "result": list(row.result), "score": row.place / span, "model_version": version}
+        body: Json = {
+            "task": row.task,
+            "result": list(row.result),
+            "score": row.place / SCORE_SPAN,
+            "model_version": version,
+        }
         if row.result and (problems := interface.validate_prediction(body, return_errors=True)):
             failed[row.task] = f"shown empty: {'; '.join(map(str, problems))[:300]}"
             body["result"] = []

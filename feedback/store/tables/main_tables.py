@@ -144,7 +144,7 @@ class WindowRow:
 
     task: int
     version: str  # M+qN
-    place: int  # 0 is next
+    place: float  # the lowest is next; rows that come later stand between others
     answer: Answer | None  # None: nothing is shown
     confidence: float | None
     blind: bool
