@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
@@ -13,14 +13,14 @@ from feedback.errors import NotStored, StoreError
 from feedback.labelling_platform.interface import LabellingPlatform
 from feedback.policy import Policy
 from feedback.policy.schema import same_email
-from feedback.review.review_task_content import HISTORY, KEY
+from feedback.review.review_task_content import HISTORY, KEY, SOURCE, line_source
 from feedback.store import DataSubject, ErasureResult, Store
 from feedback.store.log.events import canonical_time
 from feedback.store.log.projections import canonical_time_of, epoch_s
 from ml_backend.errors import LabelStudioError
 from ml_backend.records import Task
 
-_PLACEHOLDER = "(forgotten)"  # takes the place of a comment in review tasks
+_PLACEHOLDER = "(forgotten)"  # takes the place of an answer and its comment in review tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,16 +94,14 @@ def erase_person_or_task(
         return ErasureReport(store.erasure.erase_data(project, task=task), results, len(review_tasks), failed)
     addresses = frozenset(emails) | store.sessions.list_emails(person or 0)
     _remove_from_policy(store, project, addresses, now_s=now_s)
-    comments = _list_comments(store, project, person or 0)
-    review_tasks = list(_list_review_tasks(store, comments, review_projects))
-    failed = tuple(
-        review_task.id for review_task in review_tasks if not _remove_comments(store, platform, review_task, comments)
-    )
+    n_former = _erase_former_review_tasks(store, project, person or 0, review_projects)
     # first: the sessions with the addresses go with it
     erased = store.erasure.erase_data(project, person=person, emails=addresses)
     for review_project in review_projects:
         results[review_project] = store.erasure.erase_data(review_project, person=person, emails=addresses)
-    return ErasureReport(erased, results, len(review_tasks), failed)
+    shown = list(_list_tasks_with_erased_lines(store, project, review_projects))
+    failed = tuple(task.id for task, data in shown if not _replace_data(store, platform, task, data))
+    return ErasureReport(erased, results, n_former + len(shown), failed)
 
 
 def build_access_report(store: Store, project: str, person: int, *, emails: Iterable[str] = ()) -> dict[str, Any]:
@@ -135,13 +133,39 @@ def erase_in_backup(store: Store, project: str, person: int) -> None:
         erase_person_or_task(store, project, person=person, now_s=time.time())
 
 
-def _list_comments(store: Store, project: str, person: int) -> dict[int, list[str]]:
-    """Return the comments of a reviewer by case: later reviewers of the case were shown them."""
-    comments: dict[int, list[str]] = {}
-    for review in store.reviews.list_reviews(project):
-        if review.person == person and review.comment:
-            comments.setdefault(review.case, []).append(review.comment)
-    return comments
+def _erase_former_review_tasks(store: Store, project: str, person: int, review_projects: Sequence[str]) -> int:
+    """Erase the deleted review tasks of the cases that a person answered or voted on; return how many there are."""
+    tasks = {
+        int(version.body["task"]) for version in store.events.list_versions_by_person(project, person) if version.body
+    }
+    cases = {review.case for review in store.reviews.list_reviews(project) if review.person == person}
+    cases |= set(store.cases.list_case_ids(project, tasks))
+    review_tasks = _list_review_tasks(store, cases, review_projects)
+    former = [review_task for review_task in review_tasks if review_task.current is None]
+    for review_task in former:
+        store.erasure.erase_data(review_task.review_project, task=review_task.id, until=review_task.until)
+    return len(former)
+
+
+def _list_tasks_with_erased_lines(
+    store: Store, project: str, review_projects: Sequence[str]
+) -> Iterator[tuple[Task, dict[str, Any]]]:
+    """Yield each review task whose history shows a version that was erased, with the data that it must have.
+
+    A line keeps its source until Label Studio has the new text, so that a repetition finds what is left to do.
+    """
+    erased = {
+        line_source(number, annotation, epoch_s(version))
+        for number in (project, *review_projects)
+        for annotation, version in store.events.list_erased_versions(number)
+    }
+    for review_project in review_projects if erased else ():
+        for task in store.tasks.list_tasks(review_project):
+            history = task.data.get(HISTORY)
+            lines = history if isinstance(history, list) else []
+            left = [_without_source(line) if _source_of(line) in erased else line for line in lines]
+            if left != lines:
+                yield task, {**task.data, HISTORY: left}
 
 
 def _list_review_tasks(store: Store, cases: Iterable[int], review_projects: Iterable[str]) -> Iterator[_ReviewTask]:
@@ -179,28 +203,15 @@ def _delete_review_task(platform: LabellingPlatform | None, review_task: _Review
     )
 
 
-def _remove_comments(
-    store: Store,
-    platform: LabellingPlatform | None,
-    review_task: _ReviewTask,
-    comments: Mapping[int, list[str]],
-) -> bool:
-    """Remove a person's comments from a review task, in the store and in Label Studio; return whether both are done.
-
-    The answers of others to the review task stay.
-    """
-    project, current = review_task.review_project, review_task.current
-    if current is None:
-        store.erasure.erase_data(project, task=review_task.id, until=review_task.until)
-        return True
-    own = comments.get(_case_of(current), [])
-    history = current.data.get(HISTORY)
-    lines = history if isinstance(history, list) else []
-    data = {**current.data, HISTORY: [_replace_comment(line, own) for line in lines]}
-    if data == current.data:
-        return True
-    store.erasure.replace_task_data(project, replace(current, data=data))
-    return _arrives(platform, lambda reached: reached.update_review_task(project, review_task.id, data))
+def _replace_data(store: Store, platform: LabellingPlatform | None, task: Task, data: dict[str, Any]) -> bool:
+    """Replace the data of a review task, in the store and in Label Studio; return whether both are done."""
+    pairs = zip(task.data[HISTORY], data[HISTORY], strict=True)
+    pending = [new if line == new else {**new, SOURCE: line[SOURCE]} for line, new in pairs]
+    store.erasure.replace_task_data(task.project, replace(task, data={**data, HISTORY: pending}))
+    if not _arrives(platform, lambda reached: reached.update_review_task(task.project, task.id, data)):
+        return False
+    store.erasure.replace_task_data(task.project, replace(task, data=data))
+    return True
 
 
 def _arrives(platform: LabellingPlatform | None, change: Callable[[LabellingPlatform], object]) -> bool:
@@ -211,10 +222,15 @@ def _arrives(platform: LabellingPlatform | None, change: Callable[[LabellingPlat
         return False
 
 
-def _replace_comment(line: Any, comments: Iterable[str]) -> Any:
-    if isinstance(line, Mapping) and any(comment in str(line.get("text", "")) for comment in comments):
-        return {**line, "text": _PLACEHOLDER}
-    return line
+def _source_of(line: Any) -> str:
+    source = line.get(SOURCE) if isinstance(line, Mapping) else None
+    return source if isinstance(source, str) else ""
+
+
+def _without_source(line: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the line of a forgotten answer."""
+    kept = {name: value for name, value in line.items() if name != SOURCE}
+    return {**kept, "text": _PLACEHOLDER}
 
 
 def _remove_from_policy(store: Store, project: str, emails: frozenset[str], *, now_s: float) -> None:

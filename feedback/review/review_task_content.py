@@ -23,6 +23,7 @@ PREFIX = "hitl_"
 KEY, FACTS, HISTORY = f"{PREFIX}key", f"{PREFIX}case", f"{PREFIX}history"  # in the data of a review task
 VERDICT, REASON, COMMENT = f"{PREFIX}verdict", f"{PREFIX}reason", f"{PREFIX}comment"  # controls
 ASKED_PREFIX = f"{PREFIX}ask_"  # of the control of each question of the policy
+SOURCE = "from"  # in a line of the history: which version of an annotation it comes from
 ANSWER = "answer"  # the verdict on a blind case, which shows nothing to accept or fix
 SKIP = "skip"  # Label Studio's own button
 NEEDS_NO_REASON = ("accept", ANSWER)
@@ -88,8 +89,7 @@ def review_task_data(
 
     `adjudicates` is for the third reviewer, who decides between two.
     """
-    history = _case_history(case, snapshot, votes, reviews, events, adjudicates=adjudicates)
-    lines = [{"author": author, "text": text} for author, text in history]
+    lines = _case_history(case, snapshot, votes, reviews, events, adjudicates=adjudicates)
     lines = lines or [{"author": "–", "text": "there is no earlier answer"}]
     own = {name: value for name, value in snapshot.tasks[case.task].data.items() if not name.startswith(PREFIX)}
     summary = _describe_case(case, snapshot, adjudicates=adjudicates)
@@ -133,15 +133,15 @@ def _case_history(
     events: Sequence[CaseEvent],
     *,
     adjudicates: bool,
-) -> list[tuple[str, str]]:
-    """Return the earlier answers as (who, text), oldest first; people are numbered, not named.
+) -> list[dict[str, str]]:
+    """Return the earlier answers, oldest first: who, the text, and which annotation it comes from.
 
-    A blind case shows none, but guidelines are always shown. With `adjudicates` the reviews of this stay are shown
-    also on a blind case: the third reviewer decides between them.
+    People are numbered, not named. A blind case shows none, but guidelines are always shown. With `adjudicates` the
+    reviews of this stay are shown also on a blind case: the third reviewer decides between them.
     """
     timezone = _timezone(case, snapshot)
     lines = [
-        (event.at_s, f"guideline, {format_time(event.at_s, timezone)}", event.note)
+        (event.at_s, {"author": f"guideline, {format_time(event.at_s, timezone)}", "text": event.note})
         for event in events
         if event.event == "answered" and event.note
     ]
@@ -154,14 +154,26 @@ def _case_history(
         ]
     people = dict.fromkeys([*(vote.person for vote in votes), *(review.person for review in reviews)])
     numbers = {person: number for number, person in enumerate(people, start=1)}
-    first_tier = snapshot.policy.first_tier
+
+    def add(given: Vote | ReviewRow, project: str, tier: str, text: str) -> None:
+        who = f"{tier}, person {numbers[given.person]}, {format_time(given.at_s, timezone)}"
+        # the review of a forgotten person has no source any more
+        source = {SOURCE: line_source(project, given.annotation, given.at_s)} if given.person is not None else {}
+        lines.append((given.at_s, {"author": who, "text": text, **source}))
+
     for vote in votes:
-        who = f"{first_tier}, person {numbers[vote.person]}, {format_time(vote.at_s, timezone)}"
-        lines.append((vote.at_s, who, format_answer(vote.answer)))
+        add(vote, snapshot.project.id, snapshot.policy.first_tier, format_answer(vote.answer))
     for review in reviews:
-        who = f"{review.tier}, person {numbers[review.person]}, {format_time(review.at_s, timezone)}"
-        lines.append((review.at_s, who, _format_review(review, snapshot.policy)))
-    return [(who, text) for _at_s, who, text in sorted(lines)]
+        add(review, review.review_project, review.tier, _format_review(review, snapshot.policy))
+    return [line for _at_s, line in sorted(lines, key=lambda line: (line[0], line[1]["author"], line[1]["text"]))]
+
+
+def line_source(project: str, annotation: int, at_s: float) -> str:
+    """Return the name of the version of an annotation that a line of the history comes from; `at_s` is its time.
+
+    By it, an erasure finds exactly the lines of a person.
+    """
+    return f"{project}/{annotation}/{at_s:.6f}"
 
 
 def stay_key(case: CaseRow) -> tuple[int, float]:

@@ -87,6 +87,13 @@ class EventsRepository(Repository):
         )
         return set(self._list_values(query))
 
+    def list_erased_versions(self, project: str) -> list[tuple[int, str]]:
+        """Return (annotation, version) of every version of an annotation whose content was erased."""
+        rows = self._list_rows(
+            _versions(project).where(main_tables.event.c.action == "saved", main_tables.payload.c.seq.is_(None))
+        )
+        return [(row.entity_id, row.version) for row in rows]
+
     def list_erased_people(self) -> list[tuple[str, int]]:
         """Return all people who were ever erased, by project and id: a backup may still hold them."""
         table = main_tables.record.c

@@ -184,7 +184,7 @@ def _without(value: Any, subject: DataSubject) -> Any:
 
 
 def _is_person(body: Mapping[str, Any], subject: DataSubject) -> bool:
-    return subject.person is not None and body.get("person") == subject.person
+    return subject.person is not None and _in(body.get("person"), frozenset({subject.person}))
 
 
 def _is_task(body: Mapping[str, Any], subject: DataSubject) -> bool:
@@ -196,7 +196,7 @@ def _is_task(body: Mapping[str, Any], subject: DataSubject) -> bool:
 
 
 def _in(value: Any, numbers: frozenset[int]) -> bool:
-    return isinstance(value, int) and value in numbers
+    return type(value) is int and value in numbers  # True equals 1
 
 
 def _is_address(text: str, subject: DataSubject) -> bool:
@@ -206,7 +206,8 @@ def _is_address(text: str, subject: DataSubject) -> bool:
 def _without_numbers(value: Any, numbers: frozenset[int]) -> Any:
     """Return a table keyed by numbers as texts, or a list of numbers, without these numbers."""
     if isinstance(value, Mapping):
-        return {name: item for name, item in value.items() if not (str(name).isdecimal() and int(name) in numbers)}
+        names = set(map(str, numbers))
+        return {name: item for name, item in value.items() if str(name) not in names}
     if isinstance(value, list):
         return [item for item in value if not _in(item, numbers)]
     return value
