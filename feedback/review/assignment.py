@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from feedback.labelling_platform.interface import LabellingPlatform
@@ -11,6 +12,7 @@ from feedback.review.case_decisions import list_human_annotations
 from feedback.review.case_state_machine import is_blind
 from feedback.review.honeypots import choose_honeypots, list_honeypots, record_honeypot, save_honeypot_reviews
 from feedback.review.protocols import apply_protocol
+from feedback.review.readers_left import tell_cases_without_readers
 from feedback.review.review_context import ReviewContext
 from feedback.review.review_task_content import (
     HISTORY,
@@ -30,9 +32,12 @@ from ml_backend.labelstudio.review_project_client import ReviewTask
 _MAX_TASKS_PER_TURN = 200  # one request imports them, and each that several people answer needs another one
 
 
-def assign_cases(context: ReviewContext, platform: LabellingPlatform) -> None:
-    """Give each open case its review task, keep the tasks open that need more answers, and delete stale ones.
+def assign_cases(
+    context: ReviewContext, platform: LabellingPlatform, list_emails: Callable[[], Mapping[int, str]]
+) -> None:
+    """Give each open case its review task, keep the tasks open that need more answers, and withdraw stale ones.
 
+    A case that nobody is left to decide is told. `list_emails` returns the e-mail address of each user of Label Studio.
     Safe to repeat: review tasks that a kill left unrecorded are found and recorded.
     """
     _record_imported_tasks(context, platform)
@@ -43,13 +48,14 @@ def assign_cases(context: ReviewContext, platform: LabellingPlatform) -> None:
         expected = {case.review_task for case in cases if case.review_project == row.id} | honeypots.get(
             row.id, {}
         ).keys()
-        _delete_stale_review_tasks(context, platform, row.id, expected)
+        _withdraw_stale_review_tasks(context, platform, row.id, expected)
     waiting = [case for case in cases if case.state in ("queued", "started")]
     for tier in dict.fromkeys(case.tier for case in waiting):
         if tier not in context.policy.tiers:
             context.result.notes.append(f"cases wait at tier {tier!r}, which the policy no longer has")
         elif context.may_write():
             _assign_tier(context, platform, tier, [case for case in waiting if case.tier == tier])
+    tell_cases_without_readers(context, list_emails)
 
 
 def _assign_tier(context: ReviewContext, platform: LabellingPlatform, tier: str, cases: Sequence[CaseRow]) -> None:
@@ -215,19 +221,25 @@ def _show_reviews_to_adjudicator(
         context.store.append_tasks([platform.update_review_task(review_project, shown.id, data)], source="own")
 
 
-def _delete_stale_review_tasks(
+def _withdraw_stale_review_tasks(
     context: ReviewContext, platform: LabellingPlatform, review_project: str, expected: Collection[int | None]
 ) -> None:
-    """Delete the unanswered review tasks that are not expected.
+    """Take the open review tasks that are not expected out of the label stream, so that nobody works in vain.
 
-    Their case was decided or moved to another tier, or a kill made an import run twice.
+    Their case was decided or moved to another tier, or a kill made an import run twice. A task that somebody has
+    answered is part of the case's history and stays, hidden; others are deleted.
     """
     store = context.store
     stale = [row.id for row in store.tasks.list_task_rows(review_project, only_open=True) if row.id not in expected]
-    for task in stale:
+    context.result.more_to_do |= len(stale) > _MAX_TASKS_PER_TURN
+    for task in stale[:_MAX_TASKS_PER_TURN]:
         if not context.may_write():
             break
         if store.annotations.list_annotations(review_project, task=task):
-            continue  # somebody has answered it: it is part of the case's history
-        if platform.delete_review_task(review_project, task):
+            with suppress(NotFound):
+                hidden = events.event_from_task(
+                    platform.hide_task(review_project, task), "own", seen_s=context.workflow.now_s
+                )
+                store.append([hidden], want=None)
+        elif platform.delete_review_task(review_project, task):
             store.append(events.deletions(review_project, "task", [task], source="own"), want=None)

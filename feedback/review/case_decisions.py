@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from feedback.project.incremental_caches import Changes, RecentProjects
-from feedback.review.case_state_machine import ESCALATED, ON_REQUEST, SECOND_LOOK, priority_value
+from feedback.review.case_state_machine import ESCALATED, SECOND_LOOK, priority_value
 from feedback.review.case_triggers import SKIPPED, blocked_reason
+from feedback.review.eligibility import escalates, find_involved
 from feedback.review.overrides import override_of_review
 from feedback.review.protocols import apply_protocol
 from feedback.review.review_answers import new_reviews, parse_review, read_reviews
 from feedback.review.review_context import Cases, ReviewContext, in_current_round
-from feedback.review.review_task_content import KEY, SKIP, review_task_key_prefix
+from feedback.review.review_task_content import KEY, SKIP, read_review_task_key, review_task_key_prefix
 from feedback.store import CaseEvent, CaseRow, ReviewRow, Skip, Store, Vote
 from feedback.training.dataset import ConsensusLabel
 from ml_backend.errors import NotFound
 from ml_backend.records import Annotation, Answer, Task
+
+_DECIDED = "came after the case was decided"
+_MOVED_ON = "came after the case had moved on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,15 @@ class _Checked:
     changed: Sequence[tuple[int, str, int]]  # reviews that had changed then
 
 
+@dataclass(frozen=True, slots=True)
+class ReviewChanges:
+    """The saved reviews that changed, and where an answer may have come too late since the last time."""
+
+    changed: Sequence[tuple[int, str, int]]  # (case, review project, annotation)
+    cases: Sequence[int] | None = None  # the cases that moved since; None: any
+    annotations: Mapping[str, Collection[int]] = field(default_factory=dict)  # the new ones, by review project
+
+
 class ChangedReviewCache:
     """Finds saved reviews whose annotation changed since; only what happened since the last time is compared.
 
@@ -39,17 +52,17 @@ class ChangedReviewCache:
     def __init__(self) -> None:
         self._checked = RecentProjects[_Checked]()
 
-    def find(self, store: Store, project: str, cases: Cases) -> list[tuple[int, str, int]]:
-        """Return (case, review project, annotation) of the reviews that changed."""
+    def find(self, store: Store, project: str, cases: Cases) -> ReviewChanges:
+        """Return the reviews that changed, and what else happened in the review projects since the last time."""
         last = self._checked.get(project)
         heads = {
             number: store.events.get_head(number) for number in store.review_projects.list_review_project_ids(project)
         }
         tasks = None if last is None else cases.changes.since(last.cases.revision)
+        changed_cases, annotations = None, dict[str, set[int]]()
         if last is None or tasks is None:
             found = store.reviews.list_changed_reviews(project)
         else:
-            annotations: dict[str, set[int]] = {}
             for _case, number, annotation in last.changed:
                 annotations.setdefault(number, set()).add(annotation)
             for number, head in heads.items():
@@ -58,7 +71,7 @@ class ChangedReviewCache:
             changed_cases = [cases.by_task[task].id for task in tasks if task in cases.by_task]
             found = store.reviews.list_changed_reviews(project, cases=changed_cases, annotations=annotations)
         self._checked.put(project, _Checked(cases.changes, heads, found), size=len(found))
-        return found
+        return ReviewChanges(found, changed_cases, annotations)
 
 
 def decide_cases(
@@ -66,18 +79,25 @@ def decide_cases(
 ) -> None:
     """Read the new reviews of all open cases and move each case as far as its protocol allows.
 
+    Answers that come after their case was decided, or has moved on, are kept as reviews that do not count.
     `list_emails` returns the e-mail address of each user of Label Studio; it is called only if there are reviews.
     """
     _sync_review_projects(context)
-    for case_id, review_project, annotation in changed_reviews.find(context.store, context.project, context.cases):
+    found = changed_reviews.find(context.store, context.project, context.cases)
+    for case_id, review_project, annotation in found.changed:
         _reopen_changed(context, case_id, review_project, annotation)
+    _decide_open_cases(context, list_emails)
+    _save_late_reviews(context, found)
+
+
+def _decide_open_cases(context: ReviewContext, list_emails: Callable[[], Mapping[int, str]]) -> None:
     cases = [case for case in context.list_open_cases(in_first_tier=False) if case.state != "waiting"]
     if not cases:
         return
     case_ids = [case.id for case in cases]
     events = context.store.cases.list_events_of_cases(case_ids)
     saved = context.store.reviews.list_reviews_of_cases(case_ids)
-    emails: Mapping[int, str] | None = None
+    skips = context.skips_on([case.task for case in cases])
     for case in cases:
         blind: dict[bool, list[Annotation]] = {False: [], True: []}  # a new policy may make a tier blind
         for review_project, task, is_blind in list_review_tasks(events[case.id]):
@@ -85,18 +105,46 @@ def decide_cases(
                 blind[is_blind] += list_human_annotations(context, review_project, task)
         if not any(blind.values()):
             continue
-        emails = list_emails() if emails is None else emails
-        answered_before: set[int | None] = {vote.person for vote in context.votes_on(case.task)}
-        answered_before |= {
-            review.person
-            for review in saved[case.id]
-            if review.tier != case.tier or _decided_before_appeal(case, review)
-        }
+        involved = find_involved(
+            case,
+            context.policy,
+            votes=context.votes_on(case.task),
+            skips=skips.get(case.task, ()),
+            reviews=saved[case.id],
+            current={annotation.id for annotations in blind.values() for annotation in annotations},
+        )
         reviews = read_reviews(
-            case, blind[False], context.snapshot.control, context.policy, emails, answered_before, blind=blind[True]
+            case,
+            blind[False],
+            context.snapshot.control,
+            context.policy,
+            list_emails(),
+            involved,
+            blind=blind[True],
         )
         if new := new_reviews(reviews, saved[case.id]):
             _move_by_protocol(context, case, reviews, new)
+
+
+def _save_late_reviews(context: ReviewContext, found: ReviewChanges) -> None:
+    store, policy = context.store, context.policy
+    late = store.reviews.list_late_annotations(context.project, cases=found.cases, annotations=found.annotations)
+    cases = {case: store.cases.get_case(case) for case in {case for case, _project, _annotation in late}}
+    reviews: list[ReviewRow] = []
+    for case_id, review_project, number in late:
+        case = cases[case_id]
+        for annotation in store.annotations.list_annotations(review_project, annotation=number):
+            shown = store.tasks.get_task(review_project, annotation.task or 0)
+            round_number, tier = read_review_task_key(str(shown.data.get(KEY, "")) if shown else "")
+            if annotation.person in context.snapshot.project.bots or tier not in policy.tiers:
+                continue
+            review = parse_review(
+                annotation, context.snapshot.control, policy, case=case_id, round_number=round_number, tier=tier
+            )
+            moved = (round_number, tier) == (case.round, case.tier) and case.state in ("decided", "resolved")
+            reviews.append(replace(review, review_project=review_project, refused=_DECIDED if moved else _MOVED_ON))
+    if reviews:
+        store.reviews.save_reviews(reviews)
 
 
 def move_first_tier_cases(context: ReviewContext) -> None:
@@ -105,9 +153,7 @@ def move_first_tier_cases(context: ReviewContext) -> None:
     if not cases:
         return
     labels = {label.task: label for label in context.consensus_labels.settled}
-    skips: dict[int, list[Skip]] = {}
-    for skip in context.store.annotations.list_skips(context.project, tasks=[case.task for case in cases]):
-        skips.setdefault(skip.task, []).append(skip)
+    skips = context.skips_on([case.task for case in cases])
     for case in cases:
         votes = in_current_round(case, context.votes_on(case.task))
         _move_by_votes(context, case, votes, in_current_round(case, skips.get(case.task, ())), labels.get(case.task))
@@ -184,11 +230,6 @@ def _belongs_to_stay(review_task: Task | None, case: CaseRow) -> bool:
     return review_task is not None and str(review_task.data.get(KEY, "")).startswith(review_task_key_prefix(case))
 
 
-def _decided_before_appeal(case: CaseRow, review: ReviewRow) -> bool:
-    """Return whether a review decided the case before somebody asked for a person: its author may not decide again."""
-    return case.rule == ON_REQUEST and 0 < review.round < case.round and review.counted
-
-
 def _reopen_changed(context: ReviewContext, case_id: int, review_project: str, annotation_id: int) -> None:
     """Start another round of a case whose deciding answer was changed or withdrawn."""
     store, policy = context.store, context.policy
@@ -229,13 +270,17 @@ def _move_by_protocol(
     context: ReviewContext, case: CaseRow, reviews: Sequence[ReviewRow], new: Sequence[ReviewRow]
 ) -> None:
     """Move a case by its reviews; the new ones are saved in the same transaction."""
-    if not any(review.counted for review in new):
-        _handle_uncounted(context, case, new)
-        return
     counted = sorted(
         (review for review in reviews if review.counted), key=lambda review: (review.at_s, review.annotation)
     )
     result = apply_protocol(counted, context.policy.tiers[case.tier])
+    skip = next((review for review in new if review.verdict == SKIP and escalates(review, context.policy)), None)
+    if skip is not None and result.outcome == "wait" and context.policy.tier_after(case.tier):
+        context.escalate(case, "a reviewer skipped it", reviews=new, person=skip.person)
+        return
+    if not any(review.counted for review in new):
+        _handle_uncounted(context, case, new)
+        return
     tier_above, last = context.policy.tier_after(case.tier), counted[-1]
     note = result.note or _verdict_note(last, context)
     options: dict[str, Any] = {"reviews": new, "person": last.person}
@@ -257,12 +302,11 @@ def _move_by_protocol(
 
 
 def _handle_uncounted(context: ReviewContext, case: CaseRow, new: Sequence[ReviewRow]) -> None:
-    """Handle new reviews of which none counts: a skip does what the tier says, another one reopens the case."""
-    last = new[-1]
-    if last.verdict != SKIP:
+    """Handle new reviews of which none counts: one that is refused reopens the case, a skip starts it."""
+    refused = [review for review in new if review.verdict != SKIP]
+    last = refused[-1] if refused else new[-1]
+    if refused:
         context.move(case, "refuse", reviews=new, person=last.person, note=last.refused)
-    elif context.policy.tiers[case.tier].skip_means == "escalate" and context.policy.tier_after(case.tier):
-        context.escalate(case, "a reviewer skipped it", reviews=new, person=last.person)
     elif case.started_s is None:
         context.move(case, "start", reviews=new, person=last.person, note="skipped; others are asked")
     else:

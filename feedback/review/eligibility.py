@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from feedback.labelling_platform.interface import LabellingPlatform
@@ -11,34 +11,83 @@ from feedback.project.incremental_caches import Changes, RecentProjects
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.project.task_cache import merged
 from feedback.project.vote_cache import VoteTable
+from feedback.review.case_state_machine import ON_REQUEST
 from feedback.review.review_context import ReviewContext
-from feedback.store import CaseRow, Store, Vote
+from feedback.review.review_task_content import SKIP
+from feedback.store import CaseRow, ReviewRow, Skip, Store, Vote
 from feedback.store.log import events
 
 
-def exclusion_reason(
-    emails: Mapping[int, str],
-    person: int | None,
+@dataclass(frozen=True, slots=True)
+class Involved:
+    """The people who have dealt with a case before it came to where it is."""
+
+    answered: frozenset[int | None] = frozenset()  # in other tiers, or before somebody asked for a person
+    escalated: frozenset[int | None] = frozenset()
+
+
+NOBODY = Involved()
+
+
+def find_involved(
     case: CaseRow,
-    answered_before: Collection[int | None],
     policy: Policy,
+    *,
+    votes: Iterable[Vote],
+    skips: Iterable[Skip],
+    reviews: Iterable[ReviewRow],
+    current: Collection[int] = (),
+) -> Involved:
+    """Return who has dealt with a case before.
+
+    `votes` and `skips` are those of its task in the source project, `reviews` the saved ones of all rounds and tiers;
+    `current` are the annotations that the case is decided from now.
+    """
+    answered: set[int | None] = {vote.person for vote in votes}
+    escalated: set[int | None] = set()
+    if policy.tiers[policy.first_tier].skip_means == "escalate":
+        escalated |= {skip.person for skip in skips}
+    for review in reviews:
+        if review.tier != case.tier or _decided_before_appeal(case, review):
+            answered.add(review.person)
+        if review.annotation not in current and escalates(review, policy):
+            escalated.add(review.person)
+    return Involved(frozenset(answered), frozenset(escalated))
+
+
+def escalates(review: ReviewRow, policy: Policy) -> bool:
+    """Return whether a review sends its case one tier up: by its verdict, or by a skip that means that."""
+    if review.verdict == SKIP:
+        return review.tier in policy.tiers and policy.tiers[review.tier].skip_means == "escalate"
+    return review.counted and review.verdict == "escalate"
+
+
+def exclusion_reason(
+    emails: Mapping[int, str], person: int | None, case: CaseRow, involved: Involved, policy: Policy
 ) -> str:
     """Return why a person may not decide a case; "" where they may.
 
-    `emails` are addresses by user id, by which the policy names people; `answered_before` are the people who answered
-    the case in other tiers. A policy without [people] lets everybody answer in every tier.
+    `emails` are addresses by user id, by which the policy names people. A policy without [people] lets everybody answer
+    in every tier; with it, people who are not listed may answer in the first tier only, and have no skills.
     """
     tier = policy.tiers[case.tier]
-    if person in answered_before and not tier.own_cases:
+    if person in involved.escalated:
+        return "has escalated this case, so others decide it"
+    if person in involved.answered and not tier.own_cases:
         return "has answered this case before, and nobody decides their own case"
     if not policy.people:
         return ""
-    email = emails.get(person, "") if person is not None else ""
-    listed = policy.person(email)
-    if listed is None or case.tier not in (listed.tiers or (policy.first_tier,)):
+    listed = policy.person(emails.get(person, "") if person is not None else "")
+    if case.tier not in ((listed and listed.tiers) or (policy.first_tier,)):
         return f"is not among the people of {case.tier}"
-    missing = [skill for skill in (*tier.skills, *case.skills) if skill not in listed.skills]
+    skills = listed.skills if listed else ()
+    missing = [skill for skill in (*tier.skills, *case.skills) if skill not in skills]
     return f"lacks what this case needs: {', '.join(dict.fromkeys(missing))}" if missing else ""
+
+
+def _decided_before_appeal(case: CaseRow, review: ReviewRow) -> bool:
+    """Return whether a review decided the case before somebody asked for a person: its author may not decide again."""
+    return case.rule == ON_REQUEST and 0 < review.round < case.round and review.counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +177,7 @@ def _excluded_of(
             reason = reasons.get((vote.person, skills))
             if reason is None:
                 case = CaseRow(snapshot.project.id, task, "queued", policy.first_tier, skills=skills)
-                reason = reasons[vote.person, skills] = exclusion_reason(emails, vote.person, case, (), policy)
+                reason = reasons[vote.person, skills] = exclusion_reason(emails, vote.person, case, NOBODY, policy)
             if reason:
                 excluded[vote.annotation] = (vote, reason)
     return excluded

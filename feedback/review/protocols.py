@@ -28,32 +28,38 @@ class ProtocolResult:
 def apply_protocol(reviews: Sequence[ReviewRow], tier: Tier) -> ProtocolResult:
     """Return the outcome of the counted reviews of a case under the protocol of its tier.
 
-    single: the first review decides. panel: when all have answered, the answer of more than `min_agreement` of them
-    decides; without one the case escalates. two-reader: two equal answers decide; otherwise a third reviewer, who sees
-    both, decides alone.
+    single: the first review decides. panel: the answer of more than `min_agreement` of all decides, as soon as the
+    reviews that are still to come cannot change that; the case escalates as soon as no answer can get there.
+    two-reader: two equal answers decide; otherwise a third reviewer, who sees both, decides alone.
 
     `reviews` are the counted ones of one stay at the tier, oldest first.
 
     >>> from types import SimpleNamespace as Review
     >>> spam, ham = Answer("choices", ("spam",)), Answer("choices", ("ham",))
     >>> fixes = [Review(verdict="fix", answer=spam), Review(verdict="fix", answer=spam)]
-    >>> apply_protocol([*fixes, Review(verdict="accept", answer=ham)], Tier(protocol="panel", panel=3)).note
+    >>> apply_protocol(fixes, Tier(protocol="panel", panel=3)).note
     '2 of 3 reviewers agree'
+    >>> apply_protocol([fixes[0], Review(verdict="accept", answer=ham)], Tier(protocol="panel", panel=3)).outcome
+    'wait'
     """
     n_needed, answers = tier.n_reviewers, [_answer_key(review) for review in reviews]
     if tier.protocol == "two-reader" and len(answers) >= 2 and answers[0] != answers[1]:
         if len(answers) < 3:
             return ProtocolResult("wait", 3, note="two reviewers differ; a third decides")
         return _result_of(answers[2], 3, "the third reviewer decided")
-    if len(answers) < n_needed:
-        return ProtocolResult("wait", n_needed, note=f"{len(answers)} of {n_needed} reviewers have answered")
-    if n_needed == 1:
+    if answers and n_needed == 1:
         return _result_of(answers[0], 1, "")
-    (leader, most), *others = Counter(answers).most_common(2)
-    note = f"{most} of {len(answers)} reviewers agree"
-    if any(count == most for _answer, count in others) or most <= tier.min_agreement * len(answers):
-        return ProtocolResult("escalate", n_needed, note=f"only {note}")
-    return _result_of(leader, n_needed, note)
+    n_total = max(n_needed, len(answers))
+    n_left = n_total - len(answers)
+    ranked = Counter(answers).most_common(2)
+    leader, most = ranked[0] if ranked else (None, 0)
+    second = ranked[1][1] if len(ranked) > 1 else 0
+    enough = tier.min_agreement * n_total
+    if leader is not None and most > enough and most > second + n_left:
+        return _result_of(leader, n_needed, f"{most} of {n_total} reviewers agree")
+    if most + n_left > max(enough, second):
+        return ProtocolResult("wait", n_needed, note=f"{len(answers)} of {n_needed} reviewers have answered")
+    return ProtocolResult("escalate", n_needed, note=f"only {most} of {len(answers)} reviewers agree")
 
 
 def _answer_key(review: ReviewRow) -> tuple[str, Answer | None]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from feedback.policy import Policy
-from feedback.review.eligibility import exclusion_reason
+from feedback.review.eligibility import Involved, exclusion_reason
 from feedback.review.review_task_content import (
     ANSWER,
     ASKED_PREFIX,
@@ -31,14 +31,14 @@ def read_reviews(
     control: Control,
     policy: Policy,
     emails: Mapping[int, str],
-    answered_before: Collection[int | None],
+    involved: Involved,
     *,
     blind: Sequence[Annotation] = (),
 ) -> list[ReviewRow]:
     """Return the reviews of one stay of a case at a tier: the newest of each person, oldest first.
 
     Only this function decides whether a review counts. `blind` are annotations of review tasks that showed no answer;
-    `emails` are addresses by user id; `answered_before` are people who answered in other tiers.
+    `emails` are addresses by user id; `involved` are the people who have dealt with the case before.
     """
     newest: dict[int | None, tuple[Annotation, Answer | None]] = {}
     shown_with = [*((annotation, case.proposal) for annotation in annotations), *((one, None) for one in blind)]
@@ -49,7 +49,7 @@ def read_reviews(
         review = parse_review(annotation, control, policy, case=case.id, round_number=case.round, tier=case.tier)
         refused = ""
         if review.verdict != SKIP:
-            refused = exclusion_reason(emails, annotation.person, case, answered_before, policy)
+            refused = exclusion_reason(emails, annotation.person, case, involved, policy)
             refused = refused or invalid_reason(review, shown, policy)
         counted = not refused and review.verdict != SKIP
         answer = shown if review.answer is None and review.verdict == "accept" else review.answer

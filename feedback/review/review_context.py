@@ -113,6 +113,13 @@ class ReviewContext:
         votes = self.snapshot.votes_by_task.get(task, ())
         return sorted(votes, key=lambda vote: (vote.at_s, vote.annotation))
 
+    def skips_on(self, tasks: Sequence[int]) -> Mapping[int, Sequence[Skip]]:
+        """Return the skips of these tasks in the source project, by task."""
+        found: dict[int, list[Skip]] = {}
+        for skip in self.store.annotations.list_skips(self.project, tasks=tasks):
+            found.setdefault(skip.task, []).append(skip)
+        return found
+
     def list_open_cases(self, *, in_first_tier: bool | None = None) -> list[CaseRow]:
         """Return the cases on which people still have to act: of the first tier, of the others, or all (None)."""
         cases = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 from feedback.labelling_platform.interface import LabellingPlatform
 from feedback.policy.tiers import Tier
@@ -108,11 +109,12 @@ class ReviewStage:
         if platform is None:
             _act_on_clocks(context, None)
             return
-        decide_cases(context, platform.list_emails, self._changed_reviews)
+        list_emails = cache(platform.list_emails)  # once a turn, and only where somebody has to be named
+        decide_cases(context, list_emails, self._changed_reviews)
         _act_on_clocks(context, platform)
         if eligible is not None:
             reopen_for_others(context, platform, eligible)
-        assign_cases(context, platform)
+        assign_cases(context, platform, list_emails)
         write_final_answers(context, platform)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence, Set
 from datetime import UTC, datetime
 from typing import Any
@@ -28,6 +29,7 @@ ANSWER = "answer"  # the verdict on a blind case, which shows nothing to accept 
 SKIP = "skip"  # Label Studio's own button
 NEEDS_NO_REASON = ("accept", ANSWER)
 _ONE_TEXT = {"maxSubmissions": "1", "editable": "true"}
+_KEY = re.compile(r"case-\d+-(?P<round>\d+)-(?P<tier>.+)-\d+")
 _PARAGRAPHS = {"nameKey": "author", "textKey": "text", "layout": "dialogue"}
 
 
@@ -74,6 +76,16 @@ def review_task_key(case: CaseRow) -> str:
 def review_task_key_prefix(case: CaseRow) -> str:
     """Return what the keys of all review tasks of one round of a case at its tier begin with."""
     return f"case-{case.id}-{case.round}-{case.tier}-"
+
+
+def read_review_task_key(key: str) -> tuple[int, str]:
+    """Return the round and the tier in the key of a review task; (0, "") for a text that is no such key.
+
+    >>> read_review_task_key("case-12-2-second-line-1"), read_review_task_key("")
+    ((2, 'second-line'), (0, ''))
+    """
+    found = _KEY.fullmatch(key)
+    return (int(found["round"]), found["tier"]) if found else (0, "")
 
 
 def review_task_data(

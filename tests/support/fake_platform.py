@@ -144,8 +144,9 @@ class FakeLabelStudio:
         self._up()
         self.writes += 1
         # as the real one: a change of is_labeled alone does not move updated_at
-        self.tasks[task] = replace(self.tasks[task], is_labeled=True)
-        return self.tasks[task]
+        tasks = self._tasks_of(project)
+        tasks[task] = replace(tasks[task], is_labeled=True)
+        return tasks[task]
 
     def list_servable_tasks(self, project: str, tasks: Sequence[int]) -> list[int]:
         self._up()

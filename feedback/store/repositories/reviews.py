@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 from feedback.store.database.engine import rows_in
 from feedback.store.database.row_mapping import RowMapper
@@ -20,6 +20,7 @@ from feedback.store.tables.review_tables import (
     review,
     review_case,
     review_project,
+    review_task,
 )
 
 REVIEWS = RowMapper(ReviewRow, review)
@@ -68,6 +69,35 @@ class ReviewsRepository(Repository):
         query = select(now.id).where(now.project == review_project, *is_new).order_by(now.task)
         return sorted(row.id for row in self._list_rows_in(query, now.task, tasks))
 
+    def list_late_annotations(
+        self,
+        project: str,
+        *,
+        cases: Collection[int] | None = None,
+        annotations: Mapping[str, Collection[int]] = MappingProxyType({}),
+    ) -> list[tuple[int, str, int]]:
+        """Return people's submitted answers on review tasks that their case has left, and that are no reviews yet.
+
+        Each as (case, review project, annotation). With `cases`, only those of these cases, or among these annotations
+        of a review project.
+        """
+        now, made, case, saved = main_tables.annotation.c, review_task.c, review_case.c, review.c
+        is_saved = select(saved.annotation).where(saved.review_project == now.project, saved.annotation == now.id)
+        is_current = (
+            case.state.in_(("queued", "started", "waiting"))
+            & (case.review_project == made.review_project)
+            & (case.review_task == made.id)
+        )
+        query = (
+            select(made.case, now.project, now.id)
+            .join_from(review_case, review_task, made.case == case.id)
+            .join(main_tables.annotation, (now.project == made.review_project) & (now.task == made.id))
+            .where(case.project == project, case.state != "withdrawn", ~now.is_deleted, ~now.was_cancelled)
+            .where(now.source == "person", now.person.is_not(None), ~is_current, ~is_saved.exists())
+            .order_by(made.case, now.id)
+        )
+        return self._list_in_scope(query, made.case, now, cases, annotations)
+
     def list_changed_reviews(
         self,
         project: str,
@@ -91,14 +121,23 @@ class ReviewsRepository(Repository):
             .where(~now.erased)  # an erasure is not a withdrawal
             .order_by(look.case, look.annotation)
         )
+        return self._list_in_scope(query, look.case, now, cases, annotations)
+
+    def _list_in_scope(
+        self,
+        query: Select[Any],
+        case: ColumnElement[int],
+        now: Any,
+        cases: Collection[int] | None,
+        annotations: Mapping[str, Collection[int]],
+    ) -> list[tuple[int, str, int]]:
         if cases is None:
             rows = self._list_rows(query)
         else:
             with self._database.read() as connection:
-                rows = rows_in(connection, query, look.case, cases)
+                rows = rows_in(connection, query, case, cases)
                 for review_project, numbers in annotations.items():
-                    in_project = query.where(look.review_project == review_project)
-                    rows += rows_in(connection, in_project, look.annotation, numbers)
+                    rows += rows_in(connection, query.where(now.project == review_project), now.id, numbers)
         return sorted({(row[0], row[1], row[2]) for row in rows})
 
 

@@ -42,7 +42,10 @@ def test_a_single_reader_decides(given, outcome, answer):
 @pytest.mark.parametrize(
     ("given", "outcome", "answer"),
     [
-        ([SPAM, SPAM], "wait", None),
+        ([SPAM], "wait", None),
+        ([SPAM, HAM], "wait", None),
+        ([SPAM, SPAM], "decide", SPAM),
+        (["escalate", "escalate"], "escalate", None),
         ([SPAM, SPAM, HAM], "decide", SPAM),
         ([HAM, SPAM, SPAM], "decide", SPAM),
         ([SPAM, HAM, NEWS], "escalate", None),
@@ -77,6 +80,30 @@ def test_a_panel_may_want_more_than_a_majority():
 
     assert apply_protocol(reviews(SPAM, SPAM, HAM), strict).outcome == "escalate"
     assert apply_protocol(reviews(SPAM, SPAM, SPAM), strict).outcome == "decide"
+
+
+@pytest.mark.parametrize("size", range(2, 8))
+@pytest.mark.parametrize("least", [0.0, 0.3, 0.5, 0.6, 0.9])
+def test_a_panel_ends_as_soon_as_no_further_answer_can_change_its_outcome_and_never_before(size, least):
+    tier = Tier(protocol="panel", panel=size, min_agreement=least)
+
+    def results(given: tuple[object, ...]) -> set[tuple[object, object]]:
+        """What the panel can still come to when everybody has answered."""
+        if len(given) == size:
+            result = apply_protocol(reviews(*given), tier)
+            return {(result.outcome, result.answer)}
+        return {found for answer in (SPAM, HAM, NEWS) for found in results((*given, answer))}
+
+    def check(given: tuple[object, ...]) -> None:
+        result, possible = apply_protocol(reviews(*given), tier), results(given)
+        assert result.outcome != "wait" or (len(possible) > 1 and len(given) < size), given
+        if result.outcome != "wait":
+            assert possible == {(result.outcome, result.answer)}, given
+            return
+        for answer in (SPAM, HAM):
+            check((*given, answer))
+
+    check(())
 
 
 def test_an_even_panel_that_is_split_decides_nothing():

@@ -157,7 +157,7 @@ def test_a_project_is_measured_from_what_happened_in_it(world: World):
     for task in tasks:
         world.site.answer(task, "tool", person=BEN)
     world.turn()
-    for person, label in ((CLEO, "fruit"), (DAN, "fruit"), (EVA, "tool")):
+    for person, label in ((CLEO, "fruit"), (EVA, "tool"), (DAN, "fruit")):
         for _ in tasks:
             world.review("L2", "fix", label, person=person, reason="boundary")
         world.turn()
