@@ -169,8 +169,8 @@ def _grown(
         planned = in_window | ahead
         fresh = [item for item in by_task.values() if not item.reopened and item.task not in planned]
         first = floor(taken[-1]) + 1
-        places = rank(fresh)[: full - n_inside]
-        rows += [_row(snapshot, place, served.version, first + at, now_s) for at, place in enumerate(places)]
+        ranked = rank(fresh)[: full - n_inside]
+        rows += [_row(snapshot, place, served.version, first + at, now_s) for at, place in enumerate(ranked)]
         why = f"{n_inside} of {len(in_window)} rows are left"
     return WindowPlan(served.version, [*served.rows, *rows], why) if rows else None
 
@@ -204,8 +204,8 @@ def _why_anew(snapshot: ProjectSnapshot, served: ServedWindow | None, opened: Op
     places = sorted(row.place for row in served.rows)
     if places[-1] >= _LAST_PLACE or any(after - before < _LEAST_GAP for before, after in pairwise(places)):
         return "it is full"
-    first: dict[int, int] = {}  # priority -> its first place that is still open
-    last: dict[int, int] = {}
+    first: dict[int, float] = {}  # priority -> its first place that is still open
+    last: dict[int, float] = {}
     for row in served.rows:
         item = opened.by_task.get(row.task)
         if item is not None and not item.reopened:
