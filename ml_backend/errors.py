@@ -57,6 +57,14 @@ class LabelStudioError(BackendError):
         """Return whether Label Studio refused the request itself (HTTP 4xx), so that repeating it is useless."""
         return self.status is not None and 400 <= self.status < 500
 
+    @property
+    def is_doubtful(self) -> bool:
+        """Return whether Label Studio may have done the work: no answer, a page, a time limit (408), or HTTP 5xx.
+
+        HTTP 409 is doubtful, too: what we wanted to create exists already.
+        """
+        return not self.is_refusal or self.status in (408, 409)
+
 
 class NotFound(LabelStudioError):
     """Label Studio has no such project, task, annotation or prediction (HTTP 404)."""

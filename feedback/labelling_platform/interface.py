@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from feedback.store import WindowRow
 from ml_backend.label_config import Control
 from ml_backend.labelstudio.changed_tasks import TaskPage
 from ml_backend.labelstudio.delete_predictions import DeletionResult
-from ml_backend.labelstudio.review_project_client import ReviewTask
+from ml_backend.labelstudio.review_project_client import ReviewProject, ReviewTask
 from ml_backend.records import Annotation, Task
 
 
@@ -20,6 +20,7 @@ class WriteResult:
 
     rows: int
     complete: bool  # False when the write was stopped and must go on later
+    problems: Mapping[int, str] = field(default_factory=dict, hash=False)  # task -> why it has no row, or an empty one
 
 
 class LabellingPlatform(Protocol):
@@ -49,9 +50,20 @@ class LabellingPlatform(Protocol):
         """Return whether this is the Label Studio we were connected to, so that what is absent in it was deleted."""
 
     def write_queue(
-        self, project: str, rows: Sequence[WindowRow], control: Control, *, head: int, stop: Callable[[], bool]
+        self,
+        project: str,
+        rows: Sequence[WindowRow],
+        control: Control,
+        *,
+        head: int,
+        stop: Callable[[], bool],
+        verify: Collection[int] = (),
     ) -> WriteResult:
-        """Make these rows the queue, the first `head` of them at once; `stop` is asked between requests."""
+        """Make these rows the queue, the first `head` of them at once; `stop` is asked between requests.
+
+        Predictions that are not ours stay visible in rows that are not blind, except those of a control that our model
+        serves. The rows of the tasks `verify` are read back, though they were written before; what was lost is added.
+        """
 
     def delete_stale_predictions(
         self, project: str, *, lock_ttl_s: float, limit: int, stop: Callable[[], bool]
@@ -82,14 +94,19 @@ class LabellingPlatform(Protocol):
     def register_review_webhook(self, project: str) -> None:
         """Make a review project send its events to us."""
 
-    def ensure_review_project(self, *, known: str, marker: str, title: str, label_config: str, description: str) -> str:
-        """Create a review project, or update the one with this marker (or the number `known`); return its number."""
+    def ensure_review_project(
+        self, *, known: str, marker: str, title: str, label_config: str, description: str
+    ) -> ReviewProject:
+        """Create a review project, or update the one with this marker (or the number `known`)."""
 
     def import_review_tasks(self, project: str, review_tasks: Sequence[ReviewTask]) -> list[Task]:
-        """Import review tasks; return them in the same order as Label Studio holds them now."""
+        """Import review tasks; return them in the same order as Label Studio holds them now.
 
-    def complete_review_task(self, project: str, task: int, review_task: ReviewTask) -> None:
-        """Add what an interrupted import left out of a review task: its prediction or its overlap."""
+        One that an earlier import whose answer was lost has brought is not imported again.
+        """
+
+    def complete_review_tasks(self, project: str, review_tasks: Mapping[int, ReviewTask]) -> int:
+        """Add what review tasks (by id) lack: prediction, urgency or overlap; return how many lacked something."""
 
     def update_review_task(self, project: str, task: int, data: Mapping[str, Any]) -> Task:
         """Replace the data of a review task; return the task as it is now."""

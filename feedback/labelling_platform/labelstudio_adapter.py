@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from feedback.labelling_platform.interface import WriteResult
 from feedback.labelling_platform.service_account import find_bot
 from feedback.store import Store, WindowRow
 from feedback.store.log.projections import epoch_s
+from ml_backend.codecs import decode_result
 from ml_backend.label_config import Control
 from ml_backend.labelstudio import (
     changed_tasks,
@@ -20,10 +21,13 @@ from ml_backend.labelstudio import (
     review_project_client,
 )
 from ml_backend.labelstudio.client import Client
+from ml_backend.labelstudio.imported_predictions import ImportedPrediction, ImportedVersions
 from ml_backend.labelstudio.parsing import read_task, utc
 from ml_backend.labelstudio.projects import SettingsSnapshot
-from ml_backend.labelstudio.review_project_client import ReviewTask
-from ml_backend.records import Annotation, Task
+from ml_backend.labelstudio.queue_writer import Written
+from ml_backend.labelstudio.review_project_client import ReviewProject, ReviewTask
+from ml_backend.predictor import NO_MODEL_VERSION
+from ml_backend.records import Annotation, Answer, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +79,55 @@ class LabelStudioAdapter:
     # the queue
 
     def write_queue(
-        self, project: str, rows: Sequence[WindowRow], control: Control, *, head: int, stop: Callable[[], bool]
+        self,
+        project: str,
+        rows: Sequence[WindowRow],
+        control: Control,
+        *,
+        head: int,
+        stop: Callable[[], bool],
+        verify: Collection[int] = (),
     ) -> WriteResult:
         version = rows[0].version
+        without_model = version.rpartition("+q")[0] == NO_MODEL_VERSION
         wanted = [
-            queue_writer.queue_row(row.task, row.place, row.answer, row.confidence, control, blind=row.blind)
+            queue_writer.queue_row(
+                row.task,
+                row.place,
+                row.answer if row.is_answer_ours else None,
+                row.confidence,
+                control,
+                blind=row.blind,
+                gives_way=without_model,
+            )
             for row in rows
         ]
-        written = queue_writer.write_queue_window(self._client, project, wanted, version=version, head=head, stop=stop)
-        held = written.predictions  # stored with each row, to find later what people saw
-        self._store.windows.save_window(project, [replace(row, prediction=held.get(row.task)) for row in rows])
-        return WriteResult(sum(row.task in held for row in rows), written.complete)
+        written = queue_writer.write_queue_window(
+            self._client,
+            project,
+            wanted,
+            version=version,
+            head=head,
+            stop=stop,
+            known={row.task: row.prediction for row in rows if row.prediction is not None and row.task not in verify},
+            imported=self._imported_versions(project),
+        )
+        self._store.windows.save_window(project, [_as_written(row, written, control) for row in rows])
+        held = sum(row.task in written.predictions for row in rows)
+        return WriteResult(held, written.complete, written.failed)
+
+    def _imported_versions(self, project: str) -> ImportedVersions | None:
+        """Return which predictions stay visible; None where the project showed none before it was connected."""
+        row = self._store.projects.get_project(project)
+        before = SettingsSnapshot.from_json(row.settings_snapshot) if row and row.settings_snapshot else None
+        if before is not None and not before.settings["show_collab_predictions"]:
+            return None
+        trained = {NO_MODEL_VERSION, *self._store.registry.versions(project)}
+        theirs = frozenset(before.versions if before else ())
+        return ImportedVersions(
+            lambda version: version not in theirs and projects.is_own_version(version, trained),
+            (before.model_version if before else "") or "",
+        )
 
     def delete_stale_predictions(
         self, project: str, *, lock_ttl_s: float, limit: int, stop: Callable[[], bool]
@@ -141,17 +183,18 @@ class LabelStudioAdapter:
             webhook = self._review_webhook()
             review_project_client.ensure_webhook(self._client, project, webhook.url, webhook.headers)
 
-    def ensure_review_project(self, *, known: str, marker: str, title: str, label_config: str, description: str) -> str:
-        number, _changed = review_project_client.ensure_review_project(
+    def ensure_review_project(
+        self, *, known: str, marker: str, title: str, label_config: str, description: str
+    ) -> ReviewProject:
+        return review_project_client.ensure_review_project(
             self._client, known=known, marker=marker, title=title, label_config=label_config, description=description
         )
-        return number
 
     def import_review_tasks(self, project: str, review_tasks: Sequence[ReviewTask]) -> list[Task]:
         return review_project_client.import_review_tasks(self._client, project, review_tasks)
 
-    def complete_review_task(self, project: str, task: int, review_task: ReviewTask) -> None:
-        review_project_client.complete_review_task(self._client, project, task, review_task)
+    def complete_review_tasks(self, project: str, review_tasks: Mapping[int, ReviewTask]) -> int:
+        return review_project_client.complete_review_tasks(self._client, project, review_tasks)
 
     def update_review_task(self, project: str, task: int, data: Mapping[str, Any]) -> Task:
         return read_task(self._client.patch_task(task, data=dict(data)), project)
@@ -165,3 +208,23 @@ class LabelStudioAdapter:
 
     def list_emails(self) -> Mapping[int, str]:
         return review_project_client.list_emails(self._client)
+
+
+def _as_written(row: WindowRow, written: Written, control: Control) -> WindowRow:
+    """Return a row with the prediction that people see: its id, and its answer where that is not ours."""
+    prediction = written.predictions.get(row.task)
+    if prediction == row.prediction:
+        return row
+    row = replace(row, prediction=prediction)
+    shown = written.imported.get(row.task)
+    if shown is None:
+        return row
+    if control.name not in shown.controls():
+        return replace(row, imported=shown.version)
+    return replace(row, answer=_decode(shown, control), confidence=None, imported=shown.version, is_answer_ours=False)
+
+
+def _decode(shown: ImportedPrediction, control: Control) -> Answer | None:
+    """Return what regions that are not ours say for a control; None where that cannot be read."""
+    answer: Answer | None = decode_result(list(shown.result)).answers.get(control.name)
+    return answer

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
 from feedback.errors import NotConnected
 from feedback.ingest.polling import poll_changes, update_project_description
 from feedback.ingest.signals import match_waiting_signals
+from feedback.labelling_platform.interface import LabellingPlatform, WriteResult
+from feedback.labelling_platform.verification import is_verification_due, record_verification
 from feedback.loop.context import TurnContext
 from feedback.project.guidelines import record_guideline
 from feedback.project.snapshot import as_of_first_answer
-from feedback.queue.planner import plan_window
+from feedback.queue.planner import WindowPlan, plan_window
 from feedback.review.indicator_ingest import ingest_indicators
 from feedback.training.challenger import challenge
 from feedback.training.consensus_labels import reweigh_with_model
@@ -140,6 +142,7 @@ def write_queue(context: TurnContext) -> TurnContext:
         return context
     store, project, labels = context.store, context.project_id, context.consensus_labels
     served = services.windows.load(store, project)
+    open_tasks = services.open_tasks.list_open_tasks(snapshot, labels)
     plan = plan_window(
         snapshot,
         labels,
@@ -148,27 +151,51 @@ def write_queue(context: TurnContext) -> TurnContext:
         services.predictions,
         audit_rows=context.dataset.count("tune", "judge", "certify") if context.dataset else 0,
         now_s=services.clock(),
-        open_tasks=services.open_tasks.list_open_tasks(snapshot, labels),
+        open_tasks=open_tasks,
     )
     context = replace(context, window=served.version if served else "")
+    is_planned, verifies = plan is not None, is_verification_due(store, project, "queue")
+    if plan is None and served is not None and verifies:
+        plan = WindowPlan(served.version, served.rows, "")  # to read it back
     if plan is None:
         return context
+    verified = [row.task for row in plan.rows if row.task in open_tasks.by_task] if verifies else []
+    context, given = _write_plan(context, platform, plan, verified)
+    if given is not None and given.complete and verifies:
+        record_verification(store, project, "queue")
+    if given is None or not is_planned:
+        return context
+    if given.complete:
+        body = {"version": plan.version, "rows": len(plan.rows), "held": given.rows, "why": plan.why}
+        store.records.create_record(project, "asked", body | {"at_s": services.clock()})
+    return replace(context, asked=plan.why, window=plan.version)
+
+
+def _write_plan(
+    context: TurnContext, platform: LabellingPlatform, plan: WindowPlan, verified: Sequence[int]
+) -> tuple[TurnContext, WriteResult | None]:
+    """Write a window and note what is missing of it; None where nothing could be written."""
     if not context.may_write():
-        return context.noted("the queue is not written: the project is paused, or another worker has it")
+        return context.noted("the queue is not written: the project is paused, or another worker has it"), None
+    store, project, policy = context.store, context.project_id, context.snapshot.policy
     store.windows.save_window(project, plan.rows)  # before the write, so that the next turn knows the plan after a kill
-    head, rows = snapshot.policy.queue.head, len(plan.rows)
     try:
         given = platform.write_queue(
-            project, plan.rows, snapshot.control, head=head, stop=lambda: not context.may_write()
+            project,
+            plan.rows,
+            context.snapshot.control,
+            head=policy.queue.head,
+            stop=lambda: not context.may_write(),
+            verify=verified,
         )
     except LabelStudioError as error:
-        return context.noted(f"the queue is not written: {error}")
-    if given.rows < rows:
-        context = context.noted(f"Label Studio holds {given.rows} of {rows} rows of {plan.version}")
-    if given.complete:
-        body = {"version": plan.version, "rows": rows, "held": given.rows, "why": plan.why, "at_s": services.clock()}
-        store.records.create_record(project, "asked", body)
-    return replace(context, asked=plan.why, window=plan.version)
+        return context.noted(f"the queue is not written: {error}"), None
+    if given.rows < len(plan.rows):
+        context = context.noted(f"Label Studio holds {given.rows} of {len(plan.rows)} rows of {plan.version}")
+    if given.problems:
+        task, reason = next(iter(given.problems.items()))
+        context = context.noted(f"{len(given.problems)} rows have no pre-annotation, such as task {task}: {reason}")
+    return context, given
 
 
 def review(context: TurnContext) -> TurnContext:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from feedback.errors import NotConnected
 from feedback.ingest.full_sync import run_full_sync
@@ -19,9 +21,11 @@ from ml_backend.errors import UnknownName
 from ml_backend.label_config import read_label_config
 from ml_backend.labelstudio import projects, queue_writer, review_project_client
 from ml_backend.labelstudio.client import Client
+from ml_backend.labelstudio.imported_predictions import count_predicted_tasks
 from ml_backend.labelstudio.parsing import SECRET_HEADER
-from ml_backend.labelstudio.projects import SettingsSnapshot
+from ml_backend.labelstudio.projects import SettingsSnapshot, is_own_version
 from ml_backend.models import recipe_for
+from ml_backend.predictor import NO_MODEL_VERSION
 
 _CONNECTED_BY_OTHER_STORE = (
     "the project was already connected, by another store: its earlier settings are unknown, so `hitl disconnect` "
@@ -89,8 +93,9 @@ def connect(
         forget=lambda: store.projects.save_project(replace(row, settings_snapshot={})),
         dry_run=dry_run,
     )
+    imported = _describe_imported(client, store, body, connection.settings_snapshot)
     if connection.settings_snapshot is None:
-        return [*map(str, connection.changes), *_describe_new_bot(settings, store)]
+        return [*map(str, connection.changes), *_describe_new_bot(settings, store), *imported]
     new_bot = _describe_new_bot(settings, store)
     bot = make_bot(store, client, settings.label_studio_url)
     store.append(
@@ -111,6 +116,7 @@ def connect(
     store.projects.save_project(row)
     store.policies.activate_policy(row, active_policy, who="hitl connect", now_s=now_s)
     notes = [f"store: {sync.missed} tasks and answers read"] if sync.missed else []
+    notes += imported
     if connection.settings_snapshot.remains and not stored.settings_snapshot:
         notes.append(_CONNECTED_BY_OTHER_STORE)
     return [*map(str, connection.changes), *(new_bot if bot else []), *notes]
@@ -132,6 +138,32 @@ def describe_learning(label_config: str, policy: Policy) -> list[str]:
             recipe_for(control)
     except UnknownName as error:
         notes.append(f"{error} Tasks come in random order; agreement and consensus work. {error.hint}")
+    return notes
+
+
+def _describe_imported(
+    client: Client, store: Store, body: Mapping[str, Any], before: SettingsSnapshot | None
+) -> list[str]:
+    """Say which predictions that are not ours a project has, and what becomes of them."""
+    project = str(body["id"])
+    trained = {NO_MODEL_VERSION, *store.registry.versions(project)}
+    counts = {
+        version: n
+        for version, n in count_predicted_tasks(client, project).items()
+        if not is_own_version(version, trained)
+    }
+    if not counts:
+        return []
+    shown = str((before.model_version if before else body["model_version"]) or "")
+    if not (before.settings if before else body)["show_collab_predictions"]:
+        fate = "people did not see them before, so they stay hidden"
+        return [f"{n} tasks have predictions of {version}: {fate}" for version, n in counts.items()]
+    notes = []
+    for version, n in counts.items():
+        fate = "they stay visible until a model of ours serves the control"
+        if shown in counts and version != shown:
+            fate = f"they are visible where a task has none of {shown}, until a model of ours serves the control"
+        notes.append(f"{n} tasks have predictions of {version}: {fate}")
     return notes
 
 

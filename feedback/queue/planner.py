@@ -25,6 +25,7 @@ _LAST_PLACE = SCORE_SPAN - 200_000  # a version that grew so far is replaced; a 
 _FIRST_PLACE = 100  # room before a window for urgent tasks that come later; more is made as the first ones are answered
 _STEPS = 1_000  # that late rows divide a gap between two rows into; each arrival takes as few as it needs
 _LEAST_GAP = 1e-6  # between two places; a thousand million times what Label Studio's scores can tell apart
+_WINDOW_WITH_IMPORTED = 5_000  # open rows; before the first model the order of a longer window does not get stale
 _MOST_ROWS = 50_000  # of served windows that are kept, of all projects but the one used last
 _SECOND_OPINION_EVERY = 4  # second opinions are woven into a served window at every fourth place
 
@@ -164,8 +165,8 @@ def _grown(
         rows.append(_row(snapshot, opinion, served.version, at, now_s))
     why = why or (f"{len(again)} second opinions wait" if again else "")
     n_inside, n_fresh = len(inside), len(by_task) - len(inside) - len(waiting) - len(ahead)
-    full = min(snapshot.policy.queue.window, n_inside + n_fresh)
-    if n_fresh and n_inside < snapshot.policy.queue.low_water * full:
+    full, enough = _wanted_size(snapshot, served, champion, n_open=n_inside + n_fresh)
+    if n_fresh and n_inside < enough:
         planned = in_window | ahead
         fresh = [item for item in by_task.values() if not item.reopened and item.task not in planned]
         first = floor(taken[-1]) + 1
@@ -173,6 +174,21 @@ def _grown(
         rows += [_row(snapshot, place, served.version, first + at, now_s) for at, place in enumerate(ranked)]
         why = f"{n_inside} of {len(in_window)} rows are left"
     return WindowPlan(served.version, [*served.rows, *rows], why) if rows else None
+
+
+def _wanted_size(
+    snapshot: ProjectSnapshot, served: ServedWindow, champion: Bundle | None, *, n_open: int
+) -> tuple[int, float]:
+    """Return how many open rows a window shall have, and how many are enough until it grows again.
+
+    It takes in every open task while people see imported predictions: on tasks outside, Label Studio shows nothing.
+    """
+    queue = snapshot.policy.queue
+    if champion is None and any(row.imported for row in served.rows):
+        full = min(max(queue.window, _WINDOW_WITH_IMPORTED), n_open)
+        return full, full if full == n_open else queue.low_water * full
+    full = min(queue.window, n_open)
+    return full, queue.low_water * full
 
 
 def _of_priority(opened: OpenTasks, priority: int) -> Iterable[OpenTask]:

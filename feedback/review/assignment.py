@@ -74,28 +74,43 @@ def _assign_tier(context: ReviewContext, platform: LabellingPlatform, tier: str,
     if unassigned:
         _create_review_tasks(context, platform, tier, review_project, unassigned[:_MAX_TASKS_PER_TURN])
     new = {case.id for case in unassigned}
-    _keep_tasks_open(context, platform, review_project, [case for case in cases if case.id not in new])
+    assigned = [case for case in cases if case.id not in new]
+    if context.verifies:
+        proposals = {case.review_task: _make_proposal(context, case) for case in assigned if case.review_task}
+        if n_incomplete := platform.complete_review_tasks(review_project, proposals):
+            context.result.notes.append(f"{n_incomplete} review tasks had lost their proposal or urgency; restored")
+    _keep_tasks_open(context, platform, review_project, assigned)
 
 
 def _ensure_review_project(context: ReviewContext, platform: LabellingPlatform, tier: str) -> str:
     """Return the id of a tier's review project; create or update it if its label config or its webhook changed.
 
-    A review project that cannot have a webhook is only polled: the notes get the reason, and the next turn tries again.
+    After a full sync it is compared again, since somebody may have changed its settings, or it may exist twice. A
+    review project that cannot have a webhook is only polled: the notes get the reason, and the next turn tries again.
     """
     store, snapshot, project = context.store, context.snapshot, context.project
     config = review_label_config(snapshot.config, tier, snapshot.policy)
     digest = hashlib.sha256(f"{config} {platform.review_webhook_id}".encode()).hexdigest()[:16]
     last = store.review_projects.list_review_projects(project).get(tier)
-    if last is not None and last.config_digest == digest:
+    is_current = last is not None and last.config_digest == digest
+    if last is not None and is_current and not context.verifies:
         return last.id
     title = f"{snapshot.policy.tiers[tier].title or tier} · {snapshot.project.title or project}"
-    review_project = platform.ensure_review_project(
+    ensured = platform.ensure_review_project(
         known=last.id if last else "",
         marker=f"[hitl:{project}:{tier}]",
         title=title,
         label_config=config,
         description=f"Review of project {project}, tier {tier}. hitl creates and updates this project.",
     )
+    review_project = ensured.id
+    if ensured.duplicates:
+        context.result.notes.append(
+            f"review projects {', '.join(ensured.duplicates)} were made for tier {tier}, too, and are not used: "
+            f"{review_project} is. Delete them in Label Studio if they hold no answers."
+        )
+    if last is not None and is_current and last.id == review_project:
+        return review_project
     row = store.projects.get_project(review_project) or ProjectRow(review_project)
     # before the webhook: its events must find the source project whose turn reads them
     store.projects.save_project(replace(row, title=title, label_config=config, source=project))
@@ -132,7 +147,7 @@ def _record_imported_tasks(context: ReviewContext, platform: LabellingPlatform) 
             case = case_of_key.pop(str(task.data.get(KEY)), None)
             if case is not None and context.may_write():
                 case = context.with_explanation(case)
-                platform.complete_review_task(review_project, task.id, *_make_review_tasks(context, [case]))
+                platform.complete_review_tasks(review_project, {task.id: _make_proposal(context, case)})
                 _record_assignment(context, case, review_project, task.id)
 
 
@@ -162,14 +177,18 @@ def _make_review_tasks(context: ReviewContext, cases: Sequence[CaseRow]) -> list
     events = context.store.cases.list_events_of_cases(case_ids)
     reviews = context.store.reviews.list_reviews_of_cases(case_ids)
     return [
-        ReviewTask(
-            review_task_data(case, snapshot, context.votes_on(case.task), reviews[case.id], events[case.id]),
-            tuple(prefilled_regions(case, snapshot.control, context.policy)),
-            case.priority,
-            context.policy.tiers[case.tier].n_reviewers,
+        replace(
+            _make_proposal(context, case),
+            data=review_task_data(case, snapshot, context.votes_on(case.task), reviews[case.id], events[case.id]),
         )
         for case in cases
     ]
+
+
+def _make_proposal(context: ReviewContext, case: CaseRow) -> ReviewTask:
+    """Return what a case's review task shows beside its data: the proposed answer, the urgency, how many may answer."""
+    regions = prefilled_regions(case, context.snapshot.control, context.policy)
+    return ReviewTask({}, tuple(regions), case.priority, context.policy.tiers[case.tier].n_reviewers)
 
 
 def _record_assignment(context: ReviewContext, case: CaseRow, review_project: str, task: int) -> None:

@@ -70,13 +70,17 @@ def _compare(
     shown: Mapping[int, WindowRow],
 ) -> list[OverrideRow]:
     """Return each of these votes whose model answer is known next to it."""
-    blind = [vote for vote in votes if vote.shown is None or (vote.shown in shown and shown[vote.shown].answer is None)]
+    blind = [
+        vote for vote in votes if vote.shown is None or (vote.shown in shown and _shows_nothing(shown[vote.shown]))
+    ]
     comparable = [vote for vote in blind if champion and vote.at_s > champion.created_s]
     predicted = _predict_blind(champion, prediction_cache, snapshot, comparable)
     reasons = _source_reasons(store, snapshot, sorted({vote.task for vote in votes}))
     rows: list[OverrideRow] = []
     for vote in votes:
         row = shown.get(vote.shown) if vote.shown is not None else None
+        if row is not None and not row.is_answer_ours:
+            continue  # a prediction that is not ours says nothing of our model
         if row is not None and row.answer is not None:
             prediction: _Prediction = (row.answer, row.confidence, row.version.rpartition("+q")[0])
             vote_is_blind = False
@@ -90,6 +94,10 @@ def _compare(
             _make_row(snapshot, vote, vote.task, vote.answer, prediction, blind=vote_is_blind, tier=tier, reason=reason)
         )
     return rows
+
+
+def _shows_nothing(row: WindowRow) -> bool:
+    return row.answer is None and row.is_answer_ours
 
 
 def override_of_review(review: ReviewRow, snapshot: ProjectSnapshot, case: CaseRow) -> OverrideRow | None:

@@ -82,6 +82,7 @@ class ReviewContext:
     sync_review_project: Callable[[str], object]  # collects what changed in a review project
     may_write: Callable[[], bool]  # asked before each write to Label Studio
     cases: Cases  # at the start of the review
+    verifies: bool = False  # whether review projects and tasks are compared with Label Studio in this turn
     result: ReviewResult = field(default_factory=ReviewResult)
 
     @property

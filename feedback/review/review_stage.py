@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import cache
 
 from feedback.labelling_platform.interface import LabellingPlatform
+from feedback.labelling_platform.verification import is_verification_due, record_verification
 from feedback.policy.tiers import Tier
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.review.assignment import assign_cases
@@ -91,6 +92,7 @@ class ReviewStage:
             sync_review_project=sync_review_project,
             may_write=may_write,
             cases=self._cases.read(store, project),
+            verifies=is_verification_due(store, project, "review"),
         )
         open_cases(context, self._second_looks)
         move_first_tier_cases(context)
@@ -116,6 +118,8 @@ class ReviewStage:
             reopen_for_others(context, platform, eligible)
         assign_cases(context, platform, list_emails)
         write_final_answers(context, platform)
+        if context.verifies and context.may_write():
+            record_verification(context.store, context.project, "review")
 
 
 def _act_on_clocks(context: ReviewContext, platform: LabellingPlatform | None) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from urllib.parse import parse_qs, urljoin, urlsplit
@@ -11,6 +13,7 @@ import httpx
 
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.transport import Transport, as_object, json_or_none
+from ml_backend.labelstudio.verified_writes import create_once
 
 _TIMEOUT_S = 30.0
 _LOGIN_TIMEOUT_S = 10.0  # a person waits for a page
@@ -84,24 +87,37 @@ def log_in(url: str, email: str, password: str, *, replace_token: bool = False) 
         return _account(browser, email, password, replace_token=replace_token)
 
 
-def sign_up(url: str, invitation: str, email: str) -> Account:
+def sign_up(url: str, invitation: str, email: str, *, password: str = "") -> Account:
     """Create a user with an invitation (`Client.invitation()`), as an annotator does in the browser.
 
-    The password is random. LabelStudioError where the e-mail address is taken or the invitation wrong.
+    The password is random where none is given. LabelStudioError where the e-mail address is taken or the invitation
+    wrong.
     """
-    password = secrets.token_urlsafe(18)
+    password = password or secrets.token_urlsafe(18)
     token = parse_qs(urlsplit(invitation).query).get("token", [""])[0]
     with _browser(url) as browser:
         _send_form(browser, f"user/signup/?token={token}", {"email": email, "password": password})
         return _account(browser, email, password, replace_token=False)
 
 
-def create_bot(url: str, invitation: str) -> Account:
-    """Create the user that this service writes as; its random password is not stored.
+def make_bot_login() -> tuple[str, str]:
+    """Return an e-mail address and a password for the user that this service writes as.
 
     The address has a random part, so that a bot whose token was lost can be created again.
     """
-    return sign_up(url, invitation, f"hitl-bot-{secrets.token_hex(4)}@hitl.invalid")
+    return f"hitl-bot-{secrets.token_hex(4)}@hitl.invalid", secrets.token_urlsafe(18)
+
+
+def create_bot(url: str, invitation: Callable[[], str], login: tuple[str, str]) -> Account:
+    """Create the user that this service writes as; safe to repeat with the same login after an answer was lost."""
+    email, password = login
+
+    def find() -> Account | None:
+        with suppress(LabelStudioError):
+            return log_in(url, email, password, replace_token=True)
+        return None
+
+    return create_once(find, lambda: sign_up(url, invitation(), email, password=password))
 
 
 def _browser(url: str, *, timeout_s: float = _TIMEOUT_S) -> httpx.Client:

@@ -189,6 +189,10 @@ class Client(Transport):
             query["project"] = project_number(project)
         return list(self.send("GET", "api/predictions/", query=query, timeout_s=_BULK_TIMEOUT_S))
 
+    def patch_prediction(self, prediction: int, **fields: Any) -> Json:
+        """Change a prediction: score, ..."""
+        return as_object(self.send("PATCH", f"api/predictions/{prediction}/", body=fields))
+
     def delete_prediction(self, prediction: int) -> None:
         """Delete one prediction; one that was deleted already is no error."""
         self._delete_if_exists(f"api/predictions/{prediction}/")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +13,7 @@ from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.delete_predictions import delete_versions
 from ml_backend.labelstudio.parsing import SECRET_HEADER
 from ml_backend.labelstudio.transport import Json
+from ml_backend.labelstudio.verified_writes import create_once
 
 TITLE = "hitl"  # of our ML backend; no model version may have this name
 DOT_HINT = "Give the service a network alias with a dot (hitl.internal), or use an IP address or localhost."
@@ -227,6 +228,15 @@ def _roll_back(client: Client, settings_snapshot: SettingsSnapshot, forget: Call
     return "The project was restored."
 
 
+def is_own_version(version: str, trained: Collection[str] = ()) -> bool:
+    """Return whether a model version is ours: a queue's `M+qN`, or one of the models `trained`.
+
+    >>> [is_own_version(version, ["m1"]) for version in ("m1+q2", "m1", "extractor-v1", "")]
+    [True, True, False, False]
+    """
+    return version in trained or _OURS.fullmatch(version) is not None
+
+
 def our_versions(client: Client, settings_snapshot: SettingsSnapshot, versions: Iterable[str] = ()) -> list[str]:
     """Return the model versions that we wrote into a project since the snapshot."""
     now = [row["model_version"] for row in client.model_versions(settings_snapshot.project)]
@@ -240,10 +250,11 @@ def _queue_versions(versions: Iterable[str]) -> set[str]:
 
 
 def _set_webhook(client: Client, project: str, url: str, headers: Mapping[str, str]) -> None:
-    found = find_by_url(client.webhooks(project), url)
-    if found is None:
-        client.create_webhook(project, url=url, headers=headers)
-    else:
+    found = create_once(
+        lambda: find_by_url(client.webhooks(project), url),
+        lambda: client.create_webhook(project, url=url, headers=headers),
+    )
+    if any(found[name] != wanted for name, wanted in _webhook_wanted(headers).items()):
         client.patch_webhook(found["id"], url=url, **_webhook_wanted(headers))
 
 
@@ -254,10 +265,14 @@ def _webhook_wanted(headers: Mapping[str, str]) -> Json:
 def _set_backend(client: Client, project: str, url: str, basic_auth: tuple[str, str] | None) -> None:
     login = {"basic_auth_user": basic_auth[0], "basic_auth_pass": basic_auth[1]} if basic_auth else {}
     found = find_by_url(client.backends(project), url)
-    if found is None:
-        client.create_backend(project, url=url, title=TITLE, description="label-studio-hitl", **login)
-    elif login:
-        client.patch_backend(found["id"], project, url=url, **login)
+    if found is not None:
+        if login:
+            client.patch_backend(found["id"], project, url=url, **login)
+        return
+    create_once(
+        lambda: find_by_url(client.backends(project), url),
+        lambda: client.create_backend(project, url=url, title=TITLE, description="label-studio-hitl", **login),
+    )
 
 
 def _set_settings(client: Client, project: str, settings_snapshot: SettingsSnapshot) -> None:

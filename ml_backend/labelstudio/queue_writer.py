@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from ml_backend.codecs import get_codec
 from ml_backend.errors import LabelStudioError
 from ml_backend.label_config import Control
-from ml_backend.labelstudio.client import Client, task_filter, version_filter
+from ml_backend.labelstudio.client import Client
+from ml_backend.labelstudio.imported_predictions import ImportedPrediction, ImportedVersions
 from ml_backend.labelstudio.parsing import read_task
 from ml_backend.labelstudio.transport import Json
+from ml_backend.labelstudio.verified_writes import (
+    create_prediction_once,
+    of_version,
+    read_predictions,
+    read_tasks,
+    restore_score,
+)
 from ml_backend.records import Answer, Task
 
+_NOTHING: Mapping[int, int] = MappingProxyType({})
+_BAD_REQUEST = 400
 SCORE_SPAN = 1_000_000  # score = place / span: a window may grow without changing the scores of its places
-_IDS_PER_REQUEST = 300  # they are part of the URL
-_MAX_UNPAGED = 20_000  # predictions in one response without pages (2 s); with more, read pages of tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +34,9 @@ class QueueRow:
 
     task: int
     place: float  # the lowest is next; below SCORE_SPAN
-    result: tuple[Json, ...] = field(default=(), hash=False)  # () shows nothing: blind, or no prediction
+    result: tuple[Json, ...] = field(default=(), hash=False)  # () shows nothing of ours: blind, or no prediction
+    serves: str = ""  # the control for which `result` replaces predictions that are not ours; "": it gives way to them
+    with_imported: bool = False  # whether predictions that are not ours may be shown: never on a blind task
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +47,27 @@ class Written:
     predictions: Mapping[int, int] = field(hash=False)  # task -> prediction id, from earlier writes of the version, too
     failed: Mapping[int, str] = field(hash=False)  # task -> why it has no row, or an empty one
     complete: bool  # False where `stop` ended it early
+    imported: Mapping[int, ImportedPrediction] = field(default_factory=dict, hash=False)  # task -> what is shown of it
 
 
 def queue_row(
-    task: int, place: float, answer: Answer | None, confidence: float | None, control: Control, *, blind: bool = False
+    task: int,
+    place: float,
+    answer: Answer | None,
+    confidence: float | None,
+    control: Control,
+    *,
+    blind: bool = False,
+    gives_way: bool = False,
 ) -> QueueRow:
-    """Return the queue row of an answer; the region gets its confidence as score, the prediction its place."""
+    """Return the queue row of an answer; the region gets its confidence as score, the prediction its place.
+
+    An answer that `gives_way` is shown only where no other prediction has regions of its control.
+    """
     if answer is None or blind:
-        return QueueRow(task, place)
-    return QueueRow(task, place, tuple(get_codec(answer.kind).encode(answer, control, confidence)))
+        return QueueRow(task, place, with_imported=not blind)
+    result = tuple(get_codec(answer.kind).encode(answer, control, confidence))
+    return QueueRow(task, place, result, "" if gives_way else control.name, with_imported=True)
 
 
 def write_queue_window(
@@ -55,52 +78,91 @@ def write_queue_window(
     version: str,
     head: int = 25,
     stop: Callable[[], bool] = lambda: False,
+    known: Mapping[int, int] = _NOTHING,
+    imported: ImportedVersions | None = None,
 ) -> Written:
     """Write the queue: the first `head` rows one by one, then the switch to this version, then the rest in bulk.
 
     So the next tasks are ready early. Safe to repeat after an interruption: a task that has a row of this version,
-    `M+qN`, gets no second one. A result that the label config does not allow is replaced by an empty one. Rows that a
-    bulk request drops are written one by one. `stop` is asked before each write; True ends it.
+    `M+qN`, gets no second one; `known` are those that need not be looked up (task -> prediction id). A result of ours
+    that the label config does not allow is left out. Where `imported` is given, predictions that are not ours stay
+    visible in our rows. Everything written is read back: rows that Label Studio lost are written one by one, and lost
+    scores are restored. `stop` is asked before each write; True ends it.
     """
     settings = client.project(project)
-    written = list_rows(client, project, version)
     ordered = sorted(rows, key=lambda row: row.place)
-    bodies, failed = _bodies(ordered, version, str(settings["label_config"]))
+    found = read_predictions(client, project, [row.task for row in ordered if row.task not in known])
+    written = {row.task: known[row.task] for row in ordered if row.task in known}
+    scores = {row.task: row.place / SCORE_SPAN for row in ordered}
+    _adopt(client, found, version, scores, written)
+    shown = _choose_imported(ordered, found, imported)
+    refused = dict[int, str]()
+    bodies, invalid = _bodies(ordered, shown, version, str(settings["label_config"]))
+    new = [body["task"] for body in bodies if body["task"] not in written]
 
-    if not _write_each(client, project, bodies[:head], written, failed, stop):
-        return Written(version, written, failed, complete=False)
+    def written_so_far(*, complete: bool) -> Written:
+        visible = {task: row for task, row in shown.items() if task in written and task not in refused}
+        return Written(version, written, {**invalid, **refused}, complete, visible)
+
+    if not _write_each(client, project, bodies[:head], written, refused, stop):
+        return written_so_far(complete=False)
     if stop() or not written:
-        return Written(version, written, failed, complete=not stop())
+        return written_so_far(complete=not stop())
     if settings["model_version"] != version:
         client.patch_project(project, model_version=version)
     rest = [body for body in bodies[head:] if body["task"] not in written]
-    if rest and not stop():
-        try:
-            client.create_predictions(project, rest)
-        except LabelStudioError as error:
-            if error.status not in (400, None):
-                raise
-            # a deleted task makes Label Studio refuse the request or stop half-way; a lost response may be either
-        written.update(list_rows(client, project, version))
-        _write_each(client, project, rest, written, failed, stop)
-    return Written(version, written, failed, complete=all(row.task in written or row.task in failed for row in ordered))
+    doubt = _write_bulk(client, project, rest) if rest and not stop() else None
+    if new:
+        held = dict[int, int]()
+        _adopt(client, read_predictions(client, project, new), version, scores, held)
+        for task in new:  # also what was written one by one
+            written.pop(task, None)
+        written.update(held)
+        if doubt is not None and not any(body["task"] in written for body in rest):
+            raise doubt
+        lost = [body for body in bodies if body["task"] not in refused]
+        _write_each(client, project, lost, written, refused, stop)
+    return written_so_far(complete=all(row.task in written or row.task in refused for row in ordered))
 
 
-def list_rows(client: Client, project: str, version: str) -> dict[int, int]:
-    """Return the rows of a version in Label Studio: task -> prediction id, the first where a task has several."""
-    counts = {row["model_version"]: int(row["count"]) for row in client.model_versions(project)}
-    if not counts.get(version):
-        return {}
-    if sum(counts.values()) <= _MAX_UNPAGED:
-        rows: Iterable[Json] = client.predictions(project=project)
-    else:
-        tasks = client.each_task(project, filters=[version_filter(version)], include=("id", "predictions"))
-        rows = ({**row, "task": task["id"]} for task in tasks for row in task["predictions"])
-    found: dict[int, int] = {}
-    for row in rows:
-        if row["model_version"] == version:
-            found[row["task"]] = min(row["id"], found.get(row["task"], row["id"]))
-    return found
+def _write_bulk(client: Client, project: str, bodies: Sequence[Json]) -> LabelStudioError | None:
+    """Write rows in one request; return the error after which some of them, or all, may be written."""
+    try:
+        client.create_predictions(project, bodies)
+    except LabelStudioError as error:
+        if error.status == _BAD_REQUEST:
+            return None  # a deleted task makes Label Studio refuse the request or stop half-way
+        if error.is_doubtful:
+            return error
+        raise
+    return None
+
+
+def _adopt(
+    client: Client,
+    found: Mapping[int, Sequence[Json]],
+    version: str,
+    scores: Mapping[int, float],
+    written: dict[int, int],
+) -> None:
+    """Add the rows that exist to `written`, and restore their scores."""
+    for task, predictions in found.items():
+        row = of_version(predictions, version)
+        if row is not None:
+            written[task] = int(row["id"])
+            restore_score(client, row, scores[task])
+
+
+def _choose_imported(
+    rows: Sequence[QueueRow], found: Mapping[int, Sequence[Json]], imported: ImportedVersions | None
+) -> dict[int, ImportedPrediction]:
+    """Return what each row shows of predictions that are not ours: all but the control that we serve."""
+    shown = dict[int, ImportedPrediction]()
+    for row in rows if imported is not None else ():
+        chosen = imported.choose(found.get(row.task, ())) if imported is not None and row.with_imported else None
+        if chosen is not None and (result := chosen.without(row.serves) if row.serves else chosen.result):
+            shown[row.task] = replace(chosen, result=result)
+    return shown
 
 
 def hide_task(client: Client, task: int) -> Task:
@@ -121,12 +183,8 @@ def reopen_task(client: Client, task: int, overlap: int) -> Task:
 
 def servable_tasks(client: Client, project: str, tasks: Sequence[int]) -> list[int]:
     """Return those of these tasks that the label stream may still serve."""
-    found: list[int] = []
-    for start in range(0, len(tasks), _IDS_PER_REQUEST):
-        part = task_filter("id", "in_list", list(tasks[start : start + _IDS_PER_REQUEST]))
-        rows = client.each_task(project, filters=[part], include=("id", "is_labeled"))
-        found += [int(row["id"]) for row in rows if not row["is_labeled"]]
-    return found
+    rows = read_tasks(client, project, tasks, include=("id", "is_labeled"))
+    return [int(row["id"]) for row in rows if not row["is_labeled"]]
 
 
 def _write_each(
@@ -148,22 +206,30 @@ def _write_each(
 
 
 def _write_row(client: Client, project: str, body: Json, written: dict[int, int], failed: dict[int, str]) -> None:
+    """Write one row; an empty one where Label Studio refuses its result, so that the task keeps its place."""
     task = body["task"]
     try:
-        written[task] = int(client.create_prediction(**body, project=project)["id"])
+        written[task] = create_prediction_once(client, project, body)
     except LabelStudioError as error:
-        if error.status is None:  # the response was lost: the row may have been written
-            written.update(list_rows(client, project, body["model_version"]))
-            if task in written:
-                return
-            raise
-        if error.status >= 500 or error.status in (401, 403, 429):
+        if not error.is_refusal or error.status in (401, 403, 429):
             raise
         failed[task] = str(error)
+        if body["result"]:
+            _write_row(client, project, {**body, "result": []}, written, failed)
+            if task in written:
+                failed[task] = f"shown empty: {error}"
 
 
-def _bodies(rows: Sequence[QueueRow], version: str, label_config: str) -> tuple[list[Json], dict[int, str]]:
-    """Turn rows into prediction bodies, and give the reason for each result that the label config does not allow."""
+def _bodies(
+    rows: Sequence[QueueRow],
+    imported: Mapping[int, ImportedPrediction],
+    version: str,
+    label_config: str,
+) -> tuple[list[Json], dict[int, str]]:
+    """Turn rows into prediction bodies, and give the reason for each result that the label config does not allow.
+
+    Regions that are not ours are copied as they are: people saw them before, whatever the label config says.
+    """
     # reason: the SDK takes half a second to import
     from label_studio_sdk.label_interface.interface import LabelInterface
 
@@ -180,5 +246,9 @@ def _bodies(rows: Sequence[QueueRow], version: str, label_config: str) -> tuple[
         if row.result and (problems := interface.validate_prediction(body, return_errors=True)):
             failed[row.task] = f"shown empty: {'; '.join(map(str, problems))[:300]}"
             body["result"] = []
+        if (other := imported.get(row.task)) is not None:
+            controls = other.controls()
+            own = [region for region in body["result"] if region["from_name"] not in controls]
+            body["result"] = [*other.result, *own]
         bodies.append(body)
     return bodies, failed

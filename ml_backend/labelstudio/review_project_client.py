@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from ml_backend.errors import NotFound
-from ml_backend.labelstudio.client import Client, task_filter
+from ml_backend.errors import LabelStudioError, NotFound
+from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.parsing import OWN_ANNOTATION_FIELDS, read_task
 from ml_backend.labelstudio.projects import UNCERTAINTY
 from ml_backend.labelstudio.transport import Json
+from ml_backend.labelstudio.verified_writes import (
+    create_once,
+    create_prediction_once,
+    of_version,
+    read_tasks,
+    restore_score,
+)
 from ml_backend.records import Task
 
 VERSION = "hitl-proposal"  # the model version of the proposed answers; their score is the urgency
+_CONFLICT = 409
+_NEWEST = 400  # tasks among which an import whose answer was lost is looked for
 _MARK = "hitl"  # the key in a region's meta
 # not TASKS_CREATED: only this service creates review tasks
 _ACTIONS = ("ANNOTATION_CREATED", "ANNOTATIONS_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_DELETED", "TASKS_DELETED")
@@ -44,41 +54,55 @@ class ReviewTask:
         return {"result": list(self.result), "score": self.urgency, "model_version": VERSION}
 
 
+@dataclass(frozen=True, slots=True)
+class ReviewProject:
+    """The review project of a marker in Label Studio."""
+
+    id: str
+    is_changed: bool = False  # whether its settings or its label config were updated
+    duplicates: tuple[str, ...] = ()  # other projects with the marker, which are not used and never deleted
+
+
 def ensure_review_project(
     client: Client, *, known: str, marker: str, title: str, label_config: str, description: str
-) -> tuple[str, bool]:
-    """Create or update the review project of a marker; return its id, and whether anything was changed.
+) -> ReviewProject:
+    """Create or update the review project of a marker.
 
-    `known` is the stored id, or "". The marker in the description finds a project whose id was not stored.
+    `known` is the stored id, or "". The marker in the description finds a project whose id was not stored. Of several
+    with the marker, one with tasks is used, then the known one, then the first.
     """
-    body = None
-    with suppress(NotFound):
-        body = client.project(known) if known else None
-    if body is None:
-        body = next((row for row in client.projects() if marker in str(row.get("description") or "")), None)
-    if body is None:
-        text = f"{description} {marker}".strip()
-        made = client.create_project(title=title[:50], label_config=label_config, description=text, **_SETTINGS)
-        return str(made["id"]), True
-    number = str(body["id"])
+    text = f"{description} {marker}".strip()
+
+    def find() -> list[Json] | None:
+        found = [row for row in client.projects() if marker and marker in str(row.get("description") or "")]
+        if known and all(str(row["id"]) != known for row in found):  # somebody may have changed its description
+            with suppress(NotFound):
+                found.append(client.project(known))
+        return sorted(found, key=lambda row: (not row["task_number"], str(row["id"]) != known, row["id"])) or None
+
+    def create() -> list[Json]:
+        return [client.create_project(title=title[:50], label_config=label_config, description=text, **_SETTINGS)]
+
+    body, *others = create_once(find, create)
     changed = {name: wanted for name, wanted in _SETTINGS.items() if body.get(name) != wanted}
     if body["label_config"] != label_config:
         changed["label_config"] = label_config
     if changed:
-        client.patch_project(number, **changed)
-    return number, bool(changed)
+        client.patch_project(str(body["id"]), **changed)
+    return ReviewProject(str(body["id"]), bool(changed), tuple(str(row["id"]) for row in others))
 
 
 def ensure_webhook(client: Client, project: str, url: str, headers: Mapping[str, str]) -> None:
     """Set the webhook of a review project; webhooks with the same headers are ours, and extra ones are deleted."""
     wanted: Json = {"url": url, "headers": dict(headers), "actions": list(_ACTIONS), "send_for_all_actions": False}
-    webhooks = _our_webhooks(client, project, headers)
-    for extra in webhooks[1:]:
+    for extra in _our_webhooks(client, project, headers)[1:]:
         client.delete_webhook(extra["id"])
-    if not webhooks:
-        client.create_webhook(project, **wanted)
-    elif any(webhooks[0].get(name) != value for name, value in wanted.items()) or not webhooks[0]["is_active"]:
-        client.patch_webhook(webhooks[0]["id"], is_active=True, send_payload=True, **wanted)
+    webhook = create_once(
+        lambda: next(iter(_our_webhooks(client, project, headers)), None),
+        lambda: client.create_webhook(project, **wanted),
+    )
+    if any(webhook.get(name) != value for name, value in wanted.items()) or not webhook["is_active"]:
+        client.patch_webhook(webhook["id"], is_active=True, send_payload=True, **wanted)
 
 
 def delete_webhooks(client: Client, project: str, header: str) -> None:
@@ -95,30 +119,70 @@ def _our_webhooks(client: Client, project: str, headers: Collection[str]) -> lis
 def import_review_tasks(client: Client, project: str, review_tasks: Sequence[ReviewTask]) -> list[Task]:
     """Import review tasks with their proposed answers; return them as tasks, in order.
 
-    They are read back, because Label Studio on SQLite may give them ids of tasks that were deleted before.
+    An unanswered task with the same data is not imported again: an earlier import may have lost its answer. They are
+    read back with their predictions, because Label Studio on SQLite may give them ids of tasks that were deleted
+    before, and imports tasks without predictions where its database was locked in between.
     """
     if not review_tasks:
         return []
-    bodies = [{"data": dict(task.data), "predictions": [task.proposal]} for task in review_tasks]
-    tasks = client.import_tasks(project, bodies)
-    for task, review_task in zip(tasks, review_tasks, strict=True):
-        if review_task.n_reviewers > 1:
-            client.patch_task(task, overlap=review_task.n_reviewers)
-    _serve_by_urgency(client, project)
-    now = client.each_task(project, filters=[task_filter("id", "in_list", tasks)], include=_TASK_FIELDS)
+    tasks = _import_once(client, project, review_tasks)
+    complete_review_tasks(client, project, dict(zip(tasks, review_tasks, strict=True)))
+    now = read_tasks(client, project, tasks, include=_TASK_FIELDS)
     read_back = {task.id: task for task in (read_task(raw, project) for raw in now)}
     pairs = zip(tasks, review_tasks, strict=True)
     return [read_back.get(number) or Task(number, review_task.data, project) for number, review_task in pairs]
 
 
-def complete_review_task(client: Client, project: str, task: int, review_task: ReviewTask) -> None:
-    """Add what an interrupted import left out: the proposed answer, its urgency, the number of reviewers."""
-    body = client.task(task)
-    if not any(row["model_version"] == VERSION for row in body["predictions"]):
-        client.create_prediction(task, **review_task.proposal, project=project)
-    if body["overlap"] < review_task.n_reviewers:
-        client.patch_task(task, overlap=review_task.n_reviewers)
-    _serve_by_urgency(client, project)
+def _import_once(client: Client, project: str, review_tasks: Sequence[ReviewTask]) -> list[int]:
+    """Return the ids of these review tasks, in order; those that are there already are not imported again."""
+    ids: dict[int, int] = {}  # position -> task id
+
+    def missing() -> list[int]:
+        return [at for at in range(len(review_tasks)) if at not in ids]
+
+    def find() -> dict[int, int] | None:
+        fields, size = ("id", "data", "is_labeled", "total_annotations"), _NEWEST + len(review_tasks)
+        there: dict[str, list[int]] = {}
+        for row in client.tasks(project, ordering="-tasks:id", include=fields, page_size=size):
+            if not row["is_labeled"] and not row["total_annotations"] and row["id"] not in ids.values():
+                there.setdefault(_content(row["data"]), []).append(int(row["id"]))
+        ids.update({at: found.pop() for at in missing() if (found := there.get(_content(review_tasks[at].data)))})
+        return None if missing() else ids
+
+    def create() -> dict[int, int]:
+        new = [review_tasks[at] for at in missing()]
+        bodies = [{"data": dict(task.data), "predictions": [task.proposal]} for task in new]
+        ids.update(zip(missing(), client.import_tasks(project, bodies), strict=True))
+        return ids
+
+    create_once(find, create)
+    return [ids[at] for at in range(len(review_tasks))]
+
+
+def _content(data: Mapping[str, Any]) -> str:
+    return json.dumps(data, sort_keys=True)
+
+
+def complete_review_tasks(client: Client, project: str, review_tasks: Mapping[int, ReviewTask]) -> int:
+    """Add what review tasks lack: the proposed answer, its urgency, the number of reviewers; return how many lacked it.
+
+    Two requests for 300 complete tasks. A review task that was deleted is left out.
+    """
+    incomplete = 0
+    rows = read_tasks(client, project, review_tasks, include=("id", "overlap", "predictions"))
+    for row in rows:
+        task, review_task = int(row["id"]), review_tasks[int(row["id"])]
+        proposal = of_version(row["predictions"], VERSION)
+        if proposal is None:
+            create_prediction_once(client, project, {"task": task, **review_task.proposal})
+        is_complete = proposal is not None and restore_score(client, proposal, review_task.urgency)
+        if row["overlap"] < review_task.n_reviewers:
+            client.patch_task(task, overlap=review_task.n_reviewers)
+            is_complete = False
+        incomplete += not is_complete
+    if rows:
+        _serve_by_urgency(client, project)
+    return incomplete
 
 
 def _serve_by_urgency(client: Client, project: str) -> None:
@@ -153,14 +217,27 @@ def write_final_answer(
     Label Studio keeps one ground truth per task. Where a person set it, the answer is written without it. `ours` are
     the unique ids of our earlier answers, which lose the ground truth to this one.
     """
-    annotations = client.annotations(task)
-    for annotation in annotations:
-        if unique_id in _own_marks(annotation):
-            return int(annotation["id"]), bool(annotation.get("ground_truth"))
-    has_ground_truth = any(row.get("ground_truth") and not _own_marks(row) & {unique_id, *ours} for row in annotations)
     marked = [{**region, "meta": {**region.get("meta", {}), _MARK: unique_id}} for region in result]
-    made = client.submit(task, marked, ground_truth=not has_ground_truth, unique_id=unique_id, **OWN_ANNOTATION_FIELDS)
-    return int(made["id"]), not has_ground_truth
+    rows: list[Json] = []
+
+    def find() -> Json | None:
+        rows[:] = client.annotations(task)
+        return next((row for row in rows if unique_id in _own_marks(row)), None)
+
+    def create() -> Json:
+        is_first = not any(row.get("ground_truth") and not _own_marks(row) & {unique_id, *ours} for row in rows)
+        fields = {"ground_truth": is_first, "unique_id": unique_id, **OWN_ANNOTATION_FIELDS}
+        try:
+            return client.submit(task, marked, **fields)
+        except LabelStudioError as error:
+            # its unique_id is taken, so it is written: an answer without regions has no place for our mark
+            unmarked = [row for row in rows if not row["result"] and row.get("bulk_created")]
+            if error.status != _CONFLICT or marked or not unmarked:
+                raise
+            return max(unmarked, key=lambda row: int(row["id"]))
+
+    made = create_once(find, create)
+    return int(made["id"]), bool(made.get("ground_truth"))
 
 
 def _own_marks(annotation: Json) -> set[str]:

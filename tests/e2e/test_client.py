@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from ml_backend.errors import LabelStudioError
-from ml_backend.labelstudio.accounts import create_bot, log_in, sign_up
+from ml_backend.labelstudio.accounts import create_bot, log_in, make_bot_login, sign_up
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.local_server import LocalLabelStudio
 from tests.support.label_studio import Project, Site, choice_result
@@ -71,7 +71,7 @@ def test_annotators_sign_up_by_invitation_and_act_as_themselves(site: Site, proj
 
 
 def test_a_bot_is_made_by_invitation_and_writes_as_itself(site: Site, project: Project) -> None:
-    bot = create_bot(site.url, site.admin.invitation())
+    bot = create_bot(site.url, site.admin.invitation, make_bot_login())
     with Client(site.url, bot.token) as client:
         saved = client.submit(project.tasks[0], choice_result("good"))
 

@@ -13,7 +13,7 @@ from ml_backend.label_config import read_label_config
 from ml_backend.labelstudio import review_project_client
 from ml_backend.labelstudio.changed_tasks import poll_tasks
 from ml_backend.labelstudio.parsing import own_unique_id
-from ml_backend.labelstudio.review_project_client import ReviewTask
+from ml_backend.labelstudio.review_project_client import ReviewProject, ReviewTask
 from tests.support.label_studio import SENTIMENT, Project, Site, StubBackend, choice_result, delete_project
 
 pytestmark = pytest.mark.e2e
@@ -38,9 +38,9 @@ CONFIG = review_label_config(read_label_config(SENTIMENT), "L2", POLICY)
 
 @pytest.fixture
 def review_project(site: Site) -> Iterator[str]:
-    made, _ = review_project_client.ensure_review_project(
+    made = review_project_client.ensure_review_project(
         site.admin, known="", marker="[hitl:test:L2]", title="test · L2", label_config=CONFIG, description="Review."
-    )
+    ).id
     yield made
     delete_project(site.admin, made)
 
@@ -60,12 +60,9 @@ def verdict(name: str, reason: str = "") -> list[dict[str, object]]:
 def test_a_review_project_is_made_once_and_found_again(site: Site, review_project: str) -> None:
     same = {"marker": "[hitl:test:L2]", "title": "test · L2", "label_config": CONFIG, "description": "Review."}
 
-    assert review_project_client.ensure_review_project(site.admin, known=review_project, **same) == (
-        review_project,
-        False,
-    )
-    assert review_project_client.ensure_review_project(site.admin, known="", **same) == (review_project, False)
-    assert review_project_client.ensure_review_project(site.admin, known="999999", **same) == (review_project, False)
+    for known in (review_project, "", "999999"):
+        found = review_project_client.ensure_review_project(site.admin, known=known, **same)
+        assert found == ReviewProject(review_project)
 
 
 def test_a_label_config_that_moved_on_is_put_in_step(site: Site, review_project: str) -> None:
@@ -76,7 +73,7 @@ def test_a_label_config_that_moved_on_is_put_in_step(site: Site, review_project:
         site.admin, known=review_project, marker="", title="", label_config=config, description=""
     )
 
-    assert changed == (review_project, True)
+    assert changed == ReviewProject(review_project, is_changed=True)
     assert "mixed" in site.admin.project(review_project)["label_config"]
 
 
@@ -211,7 +208,7 @@ def test_a_copy_whose_import_was_cut_short_is_completed(site: Site, review_proje
     whole = copy("one", urgency=0.2, n_reviewers=2)
     (bare,) = site.admin.import_tasks(review_project, [{"data": dict(whole.data)}])
     for _ in range(2):
-        review_project_client.complete_review_task(site.admin, review_project, bare, whole)
+        review_project_client.complete_review_tasks(site.admin, review_project, {bare: whole})
 
     handed = [person.next_task(review_project) for person in site.people[:2]]
     assert [one["id"] for one in handed if one] == [bare, bare]

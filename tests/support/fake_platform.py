@@ -5,7 +5,7 @@ It passes the same contract as the real adapter (tests/feedback/labelling_platfo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -19,7 +19,7 @@ from ml_backend.errors import LabelStudioError, NotFound
 from ml_backend.label_config import Control
 from ml_backend.labelstudio.changed_tasks import TaskPage
 from ml_backend.labelstudio.delete_predictions import DeletionResult
-from ml_backend.labelstudio.review_project_client import ReviewTask
+from ml_backend.labelstudio.review_project_client import ReviewProject, ReviewTask
 from ml_backend.records import Annotation, Answer, Task
 from tests.support.review_results import review_result
 
@@ -104,7 +104,14 @@ class FakeLabelStudio:
     # the port: the queue
 
     def write_queue(
-        self, project: str, rows: Sequence[WindowRow], control: Control, *, head: int, stop: Callable[[], bool]
+        self,
+        project: str,
+        rows: Sequence[WindowRow],
+        control: Control,
+        *,
+        head: int,
+        stop: Callable[[], bool],
+        verify: Collection[int] = (),
     ) -> WriteResult:
         self._up()
         version = rows[0].version
@@ -177,14 +184,16 @@ class FakeLabelStudio:
             raise LabelStudioError("reserved network address", status=403)
         self.webhook_projects.add(project)
 
-    def ensure_review_project(self, *, known: str, marker: str, title: str, label_config: str, description: str) -> str:
+    def ensure_review_project(
+        self, *, known: str, marker: str, title: str, label_config: str, description: str
+    ) -> ReviewProject:
         self._up()
-        found = next((number for number, made in self.review_projects.items() if made.marker == marker), "")
-        number = (known if known in self.review_projects else "") or found or str(1000 + next(self._numbers))
+        found = [number for number, made in self.review_projects.items() if made.marker == marker]
+        number = (known if known in self.review_projects else "") or next(iter(found), str(1000 + next(self._numbers)))
         self.review_projects.setdefault(number, FakeReviewProject(label_config, marker)).label_config = label_config
         if "ensure_review_project after" in self.fails:
             raise KeyboardInterrupt
-        return number
+        return ReviewProject(number, duplicates=tuple(other for other in found if other != number))
 
     def import_review_tasks(self, project: str, review_tasks: Sequence[ReviewTask]) -> list[Task]:
         self._up()
@@ -192,6 +201,9 @@ class FakeLabelStudio:
             raise NotFound("no such project", status=404)
         made = []
         for given in review_tasks:
+            if there := self._find_unanswered(project, given.data, but=made):
+                made.append(there)
+                continue
             number, now = self.reuse.pop(str(given.data["text"]), 0) or next(self._numbers), self._tick()
             shown = replace(given, result=(), n_reviewers=1) if "import_review_tasks half" in self.fails else given
             self.review_projects[project].shown[number] = shown
@@ -205,12 +217,18 @@ class FakeLabelStudio:
             raise KeyboardInterrupt  # a kill, once the request was served
         return made
 
-    def complete_review_task(self, project: str, task: int, review_task: ReviewTask) -> None:
+    def complete_review_tasks(self, project: str, review_tasks: Mapping[int, ReviewTask]) -> int:
         self._up()
-        self.review_projects[project].shown[task] = review_task
-        held = self.review_tasks[project][task]
-        overlap = max(held.overlap, review_task.n_reviewers)
-        self.review_tasks[project][task] = replace(held, overlap=overlap, updated_at=self._tick())
+        incomplete = 0
+        for task, review_task in review_tasks.items():
+            held, shown = self.review_tasks[project].get(task), self.review_projects[project].shown
+            if held is None or (task in shown and replace(review_task, data=shown[task].data) == shown[task]):
+                continue
+            shown[task] = replace(review_task, data=held.data)
+            overlap = max(held.overlap, review_task.n_reviewers)
+            self.review_tasks[project][task] = replace(held, overlap=overlap, updated_at=self._tick())
+            incomplete += 1
+        return incomplete
 
     def update_review_task(self, project: str, task: int, data: Mapping[str, Any]) -> Task:
         self._up()
@@ -394,6 +412,12 @@ class FakeLabelStudio:
     def _annotations_on(self, project: str, task: int) -> list[Annotation]:
         given = self.annotations if project == self.project else self.review_annotations.get(project, {})
         return [annotation for annotation in given.values() if annotation.task == task]
+
+    def _find_unanswered(self, project: str, data: Mapping[str, Any], *, but: Sequence[Task]) -> Task | None:
+        """The review task with this data that nobody has answered."""
+        held = self.review_tasks.get(project, {}).values()
+        free = [task for task in held if task.data == data and not self._annotations_on(project, task.id)]
+        return next((task for task in free if task not in but), None)
 
     def _up(self) -> None:
         if self.down:

@@ -29,6 +29,8 @@ RECORDS_KEPT: Mapping[str, int] = {
     "thresholds": 200,
     "training_asked": 1_000,
     "turn": 2_000,
+    "verified_queue": 200,
+    "verified_review": 200,
 }
 
 

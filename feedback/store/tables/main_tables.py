@@ -151,6 +151,8 @@ class WindowRow:
     prediction: int | None  # Label Studio's id, if known
     written_s: float
     task_created_at: str = ""  # of the task that it was planned for: Label Studio may reuse its id
+    imported: str = ""  # the model version of regions that are shown and are not ours
+    is_answer_ours: bool = True  # False where `answer` is what the imported regions say for our control
 
 
 window = make_table(  # number: the order in which windows were planned

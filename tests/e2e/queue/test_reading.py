@@ -4,26 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from ml_backend.labelstudio import queue_writer
 from ml_backend.labelstudio.changed_tasks import poll_tasks
-from ml_backend.labelstudio.queue_writer import list_rows, write_queue_window
-from tests.e2e.queue.rows import rows_of
 from tests.support.label_studio import SENTIMENT, Project, Site, choice_result, delete_annotation, patch_annotation
 
 pytestmark = pytest.mark.e2e
-
-
-def test_a_project_with_more_predictions_than_one_answer_should_hold_is_read_in_pages(
-    site: Site, project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for number in (1, 10):  # the filter of Label Studio finds m1+q10 when asked for m1+q1
-        write_queue_window(site.admin, project.id, rows_of(list(project.tasks[:4])), version=f"m1+q{number}")
-    plain = list_rows(site.admin, project.id, "m1+q1")
-
-    monkeypatch.setattr(queue_writer, "_MAX_UNPAGED", 0)
-
-    assert len(plain) == 4
-    assert list_rows(site.admin, project.id, "m1+q1") == plain
 
 
 def test_polling_brings_each_change_since_a_time_and_nothing_older(site: Site, project: Project) -> None:

@@ -49,7 +49,7 @@ def review_project(label_studio: AnyLabelStudio) -> str:
         title="Review",
         label_config=REVIEW_CONFIG,
         description="What reviewers see.",
-    )
+    ).id
 
 
 def review_task(text: str, *, urgency: float = 0.5, readers: int = 1) -> ReviewTask:
@@ -173,7 +173,7 @@ def test_a_review_project_is_made_once_and_serves_the_most_urgent_task_first(lab
 def test_a_review_task_is_completed_updated_and_deleted(label_studio: AnyLabelStudio):
     project = review_project(label_studio)
     (made,) = label_studio.platform.import_review_tasks(project, [review_task("a")])
-    label_studio.platform.complete_review_task(project, made.id, review_task("a", readers=2))
+    label_studio.platform.complete_review_tasks(project, {made.id: review_task("a", readers=2)})
     updated = label_studio.platform.update_review_task(project, made.id, {"text": "a", "more": "b"})
 
     assert (updated.data, updated.overlap) == ({"text": "a", "more": "b"}, 2)

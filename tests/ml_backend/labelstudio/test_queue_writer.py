@@ -13,24 +13,23 @@ class Project:
     """A project without pre-annotations, as the queue reads and writes it."""
 
     def __init__(self, *, dropped: int = 0) -> None:
-        self.tasks: list[int] = []
+        self.rows: list[dict[str, Any]] = []
         self.dropped = dropped  # rows at the end of a bulk request that Label Studio leaves out
 
     def project(self, _project: str) -> dict[str, Any]:
         return {"label_config": CONFIG, "model_version": "m1+q1"}
 
-    def model_versions(self, _project: str) -> list[dict[str, Any]]:
-        return [{"model_version": "m1+q1", "count": len(self.tasks)}]
+    def each_task(self, _project: str, *, filters: list[dict[str, Any]], **_: Any) -> list[dict[str, Any]]:
+        (ids,) = [row["value"] for row in filters]
+        found = [body for body in self.rows if body["task"] in ids]
+        return [{"id": body["task"], "predictions": [{**body, "id": body["task"]}]} for body in found]
 
-    def predictions(self, **_: Any) -> list[dict[str, Any]]:
-        return [{"id": task, "task": task, "model_version": "m1+q1"} for task in self.tasks]
-
-    def create_prediction(self, task: int, **_: Any) -> dict[str, Any]:
-        self.tasks.append(task)
-        return {"id": task}
+    def create_prediction(self, **body: Any) -> dict[str, Any]:
+        self.rows.append(body)
+        return {"id": body["task"]}
 
     def create_predictions(self, _project: str, bodies: list[dict[str, Any]]) -> None:
-        self.tasks += [body["task"] for body in bodies[: len(bodies) - self.dropped]]
+        self.rows += bodies[: len(bodies) - self.dropped]
 
 
 def count_stop_calls(project: Project, n_rows: int) -> int:
@@ -43,7 +42,7 @@ def count_stop_calls(project: Project, n_rows: int) -> int:
     rows = [QueueRow(task, task) for task in range(n_rows)]
     written = write_queue_window(project, "7", rows, version="m1+q1", head=2, stop=stop)  # type: ignore[arg-type]
     assert written.complete
-    assert sorted(project.tasks) == list(range(n_rows))
+    assert sorted(body["task"] for body in project.rows) == list(range(n_rows))
     return len(asked)
 
 

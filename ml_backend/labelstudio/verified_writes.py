@@ -1,0 +1,97 @@
+"""Writes that are verified: a create is listed before it is repeated, and predictions are read back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, TypeVar
+
+from ml_backend.errors import LabelStudioError
+from ml_backend.labelstudio.client import Client, task_filter
+from ml_backend.labelstudio.transport import Json
+
+_IDS_PER_REQUEST = 300  # they are part of the URL
+_ROUNDING = 1e-14  # of a score in a database; places in the queue may be as close as 1e-12
+_Found = TypeVar("_Found")
+
+
+def create_once(find: Callable[[], _Found | None], create: Callable[[], _Found]) -> _Found:
+    """Return what `find` lists; where it lists nothing, create it, and list again after a doubtful answer.
+
+    A POST is never repeated here: Label Studio may have done the work and failed, or lost its answer, afterwards. What
+    `find` looks for must be the same in every try: a marker, an address, a unique id. The error of a create whose work
+    is not found is raised; the next try lists first.
+
+    >>> made = []
+    >>> def create():
+    ...     made.append("project 7")
+    ...     raise LabelStudioError("database is locked", status=500)  # after its insert
+    >>> create_once(lambda: made[0] if made else None, create), made
+    ('project 7', ['project 7'])
+    """
+    found = find()
+    if found is not None:
+        return found
+    try:
+        return create()
+    except LabelStudioError as error:
+        if not error.is_doubtful:
+            raise
+        found = find()
+        if found is None:
+            raise
+        return found
+
+
+def read_predictions(client: Client, project: str, tasks: Collection[int]) -> dict[int, list[Json]]:
+    """Return the predictions of these tasks, of every version, the oldest first; a deleted task is left out.
+
+    One request for 300 tasks, whatever the size of the project.
+    """
+    found: dict[int, list[Json]] = {}
+    for row in read_tasks(client, project, tasks, include=("id", "predictions")):
+        found[int(row["id"])] = sorted(row["predictions"], key=lambda prediction: int(prediction["id"]))
+    return found
+
+
+def read_tasks(client: Client, project: str, tasks: Collection[int], *, include: Collection[str]) -> list[Json]:
+    """Return these fields of these tasks; a deleted task is left out."""
+    wanted, rows = sorted(tasks), list[Json]()
+    for start in range(0, len(wanted), _IDS_PER_REQUEST):
+        part = task_filter("id", "in_list", wanted[start : start + _IDS_PER_REQUEST])
+        rows += client.each_task(project, filters=[part], include=tuple(include))
+    return rows
+
+
+def of_version(predictions: Collection[Json], version: str) -> Json | None:
+    """Return the first prediction of a model version; None where there is none."""
+    return next((row for row in predictions if row["model_version"] == version), None)
+
+
+def create_prediction_once(client: Client, project: str, body: Mapping[str, Any]) -> int:
+    """Create one prediction (task, result, score, model_version) and return its id; one per task and version.
+
+    The caller has listed the predictions of the task; they are listed again only after a doubtful answer.
+    """
+    task, version = int(body["task"]), str(body["model_version"])
+    try:
+        return int(client.create_prediction(**body, project=project)["id"])
+    except LabelStudioError as error:
+        if not error.is_doubtful:
+            raise
+        found = of_version(read_predictions(client, project, [task]).get(task, ()), version)
+        if found is None:
+            raise
+        return int(found["id"])
+
+
+def restore_score(client: Client, prediction: Json, score: float) -> bool:
+    """Give a prediction its score again; return whether it had it.
+
+    Without its score, Label Studio serves the task first (SQLite) or last (PostgreSQL).
+    """
+    given = prediction["score"]
+    if given is not None and math.isclose(float(given), score, rel_tol=_ROUNDING, abs_tol=_ROUNDING):
+        return True
+    client.patch_prediction(int(prediction["id"]), score=score)
+    return False
