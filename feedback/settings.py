@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+import ml_backend.errors
 from feedback.errors import SettingsError
+from ml_backend.host_names import read_host_names, read_media_hosts
 
 _TEST_ONLY = frozenset({"HITL_PROOF", "HITL_DATA_SETS"})  # read by the project's own tests
 
@@ -37,6 +39,7 @@ class Settings:
     basic_auth_user: str = ""
     basic_auth_password: str = ""
     trusted_proxies: str = ""  # networks of proxies whose X-Forwarded-For is trusted, comma-separated
+    allowed_hosts: str = ""  # further names under which we are reached, comma-separated; public_url's is always one
     max_body_mib: int = 256
     max_tasks: int = 200_000
     durability: Literal["full", "normal"] = "full"  # "normal": safe against a killed process, not against a power cut
@@ -80,7 +83,7 @@ class Settings:
     @property
     def open_to_look(self) -> bool:
         """Return whether pages need no sign-in: only this machine reaches us, and not through a proxy."""
-        return self.loopback and not self.basic_auth_password and not self.public_url
+        return self.loopback and not (self.basic_auth_password or self.public_url or self.allowed_hosts)
 
     @property
     def has_label_studio(self) -> bool:
@@ -158,6 +161,11 @@ def _check(settings: Settings) -> None:
     if bool(settings.basic_auth_user) != bool(settings.basic_auth_password):
         raise SettingsError("HITL_BASIC_AUTH_USER and HITL_BASIC_AUTH_PASSWORD belong together; only one is set.")
     _check_proxies(settings.trusted_proxies)
+    try:
+        read_host_names(settings.allowed_hosts.split(","))
+        read_media_hosts(settings.media_hosts.split(","))
+    except ml_backend.errors.SettingsError as error:
+        raise SettingsError(str(error), hint=error.hint) from error
     if not settings.loopback and not (settings.secrets and settings.basic_auth_password):
         raise SettingsError(
             f"HITL_HOST is {settings.host}, which others can reach, and a secret or a password is missing.",

@@ -29,6 +29,10 @@ class BodyError(BackendError):
     """A request body does not follow the protocol (HTTP 400)."""
 
 
+class WrongContentType(BackendError):
+    """A request body is not sent as JSON (HTTP 415)."""
+
+
 class TooLarge(BackendError):
     """A request exceeds a limit (HTTP 413); `limit` is "bytes", "depth", "values" or "tasks", as in /metrics."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -22,6 +23,7 @@ from feedback.reports.project_status import service_gauges
 from feedback.settings import Settings
 from feedback.store import Store, open_store
 from ml_backend.app import Limits, Metrics, Security, TrustedProxies, create_app, freeze_startup_objects
+from ml_backend.host_names import KnownHosts, host_name, read_host_names
 from ml_backend.predictor import IndicatorReader, Predictor
 from ml_backend.records import Task
 
@@ -74,10 +76,20 @@ def make_application(settings: Settings) -> Flask:
             secrets,
             SharedAttempts(store.sessions, "service"),
             TrustedProxies.read(settings.trusted_proxies),
+            _known_hosts(settings),
+            urlsplit(settings.url).netloc,
         ),
         metrics=metrics,
         mounts=[make_signal_mount(store), pages(_dashboard_config(settings, store))],
     )
+
+
+def _known_hosts(settings: Settings) -> KnownHosts:
+    """Return the names under which we are reached: what we listen on, what Label Studio was told, and what is set."""
+    names = [settings.host, socket.gethostname(), urlsplit(settings.url).netloc, *settings.allowed_hosts.split(",")]
+    if settings.loopback:
+        del names[1]  # nobody reaches us by the name of this machine
+    return KnownHosts(read_host_names(filter(host_name, names)), beyond_loopback=not settings.loopback)
 
 
 def _dashboard_config(settings: Settings, store: Store) -> DashboardConfig:

@@ -38,7 +38,6 @@ class AccessSettings:
 
     secure: bool = False  # send cookies over https only
     open: bool = False  # everybody may view without signing in; only on loopback without a password
-    hosts: frozenset[str] = frozenset({"127.0.0.1", "localhost", "::1"})  # host names that allow open access
     public: str = ""  # host:port of our public address, because a proxy may send another Host header
 
 
@@ -106,10 +105,7 @@ class Authenticator:
     def _is_own_form(self, request: Request, given: str) -> bool:
         """Return whether a form came from our own page in this browser."""
         token = self._token(request)
-        if not token or request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
-            return False
-        origin = request.headers.get("Origin", "null")  # browsers send "null" because of our referrer policy
-        if origin != "null" and urlsplit(origin).netloc not in (request.host, self._access.public):
+        if not token or self._guard.is_cross_site(request, self._access.public):
             return False
         return hmac.compare_digest(self._key(token).encode(), given.encode("utf-8", "replace"))
 
@@ -128,7 +124,7 @@ class Authenticator:
 
     def _is_open(self, request: Request) -> bool:
         # checked by name: another site may resolve its own name to our loopback address
-        return self._access.open and (urlsplit(f"//{request.host}").hostname or "") in self._access.hosts
+        return self._access.open and self._guard.has_known_host(request)
 
     def _key(self, token: str) -> str:
         secret = self._store.secrets.get_or_create_secret("pages").encode()

@@ -76,7 +76,7 @@ def pages(config: DashboardConfig) -> Mount:
         add_sign_in(routes, views.authenticator, config.accounts, config.attempts)
         return routes
 
-    return Mount(mount, paths())
+    return Mount(mount, paths(), has_sessions=True)
 
 
 class _Views:

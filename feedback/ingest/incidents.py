@@ -24,6 +24,7 @@ INCIDENT_TEXTS: Mapping[str, str] = {
     "limit_depth": "requests with JSON nested too deep were refused",
     "limit_tasks": "requests with more tasks than HITL_MAX_TASKS were refused",
     "limit_values": "requests with more JSON values than a process can hold were refused",
+    "cross_site": "requests from pages of other sites, or to names that are not of this service, were refused",
     "login_failed": "requests without the right credentials were refused",
     "login_blocked": "requests from addresses with too many wrong credentials were refused",
     "webhook_not_stored": "events could not be stored; the next poll or sweep reads them from Label Studio",

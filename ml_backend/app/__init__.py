@@ -14,10 +14,10 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from ml_backend.app.limits import Limits, drain
 from ml_backend.app.metrics import Metrics
 from ml_backend.app.openapi import make_document
+from ml_backend.app.request_source import CrossSite
 from ml_backend.app.routes import Mount, json_response, make_post_route, ml_routes, open_routes
 from ml_backend.app.security import (
     CHALLENGE,
-    CrossSite,
     Guard,
     NotAllowed,
     Security,
@@ -26,7 +26,7 @@ from ml_backend.app.security import (
     add_security_headers,
 )
 from ml_backend.app.webhook_routes import JobStatus, Webhook, webhook_routes
-from ml_backend.errors import BackendError, TooLarge
+from ml_backend.errors import BackendError, TooLarge, WrongContentType
 from ml_backend.predictor import Predictor
 
 if TYPE_CHECKING:
@@ -43,7 +43,13 @@ __all__ = [
     "make_post_route",
 ]
 
-_STATUS: dict[type[BackendError], int] = {NotAllowed: 401, CrossSite: 403, TooLarge: 413, TooManyAttempts: 429}
+_STATUS: dict[type[BackendError], int] = {
+    NotAllowed: 401,
+    CrossSite: 403,
+    TooLarge: 413,
+    WrongContentType: 415,
+    TooManyAttempts: 429,
+}
 _GC_THRESHOLD = 20_000  # new containers before a collection; a body of 1,000 tasks creates 5,000 that are in use
 _log = logging.getLogger(__name__)
 
@@ -72,10 +78,15 @@ def create_app(
     openapi = make_document(*(mount.paths for mount in mounts))
     app.register_blueprint(ml_routes(predictor, guard, limits, metrics, openapi=openapi))
     app.register_blueprint(webhook_routes(webhook, job_status, guard, limits))
+    with_sessions = set[str]()  # blueprints
     for mount in mounts:
-        app.register_blueprint(mount.routes(guard, limits))
+        blueprint = mount.routes(guard, limits)
+        app.register_blueprint(blueprint)
+        with_sessions |= {blueprint.name} if mount.has_sessions else set()
     has_home = not any(rule.rule == "/" for rule in app.url_map.iter_rules())
     app.register_blueprint(open_routes(has_home=has_home, has_login=security.has_login))
+    # every route, also those that are added later; pages use the same checks on their forms
+    app.before_request(lambda: None if request.blueprint in with_sessions else guard.check_source(request))
     _register_error_handlers(app, metrics)
     app.wsgi_app = _RequestMiddleware(app, limits, metrics, security.proxies)  # type: ignore[method-assign]
     return app
@@ -138,6 +149,8 @@ def _register_error_handlers(app: Flask, metrics: Metrics) -> None:
         status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 400)
         if isinstance(error, TooLarge):
             metrics.count(f"limit_{error.limit}")
+        if isinstance(error, CrossSite):
+            metrics.count("cross_site")
         response = json_response({"error": str(error), "hint": error.hint}, status)
         if isinstance(error, NotAllowed):
             metrics.count("login_failed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -10,8 +11,9 @@ from typing import Any
 
 import orjson
 
-from ml_backend.errors import BodyError, TooLarge
+from ml_backend.errors import BodyError, TooLarge, WrongContentType
 
+_JSON = re.compile(r"application/([a-z0-9.-]+\+)?json")
 _ENDS = "wsgi.input_terminated"  # set by servers whose input ends where the body does
 _DEPTH = 254  # levels that orjson can write; it reads 1,024, but data must be written again to be hashed or stored
 _TOO_DEEP = "depth limit"  # the start of orjson's message for more than 1,024 levels
@@ -34,10 +36,16 @@ class Limits:
 
 
 def read_json(environ: Mapping[str, Any], limits: Limits) -> Any:
-    """Return the JSON body of a request, given its WSGI environment; its content type is ignored.
+    """Return the JSON body of a request, given its WSGI environment.
 
-    BodyError for a body that is empty, not UTF-8 or not JSON; TooLarge beyond a limit or 254 levels of nesting.
+    WrongContentType for a type that is not JSON: a page of another site may send texts and forms with the credentials
+    that a browser keeps. BodyError for a body that is empty, not UTF-8 or not JSON; TooLarge beyond a limit or 254
+    levels of nesting.
     """
+    content_type = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+    if content_type and not _JSON.fullmatch(content_type):
+        hint = "Send Content-Type: application/json."
+        raise WrongContentType(f"the body is {content_type[:60]!r}; wanted application/json.", hint=hint)
     body = read_body(environ, limits)
     if not body:
         raise BodyError("the body is empty; wanted JSON.", hint="Send a JSON object.")

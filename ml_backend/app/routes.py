@@ -145,6 +145,7 @@ class Mount:
 
     routes: Callable[[Guard, Limits], Blueprint]  # the function chooses how to use the guard
     paths: Paths
+    has_sessions: bool = False  # pages: people sign in under any host name, and their forms carry a key
 
 
 def make_post_route(

@@ -16,7 +16,9 @@ from typing import Protocol
 
 from flask import Request
 
+from ml_backend.app.request_source import CrossSite, has_known_host, is_cross_site, is_own_loopback
 from ml_backend.errors import BackendError, SettingsError
+from ml_backend.host_names import KnownHosts
 from ml_backend.labelstudio.parsing import SECRET_HEADER
 
 CSP = (
@@ -39,10 +41,6 @@ class TooManyAttempts(BackendError):
     def __init__(self, wait_s: float) -> None:
         super().__init__("too many wrong credentials from this address.", hint=f"Try again in {wait_s:.0f} s.")
         self.wait_s = wait_s
-
-
-class CrossSite(BackendError):
-    """A browser sent this request for a page of another site (HTTP 403)."""
 
 
 class Attempts(Protocol):
@@ -158,6 +156,8 @@ class Security:
     secrets: Callable[[], Collection[str]] = field(default=tuple, repr=False)
     attempts: Attempts = field(default_factory=MemoryAttempts, repr=False)
     proxies: TrustedProxies = field(default_factory=TrustedProxies)  # none by default
+    hosts: KnownHosts = field(default_factory=lambda: KnownHosts(beyond_loopback=True))  # how we are reached
+    public: str = ""  # "host:port" of our public address
     cache_s: float = 1.0
 
     def __post_init__(self) -> None:
@@ -186,20 +186,40 @@ class Guard:
         """Return whether user and password are set."""
         return self._security.has_login
 
+    def check_source(self, request: Request) -> None:
+        """Refuse a request from a page of another site, and one to a name that is not ours, with CrossSite."""
+        if self.is_cross_site(request, self._security.public):
+            hint = "Label Studio calls from its server, not from a page."
+            raise CrossSite("a page of another site sent this.", hint=hint)
+        if not self.has_known_host(request):
+            raise CrossSite(
+                "the Host header is not a name of this service.",
+                hint="Set HITL_PUBLIC_URL to the address that is used, or add the name to HITL_ALLOWED_HOSTS.",
+            )
+
+    def is_cross_site(self, request: Request, public: str) -> bool:
+        """Return whether a browser sends a request for a page of another site; `public` is our "host:port" there."""
+        return is_cross_site(request, self._security.hosts, public)
+
+    def has_known_host(self, request: Request) -> bool:
+        """Return whether a request was sent to a name of this service."""
+        return has_known_host(request, self._security.hosts)
+
     def check_ml_request(self, request: Request) -> None:
         """Accept a request with user and password, or any request where none are set."""
-        _refuse_cross_site(request)
         if self._security.has_login:
             self._check(request, is_valid=self._has_login(request))
 
     def check_webhook_request(self, request: Request) -> None:
-        """Accept a request with a valid secret or the login, or any request where neither is set.
+        """Accept a request with a valid secret or the login; where neither is set, one from this machine.
 
         The login as well, because Label Studio's training button calls /webhook with the login of the ML backend.
         """
-        _refuse_cross_site(request)
         secrets = self._valid_secrets()
         if not secrets and not self._security.has_login:
+            if not is_own_loopback(request):
+                hint = "`hitl connect PROJECT` makes one and tells Label Studio."
+                raise NotAllowed("there is no secret yet, so only this machine may send this.", hint=hint)
             return
         secret = request.headers.get(SECRET_HEADER)
         is_valid = None if secret is None else _matches(secret.encode("latin-1"), secrets)
@@ -241,15 +261,6 @@ class Guard:
                 "wrong or missing credentials.",
                 hint=f"Send HTTP Basic auth, or for webhooks the header {SECRET_HEADER}.",
             )
-
-
-def _refuse_cross_site(request: Request) -> None:
-    """Refuse a request that a browser sends for a page of another site; Label Studio itself sends no such header."""
-    site = request.headers.get("Sec-Fetch-Site", "none")
-    if site not in ("same-origin", "none") and request.method not in ("GET", "HEAD", "OPTIONS"):
-        raise CrossSite(
-            "a page of another site sent this.", hint="Label Studio calls from its server, not from a page."
-        )
 
 
 def add_security_headers(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:

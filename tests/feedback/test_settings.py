@@ -36,6 +36,12 @@ def test_other_peoples_variables_are_none_of_our_business():
         ("HITL_LOG_LEVEL", "chatty", "debug, info"),
         ("HITL_TRUSTED_PROXIES", "10.0.0.0/8, proxy.example", "10.0.0.7"),
         ("HITL_TRUSTED_PROXIES", "*", "10.0.0.7"),
+        *(
+            ("HITL_MEDIA_HOSTS", host, "HITL_MEDIA_HOSTS contains .* which is not a host")
+            for host in ("http://x/", "x/", "cdn.example.org, a b", "private:", "x:99999", "*", "me@x", "[::1")
+        ),
+        ("HITL_ALLOWED_HOSTS", "https://hitl.example.org", "HITL_ALLOWED_HOSTS contains"),
+        ("HITL_ALLOWED_HOSTS", "*", "HITL_ALLOWED_HOSTS contains"),
     ],
 )
 def test_a_value_out_of_range_names_the_variable_and_what_was_wanted(variable: str, value: str, message: str):

@@ -61,13 +61,28 @@ def test_a_bad_body_is_answered_400_with_a_hint(path: str, body: bytes):
         assert answer.json["error"]
 
 
-@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "", "garbage/;;", None])
-def test_json_is_read_whatever_content_type_it_claims(content_type: str | None):
+@pytest.mark.parametrize(
+    "content_type", ["application/json", "Application/JSON; charset=utf-8", "application/ld+json", "", None]
+)
+def test_json_is_read_in_every_type_that_says_so_and_without_any(content_type: str | None):
     body = orjson.dumps(predict_body("1", "A"))
 
     answer = client().post("/predict", data=body, content_type=content_type)
 
     assert predicted_labels(answer.json["results"]) == ["A"]
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "garbage/;;"],
+)
+def test_a_body_that_a_page_of_another_site_could_send_is_not_read(content_type: str):
+    body = orjson.dumps(predict_body("1", "A"))
+
+    answer = client().post("/predict", data=body, content_type=content_type)
+
+    assert answer.status_code == 415
+    assert "application/json" in answer.json["hint"]
 
 
 HOSTILE = ["../../x", "..", "", "1/../2", "a" * 10_000, "1\x00", None, True, -1, 2**70, 1.5, [], {}, {"id": 1}]

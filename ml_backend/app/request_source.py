@@ -1,0 +1,48 @@
+"""Where a request comes from: the Host and Origin headers that pages and machine routes accept, in one place."""
+
+from __future__ import annotations
+
+import re
+
+from flask import Request
+
+from ml_backend.errors import BackendError
+from ml_backend.host_names import KnownHosts
+
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([^/?#@\s\\]+)")
+_FORM = "application/x-www-form-urlencoded"
+_SAFE = ("GET", "HEAD", "OPTIONS")
+_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
+
+
+class CrossSite(BackendError):
+    """A request names another host, or comes from a page of another site (HTTP 403)."""
+
+
+def has_known_host(request: Request, hosts: KnownHosts) -> bool:
+    """Return whether a request was sent to a name of this service; only old programs send no Host header."""
+    host = request.environ.get("HTTP_HOST")
+    return host is None or hosts.accepts(host)
+
+
+def is_cross_site(request: Request, hosts: KnownHosts, public: str) -> bool:
+    """Return whether a browser sends a request for a page of another site.
+
+    Label Studio calls from its server, without Origin. Pages of ours send their own host as Origin, or "null" with a
+    form, because of our referrer policy; a form proves by its key that it is ours, and no other route accepts forms.
+    `public` is "host:port" of our public address, because a proxy may send another Host header.
+    """
+    origin = request.headers.get("Origin")
+    is_form = request.method == "POST" and request.mimetype == _FORM
+    if origin is not None and not (origin == "null" and is_form):
+        match = _ORIGIN.fullmatch(origin.lower())
+        host = request.environ.get("HTTP_HOST", "").lower()
+        if match is None or match[1] not in (host, public.lower(), *hosts.names):
+            return True
+    return request.method not in _SAFE and request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none")
+
+
+def is_own_loopback(request: Request) -> bool:
+    """Return whether a program on this machine calls us by a loopback name, and not through a proxy."""
+    host = request.environ.get("HTTP_HOST")
+    return (host is None or KnownHosts().accepts(host)) and not any(header in request.headers for header in _FORWARDED)
