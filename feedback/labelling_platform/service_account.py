@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from feedback.store import Store
     from ml_backend.labelstudio.client import Client
 
+_TRIES = 4  # after lost answers: each finds more done
+
 
 @dataclass(frozen=True, slots=True)
 class Bot:
@@ -37,9 +39,15 @@ def make_bot(store: Store, client: Client, label_studio_url: str) -> Bot | None:
         return known
     kept = _read(store, label_studio_url) or dict(zip(("email", "password"), make_bot_login(), strict=True))
     store.secrets.save_secret(_name(label_studio_url), json.dumps(kept))
-    try:
-        account = create_bot(label_studio_url, client.invitation, (kept["email"], kept["password"]))
-    except LabelStudioError:
+    account = None
+    for _ in range(_TRIES):
+        try:
+            account = create_bot(label_studio_url, client.invitation, (kept["email"], kept["password"]))
+            break
+        except LabelStudioError as error:
+            if not error.is_doubtful:
+                break
+    if account is None:
         return None
     store.secrets.save_secret(_name(label_studio_url), json.dumps({"id": account.id, "token": account.token}))
     return Bot(account.id, account.token)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from urllib.parse import parse_qs, urljoin, urlsplit
@@ -45,7 +45,7 @@ def check_password(url: str, email: str, password: str) -> User:
 
     WrongCredentials where it is wrong; another LabelStudioError where Label Studio cannot be asked.
     """
-    with _browser(url, timeout_s=_LOGIN_TIMEOUT_S) as browser:
+    with _browser(url, timeout_s=_LOGIN_TIMEOUT_S) as browser, _named_errors(browser):
         try:
             _send_form(browser, "user/login/", {"email": email, "password": password})
         except LabelStudioError as error:
@@ -54,11 +54,8 @@ def check_password(url: str, email: str, password: str) -> User:
                     "Label Studio does not accept this e-mail address and password.", status=401
                 ) from None
             raise
-        try:
-            me = _json(browser.get("api/current-user/whoami"), "tell who is logged in")
-            browser.get("logout")
-        except httpx.TransportError as error:
-            raise LabelStudioError(f"the connection to Label Studio broke: {type(error).__name__}.") from error
+        me = _json(browser.get("api/current-user/whoami"), "tell who is logged in")
+        browser.get("logout")
     return User(int(str(me["id"])), str(me["email"]))
 
 
@@ -82,7 +79,7 @@ def log_in(url: str, email: str, password: str, *, replace_token: bool = False) 
 
     Label Studio allows one valid token per user. `replace_token` revokes an existing one; without it, one is an error.
     """
-    with _browser(url) as browser:
+    with _browser(url) as browser, _named_errors(browser):
         _send_form(browser, "user/login/", {"email": email, "password": password, "persist_session": "on"})
         return _account(browser, email, password, replace_token=replace_token)
 
@@ -95,7 +92,7 @@ def sign_up(url: str, invitation: str, email: str, *, password: str = "") -> Acc
     """
     password = password or secrets.token_urlsafe(18)
     token = parse_qs(urlsplit(invitation).query).get("token", [""])[0]
-    with _browser(url) as browser:
+    with _browser(url) as browser, _named_errors(browser):
         _send_form(browser, f"user/signup/?token={token}", {"email": email, "password": password})
         return _account(browser, email, password, replace_token=False)
 
@@ -124,17 +121,23 @@ def _browser(url: str, *, timeout_s: float = _TIMEOUT_S) -> httpx.Client:
     return httpx.Client(base_url=url.rstrip("/") + "/", timeout=timeout_s, follow_redirects=False)
 
 
-def _send_form(browser: httpx.Client, path: str, fields: dict[str, str]) -> None:
-    """Post a form with its CSRF token; Label Studio redirects exactly where it accepts the form."""
+@contextmanager
+def _named_errors(browser: httpx.Client) -> Iterator[None]:
+    """Turn a broken connection into a LabelStudioError."""
     try:
-        page = browser.get(path)
-        answer = browser.post(
-            path,
-            data={"csrfmiddlewaretoken": browser.cookies.get("csrftoken") or "", **fields},
-            headers={"Referer": urljoin(str(browser.base_url), path)},
-        )
+        yield
     except httpx.TransportError as error:
         raise LabelStudioError(f"cannot reach Label Studio at {browser.base_url}: {type(error).__name__}.") from error
+
+
+def _send_form(browser: httpx.Client, path: str, fields: dict[str, str]) -> None:
+    """Post a form with its CSRF token; Label Studio redirects exactly where it accepts the form."""
+    page = browser.get(path)
+    answer = browser.post(
+        path,
+        data={"csrfmiddlewaretoken": browser.cookies.get("csrftoken") or "", **fields},
+        headers={"Referer": urljoin(str(browser.base_url), path)},
+    )
     if answer.status_code == HTTPStatus.FORBIDDEN:
         raise LabelStudioError(
             "Label Studio refused the form; the invitation is no longer valid.",
@@ -154,7 +157,7 @@ def _account(browser: httpx.Client, email: str, password: str, *, replace_token:
     me = _json(browser.get("api/current-user/whoami"), "tell who is logged in")
     made = browser.post("api/token/")
     if made.status_code == HTTPStatus.CONFLICT and replace_token:
-        for old in browser.get("api/token/").json():
+        for old in json_or_none(browser.get("api/token/")) or ():
             browser.post("api/token/blacklist/", json={"refresh": old["token"]})
         made = browser.post("api/token/")
     if made.status_code == HTTPStatus.CONFLICT:
