@@ -86,7 +86,7 @@ def _print(entry: DecisionExplanation) -> None:
     if entry.prediction:
         echo(f"  {_prediction_text(entry)}")
     if decided.refused:
-        echo(f"  not automated: {decided.refused}")
+        echo(f"  not as the rule says: {decided.refused}")
     options = {"priority": decided.priority, "queue": decided.queue, "people": decided.overlap}
     settings = [f"{name} {value}" for name, value in options.items() if value not in (None, "normal", "default")]
     if settings:

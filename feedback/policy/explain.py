@@ -99,6 +99,11 @@ def _routing(policy: Policy) -> Iterator[str]:
     for number, (rule, condition) in enumerate(zip(policy.routing, policy.conditions(), strict=True), start=1):
         when = f"where {condition_text(condition, policy)}" if rule.when else "all others"
         yield f"Rule {number}, {rule.id}: {when}: {_action(rule, policy)}"
+    if policy.routing:
+        yield (
+            f"Audit and gold tasks: {policy.first_tier} answers them blind and in their own order, whatever the rules "
+            "say. A later tier that a rule names gets an audit task after that, and decides blind."
+        )
 
 
 def _action(rule: Rule, policy: Policy) -> str:

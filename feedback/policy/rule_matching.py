@@ -11,6 +11,8 @@ from feedback.policy.rules import AUTO, HOLD, Priority, Rule
 from feedback.policy.schema import Policy
 
 NOT_CERTIFIED = "no certificate allows it yet"
+SAMPLE = "sample"  # of a task that was drawn to measure, AUDIT or GOLD; no rule can test it
+AUDIT, GOLD = "audit", "gold"
 _COUNT = ".count"  # of a signal: without signals it is 0, not missing
 _MAX_LENGTH = 500  # characters of an identifier
 
@@ -27,10 +29,15 @@ class Outcome:
     queue: str
     overlap: int | None
     skills: tuple[str, ...] = ()
+    sample: str = ""  # AUDIT or GOLD: the first tier answers it blind, whatever the rule says
 
 
 class Router:
     """The rules of a policy, parsed once.
+
+    A task that was drawn to measure (`SAMPLE`) is neither held nor automated nor hurried, and asked as often as without
+    rules: a sample that rules choose from is none. A rule that names a later tier gets an audit task after the first
+    tier has answered it.
 
     >>> from feedback.policy import read_policy
     >>> text = "routing = [{id='big', to='L2', when={data.amount.gte=5000}}, {id='rest', to='L1'}]"
@@ -45,6 +52,7 @@ class Router:
         self._conditions = policy.conditions() or [ALWAYS]
         self._holds_s = [rule.hold_s for rule in rules]
         self._outcomes = [(_outcome(policy, rule), _held_outcome(policy, rule)) for rule in rules]
+        self._sampled = [{sample: _sampled_outcome(policy, rule, sample) for sample in (AUDIT, GOLD)} for rule in rules]
 
     @property
     def fields(self) -> frozenset[str]:
@@ -55,20 +63,27 @@ class Router:
     def route_task(self, get: Lookup) -> Outcome:
         """Return the outcome for one task."""
         index = next(index for index, condition in enumerate(self._conditions) if meets(condition, get))
+        if isinstance(sample := get(SAMPLE), str) and sample in self._sampled[index]:
+            return self._sampled[index][sample]
         age_s = get("time.age")
         is_held = isinstance(age_s, (int, float)) and age_s < self._holds_s[index]
         return self._outcomes[index][is_held]
 
     def route_table(self, table: Table) -> Sequence[Outcome]:
         """Return the outcome for each row of a table, shape (n,)."""
-        indices = first_match(self._conditions, table)
-        if not any(self._holds_s):
-            return [self._outcomes[index][0] for index in indices.tolist()]
-        ages_s = table.numbers("time.age").tolist()
-        return [
-            self._outcomes[index][age_s < self._holds_s[index]]  # a missing age is NaN, which is never smaller
-            for index, age_s in zip(indices.tolist(), ages_s, strict=True)
-        ]
+        indices: list[int] = first_match(self._conditions, table).tolist()
+        if any(self._holds_s):
+            ages_s = table.numbers("time.age").tolist()
+            found = [
+                self._outcomes[index][age_s < self._holds_s[index]]  # a missing age is NaN, which is never smaller
+                for index, age_s in zip(indices, ages_s, strict=True)
+            ]
+        else:
+            found = [self._outcomes[index][0] for index in indices]
+        for row, sample in enumerate(table.values(SAMPLE)):
+            if sample:
+                found[row] = self._sampled[indices[row]][sample]
+        return found
 
 
 def make_lookup(inputs: Mapping[str, Any], data: Mapping[str, Any]) -> Lookup:
@@ -129,3 +144,15 @@ def _held_outcome(policy: Policy, rule: Rule) -> Outcome:
     """Return the outcome of a rule while its hold lasts."""
     reason = f"held for {rule.hold} after the import"
     return replace(_outcome(policy, rule), to=HOLD, refused="", reason=reason)
+
+
+def _sampled_outcome(policy: Policy, rule: Rule, sample: str) -> Outcome:
+    """Return the outcome for a task that was drawn to measure; `refused` says what of the rule does not apply."""
+    usual, first = _outcome(policy, rule), policy.first_tier
+    plain = Outcome(rule.id, first, "", rule.reason, "normal", rule.queue, None)
+    if usual == plain and not rule.hold:
+        return replace(plain, sample=sample)
+    to = usual.to if sample == AUDIT and usual.to != HOLD else first
+    then = f", before {to} gets it, blind, too" if to != first else ""
+    refused = f"{first} answers each {sample} task blind and in its own order, whatever the rules say{then}"
+    return replace(plain, to=to, refused=refused, sample=sample)

@@ -37,7 +37,7 @@ class TaskHistory:
 class Workload:
     """The work of people under one policy."""
 
-    auto: int  # tasks whose rule says "auto", certified or not
+    auto: int  # tasks whose rule says "auto", certified or not; audit and gold tasks are never automated
     held: int
     tiers: Mapping[str, int]  # tasks that go to each tier
     answers: Mapping[str, int]  # answers of people in each tier: overlaps and panels count
@@ -140,13 +140,15 @@ def _workload(policy: Policy, outcomes: Sequence[Outcome], handling_s: float | N
     for outcome in outcomes:
         if outcome.to != HOLD:
             answers[outcome.to] += answers_needed(policy, outcome)
+        if outcome.sample and outcome.to != policy.first_tier:
+            answers[policy.first_tier] += 1
     prices = {tier: cost_per_answer(policy, tier, handling_s) for tier in answers}
     unknown = tuple(price for price in prices.values() if isinstance(price, str))
     cost = sum(answers[tier] * price for tier, price in prices.items() if not isinstance(price, str))
     auto_rules = {rule.id for rule in policy.routing if rule.to == AUTO}
     rules = Counter(outcome.rule for outcome in outcomes)
     return Workload(
-        auto=sum(count for rule, count in rules.items() if rule in auto_rules),
+        auto=sum(outcome.rule in auto_rules and not outcome.sample for outcome in outcomes),
         held=to[HOLD],
         tiers=tiers,
         answers={tier: answers[tier] for tier in policy.tiers if answers[tier]},

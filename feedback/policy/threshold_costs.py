@@ -65,6 +65,7 @@ class ThresholdTable:
             *(_row_text(step) for step in self.steps),
             best + self.reason,
             f"Errors are those on audited tasks, which no model learns. All intervals hold with {CONFIDENCE:.0%}.",
+            "Audit tasks stand for the others here: people always answer them, so they are never automated.",
             "The consensus of people counts as right. Nothing is automated before certificates exist.",
         ]
 

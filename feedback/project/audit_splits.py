@@ -9,6 +9,8 @@ from typing import Any
 from feedback.stats.hash_sampling import audit_splits, draws
 from ml_backend.records import content_hash
 
+AUDIT_ROLES = ("tune", "judge", "certify")
+
 
 @dataclass(frozen=True, slots=True)
 class Splits:

@@ -207,7 +207,8 @@ def lint_policy(
     """
     found = [*_lint_outcomes(policy), *_lint_order(policy), *_lint_tiers(policy), *_lint_skills(policy)]
     later_tiers = list(policy.tiers.values())[1:]
-    if policy.second_look.honeypots and not policy.second_look.share and not all(tier.blind for tier in later_tiers):
+    others_are_blind = policy.second_look.share or policy.audit.share != 0.0 or all(tier.blind for tier in later_tiers)
+    if policy.second_look.honeypots and not others_are_blind:
         found.append(
             _warn("second_look.honeypots", "only honeypots show reviewers nothing. Set second_look.share as well.")
         )

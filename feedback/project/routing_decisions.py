@@ -22,18 +22,20 @@ class Routes:
 
     standing: Mapping[int, CurrentDecision] = field(default_factory=dict, repr=False)
     held: frozenset[int] = field(default=frozenset(), repr=False)  # nobody in the first tier may see these
-    tiers: Mapping[int, str] = field(default_factory=dict, repr=False)  # those that go straight to a later tier
+    tiers: Mapping[int, str] = field(default_factory=dict, repr=False)  # those that go to a later tier
+    first_tier_before: frozenset[int] = field(default=frozenset(), repr=False)  # audit tasks among these
     priorities: Mapping[int, int] = field(default_factory=dict, repr=False)  # place in PRIORITIES, where not normal
     overlaps: Mapping[int, int] = field(default_factory=dict, repr=False)  # votes wanted, where a rule says
 
 
 def routes_of(standing: Mapping[int, CurrentDecision], *, first_tier: str) -> Routes:
     """Return decisions as routes."""
-    later = {task: decision.outcome for task, decision in standing.items() if decision.outcome != first_tier}
+    later = {task: decision for task, decision in standing.items() if decision.outcome != first_tier}
     return Routes(
         standing=standing,
-        held=frozenset(later),
-        tiers={task: outcome for task, outcome in later.items() if outcome != HOLD},
+        held=frozenset(task for task, decision in later.items() if not decision.sample),
+        tiers={task: decision.outcome for task, decision in later.items() if decision.outcome != HOLD},
+        first_tier_before=frozenset(task for task, decision in later.items() if decision.sample),
         priorities={
             task: _priority(decision.priority) for task, decision in standing.items() if decision.priority != "normal"
         },

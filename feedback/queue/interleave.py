@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from feedback.project.audit_splits import AUDIT_ROLES
 from feedback.project.routing_decisions import NORMAL
 from ml_backend.records import Answer
 from sampling.ordering import TaskStream, interleave_streams
@@ -22,6 +23,11 @@ class OpenTask:
     audit_order: float  # order among audit tasks, [0, 1)
     reopened: bool = False  # waits for another person's opinion
     priority: int = NORMAL  # place in PRIORITIES: a smaller one is asked first
+
+    @property
+    def is_audit(self) -> bool:
+        """Return whether it is asked in the order of the audit, and at its quota beside every priority."""
+        return self.role in AUDIT_ROLES and not self.reopened
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +64,7 @@ def interleave(
     [3, 2, 1]
     """
     by_id = {item.task: item for item in open_tasks}
-    audit = sorted(
-        (item for item in open_tasks if item.role not in ("train", "gold") and not item.reopened),
-        key=lambda item: (item.audit_order, item.task),
-    )
+    audit = sort_audit(open_tasks)
     reopened = sorted(item.task for item in open_tasks if item.reopened and item.role != "gold")
     front = [task for task in first if task in by_id][:size]
     known = [task for task in gold if task in by_id and task not in front]
@@ -77,6 +80,11 @@ def interleave(
     ]
     rows = [(task, "gold") for task in front] + list(interleave_streams(streams, size=size - len(front)))
     return [_place(by_id[task], reasons.get(task, why), predictions) for task, why in rows]
+
+
+def sort_audit(open_tasks: Iterable[OpenTask]) -> list[OpenTask]:
+    """Return the audit tasks among these in the order of the audit."""
+    return sorted((item for item in open_tasks if item.is_audit), key=lambda item: (item.audit_order, item.task))
 
 
 def _place(item: OpenTask, reason: str, predictions: Mapping[int, tuple[Answer | None, float | None]]) -> Place:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from feedback.project.audit_splits import AUDIT_ROLES
 from feedback.project.incremental_caches import Changes, RecentProjects, changed_since
 from feedback.project.routing_decisions import HIGH, NORMAL, Routes
 from feedback.project.snapshot import ProjectSnapshot
@@ -84,7 +85,7 @@ def _open(snapshot: ProjectSnapshot, labels: ConsensusLabels, tasks: Iterable[in
         and (row := rows.get(task)) is not None
         and (task in needs_votes or not (row.is_labeled or task in voted))
     ]
-    audit = [task for task in ids if roles[task] not in ("train", "gold")]
+    audit = [task for task in ids if roles[task] in AUDIT_ROLES]
     order = dict(zip(audit, snapshot.splits.audit_order([snapshot.dedup_keys[task] for task in audit]), strict=True))
     priorities, stale = snapshot.routes.priorities, snapshot.stale
     found = {}

@@ -7,13 +7,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import floor
+from operator import attrgetter
 
+from feedback.project.audit_splits import AUDIT_ROLES
 from feedback.project.incremental_caches import RecentProjects
 from feedback.project.routing_decisions import NORMAL
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.queue.interleave import OpenTask, Place
 from feedback.queue.open_tasks import OpenTasks, find_open_tasks
-from feedback.queue.task_priority import rank_tasks
+from feedback.queue.task_priority import audit_quota, rank_tasks
 from feedback.store import Store, WindowRow
 from feedback.training.consensus_labels import ConsensusLabels
 from feedback.training.model_cache import PredictionCache
@@ -28,6 +30,7 @@ _LEAST_GAP = 1e-6  # between two places; a thousand million times what Label Stu
 _WINDOW_WITH_IMPORTED = 5_000  # open rows; before the first model the order of a longer window does not get stale
 _MOST_ROWS = 50_000  # of served windows that are kept, of all projects but the one used last
 _SECOND_OPINION_EVERY = 4  # second opinions are woven into a served window at every fourth place
+_place_of = attrgetter("place")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,11 @@ def plan_window(
     """
     model = champion.version if champion else NO_MODEL_VERSION
     opened = open_tasks or find_open_tasks(snapshot, consensus_labels)
+    quota = audit_quota(snapshot.policy, audit_rows)
     why = _why_anew(snapshot, served, opened, model) or _why_relabelled(snapshot, served, opened)
+    why = why or (
+        "urgent tasks keep the audit waiting" if _keeps_audit_waiting(snapshot, served, opened, quota) else ""
+    )
     if why or served is None:
         if not opened.by_task:
             return None
@@ -136,23 +143,24 @@ def _grown(
     """Return the served window with the rows that it needs; None where it needs none."""
     by_task, in_window = opened.by_task, {row.task for row in served.rows}
     inside = [(row.place, by_task[row.task]) for row in served.rows if row.task in by_task]
+    by_priority = [(place, item) for place, item in inside if not item.is_audit] or inside  # audit is beside all
     rows: list[WindowRow] = []
     taken = sorted(row.place for row in served.rows)
 
     def rank(tasks: Sequence[OpenTask]) -> list[Place]:
         return rank_tasks(snapshot, tasks, champion, prediction_cache, number=served.number, audit_rows=audit_rows)
 
-    for priority in range(max((item.priority for _place, item in inside), default=0)):
+    for priority in range(max((item.priority for _place, item in by_priority), default=0)):
         # tasks that must come before a row of the window
         part = [item for item in _of_priority(opened, priority) if item.task not in in_window and not item.reopened]
+        part = [item for item in part if not item.is_audit]
         if part:
             free = snapshot.policy.queue.window - len(rows)
             free -= sum(item.priority <= priority for _place, item in inside)
             ranked = rank(part)[: max(0, free)]
             # before everything of a later priority, and after what waits before it
-            places = _places_before(
-                min(place for place, item in inside if item.priority > priority), taken, len(ranked)
-            )
+            end = min(place for place, item in by_priority if item.priority > priority)
+            places = _places_before(end, taken, len(ranked))
             rows += [_row(snapshot, place, served.version, at, now_s) for place, at in zip(ranked, places, strict=True)]
     ahead = {row.task for row in rows}
     why = f"{len(rows)} more urgent tasks wait" if rows else ""
@@ -224,11 +232,30 @@ def _why_anew(snapshot: ProjectSnapshot, served: ServedWindow | None, opened: Op
     last: dict[int, float] = {}
     for row in served.rows:
         item = opened.by_task.get(row.task)
-        if item is not None and not item.reopened:
+        if item is not None and not item.reopened and not item.is_audit:
             first[item.priority] = min(row.place, first.get(item.priority, row.place))
             last[item.priority] = max(row.place, last.get(item.priority, row.place))
     crossed = any(last[better] > first[worse] for better in last for worse in first if better < worse)
     return "priorities changed" if crossed else ""
+
+
+def _keeps_audit_waiting(
+    snapshot: ProjectSnapshot, served: ServedWindow | None, opened: OpenTasks, quota: float
+) -> bool:
+    """Return whether so many urgent tasks were put before the audit tasks of a window that its quota is not met."""
+    queue = snapshot.policy.queue
+    if served is None or not (snapshot.policy.routing and opened.urgent) or queue.window * quota < 1.0:
+        return False
+    in_window, n_others = {row.task for row in served.rows}, 0  # since the last audit task, answered or not
+    for row in sorted(served.rows, key=_place_of):
+        item = opened.by_task.get(row.task)
+        if item is not None and item.is_audit:
+            break
+        n_others = 0 if snapshot.roles.get(row.task) in AUDIT_ROLES else n_others + (item is None or not item.reopened)
+    else:
+        if not any(item.is_audit and task not in in_window for task, item in opened.by_task.items()):
+            return False  # the audit is answered
+    return n_others > max(queue.head, 2.0 / quota)
 
 
 def _why_relabelled(snapshot: ProjectSnapshot, served: ServedWindow | None, opened: OpenTasks) -> str:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
 from feedback.consensus.labelling_functions import suggest_labels
+from feedback.policy import Policy
+from feedback.project.routing_decisions import NORMAL
 from feedback.project.snapshot import ProjectSnapshot
-from feedback.queue.interleave import OpenTask, Place, interleave
+from feedback.queue.interleave import OpenTask, Place, interleave, sort_audit
 from feedback.training.model_cache import Floats, PredictionCache
 from ml_backend.records import Answer
 from ml_backend.registry import Bundle
-from sampling.ordering import Ordering, order_tasks
+from sampling.ordering import Ordering, TaskStream, interleave_streams, order_tasks
 from sampling.pool import Pool
 
 
@@ -26,12 +29,46 @@ def rank_tasks(
     number: int,
     audit_rows: int,
 ) -> list[Place]:
-    """Order the open tasks, each priority by itself; the same snapshot and number give the same places."""
-    places: list[Place] = []
-    for priority in sorted({item.priority for item in opened}):
-        part = [item for item in opened if item.priority == priority]
-        places += _rank_one_priority(snapshot, part, champion, prediction_cache, number=number, audit_rows=audit_rows)
+    """Order the open tasks, each priority by itself; the same snapshot and number give the same places.
+
+    Audit tasks take their quota beside every priority: what is urgent must not keep the audit waiting.
+    """
+    audit, quota, places = sort_audit(opened), audit_quota(snapshot.policy, audit_rows), list[Place]()
+    priorities = sorted({item.priority for item in opened if not item.is_audit}) or [NORMAL]
+    for priority in priorities:
+        part = [item for item in opened if item.priority == priority and not item.is_audit]
+        is_last = priority == priorities[-1]
+        n_audit = len(audit) if is_last else audit_beside(sum(not item.reopened for item in part), quota)
+        beside, audit = audit[:n_audit], audit[n_audit:]
+        rank = partial(
+            _rank_one_priority, snapshot, champion=champion, prediction_cache=prediction_cache, number=number
+        )
+        if is_last and priority >= NORMAL:
+            places += rank([*part, *beside], audit_share=quota)
+        else:  # what is urgent begins
+            places += _interleave_audit(rank(part, audit_share=0.0), beside, quota)
     return places[: snapshot.policy.queue.window]
+
+
+def _interleave_audit(places: Sequence[Place], audit: Sequence[OpenTask], quota: float) -> list[Place]:
+    rows = [*places, *(Place(item.task, None, None, blind=True, reason="audit") for item in audit)]
+    usual = TaskStream("usual", range(len(places)), 1.0 - quota)
+    beside = TaskStream("audit", range(len(places), len(rows)), quota)
+    return [rows[at] for at, _reason in interleave_streams([usual, beside], size=len(rows))]
+
+
+def audit_quota(policy: Policy, audit_rows: int) -> float:
+    """Return the share of the queue that audit tasks get: at least half until `audit.start` of them are answered."""
+    return max(0.5, policy.audit.quota) if audit_rows < policy.audit.start else policy.audit.quota
+
+
+def audit_beside(n_others: int, quota: float) -> int:
+    """Return the number of audit tasks that have a share `quota` of the places together with so many others.
+
+    >>> audit_beside(8, 0.2), audit_beside(1, 0.5), audit_beside(3, 0.0)
+    (2, 1, 0)
+    """
+    return round(n_others * quota / (1.0 - quota)) if quota < 1.0 else n_others
 
 
 def _rank_one_priority(
@@ -41,9 +78,9 @@ def _rank_one_priority(
     prediction_cache: PredictionCache,
     *,
     number: int,
-    audit_rows: int,
+    audit_share: float,
 ) -> list[Place]:
-    """Order tasks of one priority. Until `audit.start` audit rows are answered, half of the queue feeds the audit."""
+    """Order tasks of one priority with the audit tasks beside them."""
     policy = snapshot.policy
     learnable = [item.task for item in opened if item.role == "train" and not item.reopened]
     proba = prediction_cache.proba(champion, snapshot, learnable)
@@ -51,7 +88,6 @@ def _rank_one_priority(
     if learnable:
         ordering = _ordering(snapshot, learnable, champion, prediction_cache, proba, number=number)
         ranked = list(zip(ordering.ids, ordering.reasons, strict=True))
-    quota = max(0.5, policy.audit.quota) if audit_rows < policy.audit.start else policy.audit.quota
     predictions = (
         {task: champion.predict_label(proba[task]) for task, _reason in ranked}
         if champion
@@ -62,7 +98,7 @@ def _rank_one_priority(
         ranked,
         predictions,
         size=policy.queue.window,
-        audit_quota=quota,
+        audit_quota=audit_share,
         gold=snapshot.gold,
         gold_share=policy.gold.share,
         first=snapshot.onboarding,

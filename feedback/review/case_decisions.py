@@ -260,6 +260,7 @@ def _reopen_changed(context: ReviewContext, case_id: int, review_project: str, a
             rule=SECOND_LOOK if case.rule == SECOND_LOOK else ESCALATED,
             skills=case.skills,
             segment=case.segment,
+            measures=case.measures,
             proposal=proposal,
             proposed_by=proposed_by,
         )

@@ -235,7 +235,8 @@ def is_blind(case: CaseRow, policy: Policy) -> bool:
 
     A second look is blind in every tier that it goes to. A stay at a tier that began blind ends blind, also under a
     policy whose tier is not blind any more. A case that somebody asked for is never blind: its reviewer must see
-    everything.
+    everything. A case whose task measures the model is always blind.
     """
     tier_is_blind = case.tier in policy.tiers and policy.tiers[case.tier].blind
-    return case.rule != ON_REQUEST and (case.rule == SECOND_LOOK or case.blind or tier_is_blind)
+    seen = case.rule == ON_REQUEST or not (case.rule == SECOND_LOOK or case.blind or tier_is_blind)
+    return case.measures or not seen

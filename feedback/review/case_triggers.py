@@ -25,7 +25,7 @@ from feedback.review.case_state_machine import (
 from feedback.review.overrides import segment_of
 from feedback.review.review_context import ReviewContext
 from feedback.stats.hash_sampling import draws
-from feedback.store import CaseRow, Signal, Store
+from feedback.store import CaseRow, CurrentDecision, Signal, Store
 from feedback.training.consensus_labels import ConsensusLabels
 from feedback.training.dataset import ConsensusLabel
 
@@ -40,8 +40,9 @@ def open_cases(context: ReviewContext, second_looks: SecondLookCache) -> None:
     for task in sorted(cases.keys() - context.snapshot.tasks.keys()):
         if cases[task].state != "withdrawn":
             context.move(cases[task], "withdraw", note="the task was deleted")
+    _hide_from_measuring(context)
     _reroute_unstarted(context)
-    context.result.opened += len(context.workflow.open(_find_unsettled(context)))
+    context.result.opened += len(context.workflow.open(_find_new_cases(context)))
     _open_signalled(context)
     _open_requested(context)
     if context.policy.second_look.share:
@@ -49,8 +50,11 @@ def open_cases(context: ReviewContext, second_looks: SecondLookCache) -> None:
         _open_or_reopen(context, _second_looks(context, drawn))
 
 
-def _find_unsettled(context: ReviewContext) -> list[CaseRow]:
-    """Return a new case for each unsettled task that needs one and has none."""
+def _find_new_cases(context: ReviewContext) -> list[CaseRow]:
+    """Return a new case for each task that needs one and has none.
+
+    That is an unsettled task, or an audit task that its rule sends on once the first tier has settled it.
+    """
     policy, snapshot, routes = context.policy, context.snapshot, context.snapshot.routes
     first, above = policy.first_tier, policy.tier_after(policy.first_tier)
     skipped: set[int] = set()
@@ -59,10 +63,11 @@ def _find_unsettled(context: ReviewContext) -> list[CaseRow]:
     votes, clock_runs = snapshot.votes_by_task, has_clock(policy.tiers[first])
     tasks = snapshot.tasks.keys() if clock_runs else routes.tiers.keys() | votes.keys() | skipped
     settled = {label.task for label in context.consensus_labels.settled}
-    found: list[CaseRow] = []
+    answered_first = (routes.first_tier_before & settled & snapshot.tasks.keys()) - context.cases.by_task.keys()
+    found = [_case_by_rule(context, task) for task in sorted(answered_first)]
     for task in sorted((tasks - context.cases.by_task.keys() - settled) & snapshot.tasks.keys()):
         n_answers, wants_votes = len(votes.get(task, ())), task in context.consensus_labels.needs_more_votes
-        if task in routes.tiers:
+        if task in routes.tiers and task not in routes.first_tier_before:
             found.append(_case_by_rule(context, task))
         elif above and (why := blocked_reason(n_answers, wants_votes=wants_votes, skipped=task in skipped)):
             found.append(_new_case(context, task, above, *why))
@@ -138,7 +143,8 @@ def _second_looks(context: ReviewContext, drawn: Iterable[ConsensusLabel]) -> li
         if above and first_time and tier is not None:
             why = "drawn at random for a second look"
             new = _new_case(context, label.task, tier, why, SECOND_LOOK, by_model=False)
-            found.append(replace(new, proposal=label.answer, proposed_by="people", priority=priority_value("low")))
+            new = replace(new, proposal=label.answer, proposed_by="people")
+            found.append(replace(new, priority=priority_value("low")))
     return found
 
 
@@ -168,6 +174,14 @@ def _reroute_unstarted(context: ReviewContext) -> None:
                 changes = {"rule": rule.id, "skills": rule.skills, "why": rule.reason or f"rule {rule.id}"}
             context.move(case, "recall", tier=tier, note="the routing sends it elsewhere now", **changes)
             context.result.more_to_do = True
+
+
+def _hide_from_measuring(context: ReviewContext) -> None:
+    """Make the open cases blind whose task was drawn to measure since they were opened."""
+    for case in context.list_open_cases():
+        if not case.measures and context.snapshot.roles[case.task] != "train":
+            note = "its task was drawn to measure: nothing is shown on it from now on"
+            context.move(case, "promise", note=note, measures=True)
 
 
 def _open_signalled(context: ReviewContext) -> None:
@@ -235,10 +249,10 @@ def _case_for_request(context: ReviewContext, new: CaseRow, within_s: float) -> 
     tiers = list(context.policy.tiers)
     below = case.tier in tiers and tiers.index(case.tier) < tiers.index(new.tier)
     changes: dict[str, Any] = {"rule": ON_REQUEST, "priority": min(case.priority, new.priority)}
-    changes |= {"note": new.why, "within_s": within_s}
+    changes |= {"note": new.why, "within_s": within_s, "measures": new.measures}
     if below:
         return context.move(case, "recall", tier=new.tier, why=new.why, **changes)
-    if is_blind(case, context.policy):
+    if is_blind(case, context.policy) and not new.measures:
         # a new review task, which shows everything
         changes |= {"why": new.why, "review_project": "", "review_task": None}
     return context.move(case, "promise", **changes)
@@ -272,14 +286,22 @@ def _new_case(context: ReviewContext, task: int, tier: str, why: str, rule: str,
         tier,
         why=why,
         rule=rule,
-        priority=priority_value(route.priority if route else "normal"),
+        priority=priority_value(_priority_of(route, routing_rule)),
         skills=routing_rule.skills if routing_rule else (),
         segment=segment_of(context.snapshot, task),
+        measures=context.snapshot.roles[task] != "train",
         proposal=answer,
         proposed_by="model" if answer else "",
         confidence=confidence,
         model=context.model if answer else "",
     )
+
+
+def _priority_of(route: CurrentDecision | None, rule: Rule | None) -> str:
+    """Return the priority of a case: that of the route, or of the rule itself where the first tier came before it."""
+    if rule is not None and route is not None and route.sample:
+        return rule.priority
+    return route.priority if route else "normal"
 
 
 def _rule_of(context: ReviewContext, task: int) -> Rule | None:

@@ -11,11 +11,14 @@ from feedback.project.incremental_caches import Changes, RecentProjects
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.project.task_cache import merged
 from feedback.project.vote_cache import VoteTable
+from feedback.review.blind_answers import find_seen_votes, list_tasks_to_check_again
 from feedback.review.case_state_machine import ON_REQUEST
 from feedback.review.review_context import ReviewContext
 from feedback.review.review_task_content import SKIP
 from feedback.store import CaseRow, ReviewRow, Skip, Store, Vote
 from feedback.store.log import events
+
+_MAX_TASKS_PER_TURN = 200  # each is a request of about 0.1 s, and the next turn waits for them
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ class _Checked:
     """The eligible votes of a project, and what they were decided from."""
 
     source: ProjectSnapshot
-    emails: Mapping[int, str]
+    emails: Mapping[int, str] | None
     eligible: EligibleVotes
 
 
@@ -116,10 +119,11 @@ class EligibilityCache:
     def __init__(self) -> None:
         self._checked = RecentProjects[_Checked]()
 
-    def exclude(self, store: Store, snapshot: ProjectSnapshot, emails: Mapping[int, str]) -> EligibleVotes:
+    def exclude(self, store: Store, snapshot: ProjectSnapshot, emails: Mapping[int, str] | None) -> EligibleVotes:
         """Leave out the votes of people who may not answer in the first tier, or lack a skill that the rule asks for.
 
-        Each is recorded once, with its reason.
+        On audit tasks, votes that a prediction was shown with are left out, too. Each is recorded once, with its
+        reason. Without `emails` nobody is asked who they are.
         """
         project = snapshot.project.id
         last = self._checked.get(project)
@@ -133,9 +137,11 @@ class EligibilityCache:
         known = last.eligible.excluded if last is not None else {}
         unchanged: dict[int, tuple[Vote, str]] = {}
         if changed is not None:
+            changed |= list_tasks_to_check_again(known.values()) & votes.keys()
             unchanged = {number: row for number, row in known.items() if row[0].task not in changed}
             votes = {task: votes[task] for task in sorted(changed) if task in votes}
-        excluded = unchanged | _excluded_of(snapshot, emails, votes)
+        by_person = {} if emails is None else _excluded_of(snapshot, emails, votes)
+        excluded = unchanged | find_seen_votes(store, snapshot, votes) | by_person
         for annotation, (vote, reason) in excluded.items():
             if known.get(annotation, (None, ""))[1] != reason:
                 body = {"task": vote.task, "person": vote.person, "annotation": annotation, "why": reason}
@@ -146,7 +152,7 @@ class EligibilityCache:
 
 
 def reopen_for_others(context: ReviewContext, platform: LabellingPlatform, eligible: EligibleVotes) -> None:
-    """Reopen the source tasks that an excluded vote has closed."""
+    """Reopen the source tasks that an excluded vote has closed, a number of them a turn."""
     snapshot = eligible.snapshot
     settled = {label.task for label in context.consensus_labels.settled}
     n_excluded: dict[int, int] = {}
@@ -156,6 +162,9 @@ def reopen_for_others(context: ReviewContext, platform: LabellingPlatform, eligi
     for task_id, excluded in n_excluded.items():
         task = snapshot.tasks[task_id]
         n_answers = excluded + len(snapshot.votes_by_task.get(task_id, ()))
+        if len(context.result.reopened) >= _MAX_TASKS_PER_TURN:
+            context.result.more_to_do = True
+            break
         if (task.is_labeled or task.overlap <= n_answers) and context.may_write():
             reopened = platform.reopen_task(context.project, task_id, n_answers + 1)
             context.store.append([events.event_from_task(reopened, "own", seen_s=context.workflow.now_s)], want=None)
@@ -172,7 +181,7 @@ def _excluded_of(
     excluded: dict[int, tuple[Vote, str]] = {}
     for task, given in votes.items():
         route = snapshot.routes.standing.get(task)
-        skills = skills_of_rule.get(route.rule, ()) if route else ()
+        skills = skills_of_rule.get(route.rule, ()) if route and not route.sample else ()
         for vote in given:
             reason = reasons.get((vote.person, skills))
             if reason is None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from operator import attrgetter
 
 from feedback.labelling_platform.interface import LabellingPlatform
+from feedback.project.audit_splits import AUDIT_ROLES
 from feedback.project.incremental_caches import Changes, RecentProjects, changed_since
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.project.task_cache import merged
@@ -42,9 +43,10 @@ class FinalAnswers:
 class _Loaded:
     """The final answers of a project, and what they were read from."""
 
-    policy: str = ""
+    basis: object = None  # the policy and the draws
     cases: Changes = field(default=Changes())
-    reopened: Mapping[int, CaseRow] = field(default_factory=dict, repr=False)  # open again in the first tier, by task
+    # by task: open again in the first tier, or an audit task that was decided with the proposal on the screen
+    reopened: Mapping[int, CaseRow] = field(default_factory=dict, repr=False)
     final: FinalAnswers = FinalAnswers()
 
 
@@ -128,8 +130,8 @@ def write_final_answers(context: ReviewContext, platform: LabellingPlatform) -> 
 
 def _load(cases: Cases, snapshot: ProjectSnapshot, last: _Loaded) -> _Loaded:
     """Bring final answers up to date with the cases that changed."""
-    policy = snapshot.policy
-    changed = cases.changes.since(last.cases.revision) if last.policy == policy.hash else None
+    policy, basis = snapshot.policy, (snapshot.policy.hash, snapshot.splits)
+    changed = cases.changes.since(last.cases.revision) if last.basis == basis else None
     if changed is None:
         last = _Loaded()
     tasks = frozenset(cases.by_task) if changed is None else changed
@@ -137,12 +139,13 @@ def _load(cases: Cases, snapshot: ProjectSnapshot, last: _Loaded) -> _Loaded:
     withheld, provisional = set[int](), dict[int, Answer]()
     for case in [cases.by_task[task] for task in sorted(tasks) if task in cases.by_task]:
         is_open = case.state in OPEN_STATES
+        if _is_asked_again(case, snapshot):
+            reopened[case.task] = case
         if case.tier == policy.first_tier:
-            if is_open and (case.round > 1 or case.rule == ON_REQUEST):
-                reopened[case.task] = case
-        elif case.state in ("decided", "resolved"):
+            continue
+        if case.state in ("decided", "resolved"):
             decided[case.task] = case
-            if case.answer is None:
+            if case.answer is None and case.task not in reopened:
                 withheld.add(case.task)  # no answer is right: nobody is asked again
         elif is_open and case.rule != SECOND_LOOK and case.tier in policy.tiers:
             withheld.add(case.task)
@@ -159,34 +162,57 @@ def _load(cases: Cases, snapshot: ProjectSnapshot, last: _Loaded) -> _Loaded:
         votes_wanted,
         final.changes.then(tasks | {task for task, _count in votes_wanted.items() ^ final.votes_wanted.items()}),
     )
-    return _Loaded(policy.hash, cases.changes, reopened, new)
+    return _Loaded(basis, cases.changes, reopened, new)
 
 
 def _count_votes_of_reopened(reopened: Iterable[CaseRow], snapshot: ProjectSnapshot) -> dict[int, int]:
     """Return how many people have answered each task that the first tier must answer again and has not yet."""
-    votes = snapshot.votes_by_task
-    waiting = [case.task for case in reopened if case.task in votes and not in_current_round(case, votes[case.task])]
-    return {task: len({vote.person for vote in votes[task]}) for task in waiting}
+    found = dict[int, int]()
+    for case in reopened:
+        votes = snapshot.votes_by_task.get(case.task, ())
+        if (votes and not in_current_round(case, votes)) if case.state in OPEN_STATES else not votes:
+            found[case.task] = len({vote.person for vote in votes})
+    return found
+
+
+def _is_asked_again(case: CaseRow, snapshot: ProjectSnapshot) -> bool:
+    """Return whether the first tier answers again: a reopened case, or an audit task whose decision was not blind."""
+    if case.tier == snapshot.policy.first_tier:
+        return case.state in OPEN_STATES and (case.round > 1 or case.rule == ON_REQUEST)
+    return case.state in ("decided", "resolved") and _is_seen_audit(case, snapshot)
+
+
+def _is_seen_audit(case: CaseRow, snapshot: ProjectSnapshot) -> bool:
+    """Return whether a case on an audit task was not blind: what was decided then measures no model."""
+    return not (case.measures or case.blind) and snapshot.roles.get(case.task) in AUDIT_ROLES
 
 
 def _final_labels(
     tasks: Iterable[int], labels: ConsensusLabels, final: FinalAnswers, snapshot: ProjectSnapshot
 ) -> dict[int, ConsensusLabel]:
-    """Return the labels of these tasks, in their order; a task that is not settled has none."""
+    """Return the labels of these tasks, in their order; a task that is not settled has none.
+
+    The label of an audit task is the answer that the first tier settled: a later tier, which rules may choose, decides
+    only where that could not.
+    """
     found: dict[int, ConsensusLabel] = {}
     votes, settled = snapshot.votes_by_task, labels.settled
     for task in tasks:
         case = final.cases.get(task)
-        if case is not None:
+        place = bisect_left(settled, task, key=attrgetter("task"))
+        voted = settled[place] if place < len(settled) and settled[place].task == task else None
+        if voted is not None and snapshot.roles.get(task) in AUDIT_ROLES:
+            found[task] = voted
+            continue
+        if case is not None and not _is_seen_audit(case, snapshot):
             if case.answer is not None and task in snapshot.tasks:
                 annotations = tuple(sorted(vote.annotation for vote in votes.get(task, ())))
                 found[task] = ConsensusLabel(task, case.answer, max(1, len(annotations)), 1.0, annotations)
             continue
         if task in final.withheld:
             continue
-        place = bisect_left(settled, task, key=attrgetter("task"))
-        if place < len(settled) and settled[place].task == task:
-            found[task] = settled[place]
+        if voted is not None:
+            found[task] = voted
         elif task in final.provisional and task in snapshot.tasks:
             found[task] = ConsensusLabel(task, final.provisional[task], 1, 1.0, ())
     return found

@@ -50,6 +50,8 @@ def read_reviews(
         refused = ""
         if review.verdict != SKIP:
             refused = exclusion_reason(emails, annotation.person, case, involved, policy)
+            if case.measures and annotation not in blind:
+                refused = refused or "saw the proposed answer, and this case counts blind answers only"
             refused = refused or invalid_reason(review, shown, policy)
         counted = not refused and review.verdict != SKIP
         answer = shown if review.answer is None and review.verdict == "accept" else review.answer

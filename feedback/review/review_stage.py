@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 
 from feedback.labelling_platform.interface import LabellingPlatform
@@ -47,18 +47,22 @@ class ReviewStage:
         self._changed_reviews = ChangedReviewCache()
 
     def exclude_ineligible_votes(self, snapshot: ProjectSnapshot) -> EligibleVotes:
-        """Return the snapshot without the votes of people who may not answer in the first tier.
+        """Return the snapshot without the votes that do not count in the first tier.
 
         While Label Studio does not answer, the votes of people whose address we do not know count.
         """
+        return self._eligibility.exclude(self._store, snapshot, self._list_emails_of(snapshot))
+
+    def _list_emails_of(self, snapshot: ProjectSnapshot) -> Mapping[int, str] | None:
+        """Return the address of each user; None where the policy names nobody, or Label Studio does not answer."""
         if not snapshot.policy.people or self._platform is None:
-            return EligibleVotes(snapshot)
+            return None
         if not {vote.person for vote in snapshot.votes} <= self._emails.keys():
             try:
                 self._emails = dict(self._platform.list_emails())
             except LabelStudioError:
-                return EligibleVotes(snapshot)
-        return self._eligibility.exclude(self._store, snapshot, self._emails)
+                return None
+        return self._emails
 
     def run(
         self,

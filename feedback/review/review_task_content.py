@@ -64,7 +64,7 @@ def allowed_verdicts(tier: str, policy: Policy) -> tuple[str, ...]:
     actions = [action for action in policy.tiers[tier].actions if action != "escalate" or policy.tier_after(tier)]
     names = [ANSWER if blind and action in ("accept", "fix") else action for action in actions]
     if {"accept", "fix"} & set(names):
-        names.append(ANSWER)  # second looks, honeypots and cases without a proposal show nothing
+        names.append(ANSWER)  # second looks, audit tasks, honeypots and cases without a proposal show nothing
     return tuple(dict.fromkeys(names))
 
 

@@ -223,4 +223,5 @@ def _to_decision(outcome: Outcome, policy: str, model: str) -> CurrentDecision:
         priority=outcome.priority,
         queue=outcome.queue,
         overlap=outcome.overlap,
+        sample=outcome.sample,
     )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from feedback.policy import Policy
 from feedback.policy.calendars import open_calendars
 from feedback.policy.conditions import Table
-from feedback.policy.rule_matching import Router, make_data_reader, make_lookup
+from feedback.policy.rule_matching import AUDIT, GOLD, SAMPLE, Router, make_data_reader, make_lookup
 from feedback.policy.simulate import TaskHistory
 from feedback.project.snapshot import ProjectSnapshot, load_snapshot
 from feedback.store import NewestSignal, ProjectRow, Skip, Store, Vote
@@ -25,6 +25,7 @@ from ml_backend.records import Task
 from ml_backend.registry import Bundle
 
 Column = Sequence[Any]
+_SAMPLES = {"train": None, "gold": GOLD}  # by role; the other roles are splits of the audit
 SignalValues = Mapping[int | None, Mapping[str, NewestSignal]]  # task (None: the whole project) -> signal -> value
 
 
@@ -109,6 +110,7 @@ def load_rule_inputs(
             columns["model.disagreement"] = [disagreement.get(task) for task in tasks]
     columns |= _history_columns(snapshot, tasks, skips)
     rows = [snapshot.tasks[task] for task in tasks]
+    columns[SAMPLE] = [_SAMPLES.get(snapshot.roles[task], AUDIT) for task in tasks]
     today = datetime.fromtimestamp(now_s, UTC).date().isoformat()
     columns["time.age"] = [_age_s(task, now_s) for task in rows]
     columns["time.date"] = [today] * len(rows)

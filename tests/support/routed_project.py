@@ -10,7 +10,10 @@ from feedback.loop.context import Turn
 from feedback.loop.turn import Loop
 from feedback.policy import Policy, read_policy
 from feedback.project.snapshot import ProjectSnapshot, SnapshotCache
+from feedback.review.final_answers import FinalAnswerCache
 from feedback.store import ProjectRow, Store
+from feedback.training.consensus_labels import ConsensusCache
+from feedback.training.dataset import single_label
 from feedback.training.model_factory import ModelFactory
 from ml_backend.label_config import read_label_config
 from ml_backend.registry import FolderRegistry
@@ -64,6 +67,12 @@ class RoutedProject:
     def signal(self, task: int | None, name: str = "user_report", value: object = "scam", key: str = "k") -> None:
         body = {"project": "7", "task": task, "signal": name, "value": value, "id": key}
         SignalHandler(self.store, clock=lambda: self.now_s)(body)
+
+    def decided_labels(self) -> dict[int, str | None]:
+        """The label of each task that is settled: by its votes or by review."""
+        snapshot, review = self.load_snapshot(SnapshotCache()), FinalAnswerCache()
+        labels = review.apply(ConsensusCache().decide(snapshot), review.load(self.store, snapshot), snapshot)
+        return {label.task: single_label(label.answer) for label in labels.settled}
 
     def outcome(self, task: int) -> str:
         return self.store.decisions.list_current_decisions("7")[task][0].outcome

@@ -29,6 +29,7 @@ class CaseRow:
     skills: tuple[str, ...] = ()  # that a reviewer needs
     policy: str = ""
     segment: str = ""
+    measures: bool = False  # its task is an audit or gold task: no tier shows an earlier answer
     proposal: Answer | None = None  # what the next reviewer is asked to accept or fix
     proposed_by: str = ""  # "model", "people" or a tier
     confidence: float | None = None

@@ -23,6 +23,7 @@ class CurrentDecision:
     priority: str
     queue: str
     overlap: int | None  # votes wanted; None: the project's own
+    sample: str = ""  # "audit" or "gold": the first tier answers it blind, before a later tier gets it
 
 
 @dataclass(frozen=True, slots=True)

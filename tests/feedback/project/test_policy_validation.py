@@ -179,7 +179,7 @@ def rule(when: str, to: str = "L1") -> str:
         ),
         ('[tiers.L1]\nprotocol = "panel"\npanel = 3', "tiers.L1: panel, protocol: for review projects only"),
         (
-            "[tiers.L1]\n[tiers.L2]\n[second_look]\nshare = 0.0\nhoneypots = 0.1",
+            "[tiers.L1]\n[tiers.L2]\n[audit]\nshare = 0.0\n[second_look]\nshare = 0.0\nhoneypots = 0.1",
             "only honeypots show reviewers nothing",
         ),
         ('[tiers.L1]\nresolve = "1h"\nfirst_action = "2h"', "resolve (1h) is shorter than first_action (2h)"),

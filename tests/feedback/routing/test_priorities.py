@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from feedback.policy.schema import Audit
+from feedback.project.snapshot import SnapshotCache
 from tests.support.routed_project import RoutedProject, rules
 
 
@@ -80,3 +82,26 @@ def test_people_who_differ_are_sent_to_the_next_tier_instead_of_a_third_opinion(
     assert routed_project.outcome(task) == "L2"
     assert routed_project.studio.tasks[task].is_labeled
     assert routed_project.studio.next_task(3) is None
+
+
+def test_urgent_tasks_that_never_end_leave_the_audit_its_quota(routed_project: RoutedProject):
+    policy = rules("when = { data.p = 'urgent' }\nto = 'L1'\npriority = 'urgent'")
+    audited = policy.model_copy(update={"audit": Audit(share=0.3, quota=0.25, start=0)})
+    routed_project.use(audited)
+    for number in range(30):
+        routed_project.add(f"t{number}")
+    routed_project.turn()
+    audit = {task for task, role in routed_project.load_snapshot(SnapshotCache()).roles.items() if role != "train"}
+    served = list[int]()
+    for number in range(40):  # two urgent tasks come for each answer
+        routed_project.add(f"now {number}", p="urgent")
+        routed_project.add(f"and now {number}", p="urgent")
+        routed_project.turn()
+        task = routed_project.studio.next_task(1)
+        assert task is not None
+        served.append(task)
+        routed_project.studio.answer(task, "tool", person=1)
+    audit |= {task for task, role in routed_project.load_snapshot(SnapshotCache()).roles.items() if role != "train"}
+
+    assert served[0] not in audit  # what is urgent begins
+    assert 6 <= sum(task in audit for task in served) <= 14

@@ -152,8 +152,8 @@ def predicted_label(world: World, version: str, task: int) -> str:
 
 def test_a_draft_counts_as_a_beginning_and_stops_the_clock_of_the_first_action(world: World) -> None:
     site = world.site
-    first, second = site.add("a1 huge", "a2 huge")
     world.use(MODERATION.replace('[tiers.L2]\nresolve = "2h"', '[tiers.L2]\nfirst_action = "10m"'))
+    first, second = site.add(*_texts(world, "huge", ["train", "train"]))
     world.turn()
     copy = world.case(first).review_task
     assert copy
@@ -169,8 +169,8 @@ def test_a_draft_counts_as_a_beginning_and_stops_the_clock_of_the_first_action(w
 
 def test_copies_and_review_projects_that_somebody_deletes_are_made_again(world: World) -> None:
     site = world.site
-    first, second = site.add("a1 huge", "a2 huge")
     world.use(MODERATION)
+    first, second = site.add(*_texts(world, "huge", ["train", "train"]))
     world.turn()
     review_project, copy = site.review_project_of("L2"), world.case(first).review_task
     assert copy
