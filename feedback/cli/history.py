@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -58,15 +57,10 @@ def _version_cells(version: AnnotationVersion) -> dict[str, object]:
 
 
 def _answer_text(version: AnnotationVersion) -> str:
-    """Return the values of a result, shortened."""
+    """Return a result in words, shortened."""
+    from ml_backend.codecs import describe_result
+
     if version.body is None:
         return "" if version.action == "deleted" else "(erased)"
     result = version.body.get("result")
-    if not isinstance(result, list):
-        return "(unreadable)"
-    parts = [
-        f"{region.get('from_name')}: {json.dumps(region.get('value'), ensure_ascii=False)}"
-        for region in result
-        if isinstance(region, Mapping)
-    ]
-    return "; ".join(parts)[:200]
+    return describe_result(result)[:200] if isinstance(result, list) else "(unreadable)"

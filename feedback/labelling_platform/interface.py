@@ -30,7 +30,7 @@ class LabellingPlatform(Protocol):
     """
 
     def describe_project(self, project: str) -> Mapping[str, Any]:
-        """Return the project's fields; at least title, label_config and expert_instruction."""
+        """Return the project's fields; at least title, label_config, expert_instruction and show_instruction."""
 
     def list_changed_tasks(
         self, project: str, since: str, *, unreadable: list[str] | None = None
@@ -95,9 +95,19 @@ class LabellingPlatform(Protocol):
         """Make a review project send its events to us."""
 
     def ensure_review_project(
-        self, *, known: str, marker: str, title: str, label_config: str, description: str
+        self,
+        *,
+        known: str,
+        marker: str,
+        title: str,
+        label_config: str,
+        description: str,
+        instruction: tuple[str, bool] = ("", False),
     ) -> ReviewProject:
-        """Create a review project, or update the one with this marker (or the number `known`)."""
+        """Create a review project, or update the one with this marker (or the number `known`).
+
+        `instruction` is that of the source project, and whether people see it before they label.
+        """
 
     def import_review_tasks(self, project: str, review_tasks: Sequence[ReviewTask]) -> list[Task]:
         """Import review tasks; return them in the same order as Label Studio holds them now.

@@ -184,10 +184,23 @@ class LabelStudioAdapter:
             review_project_client.ensure_webhook(self._client, project, webhook.url, webhook.headers)
 
     def ensure_review_project(
-        self, *, known: str, marker: str, title: str, label_config: str, description: str
+        self,
+        *,
+        known: str,
+        marker: str,
+        title: str,
+        label_config: str,
+        description: str,
+        instruction: tuple[str, bool] = ("", False),
     ) -> ReviewProject:
         return review_project_client.ensure_review_project(
-            self._client, known=known, marker=marker, title=title, label_config=label_config, description=description
+            self._client,
+            known=known,
+            marker=marker,
+            title=title,
+            label_config=label_config,
+            description=description,
+            instruction=instruction,
         )
 
     def import_review_tasks(self, project: str, review_tasks: Sequence[ReviewTask]) -> list[Task]:

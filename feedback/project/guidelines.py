@@ -37,18 +37,26 @@ def record_guideline(store: Store, project: str, body: Mapping[str, Any], *, now
         config_hash = _hash(config)  # a label config that we cannot read is a change, too
     instruction_hash = _hash(instruction)
     both = _hash(f"{config_hash}/{instruction_hash}")
-    last = store.records.get_latest_record(project, _KIND)
-    if last is not None and last.body["hash"] == both:
+    last, shown = store.records.get_latest_record(project, _KIND), bool(body.get("show_instruction"))
+    changed = last is None or last.body["hash"] != both
+    if last is not None and not changed and last.body["shown"] == shown:
         return False
     row = {
         "hash": both,
         "label_config": config_hash,
         "instruction": instruction_hash,
         "text": instruction,
+        "shown": shown,
         "at_s": now_s,
     }
     store.records.create_record(project, _KIND, row)
-    return True
+    return changed
+
+
+def get_instruction(store: Store, project: str) -> tuple[str, bool]:
+    """Return the present instruction of a project (HTML), and whether people see it before they label."""
+    last = store.records.get_latest_record(project, _KIND)
+    return (str(last.body["text"]), bool(last.body["shown"])) if last is not None else ("", False)
 
 
 def list_guidelines(store: Store, project: str) -> list[Guideline]:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from feedback.labelling_platform.interface import LabellingPlatform
+from feedback.project.guidelines import get_instruction
 from feedback.review.case_decisions import list_human_annotations
 from feedback.review.case_state_machine import is_blind
 from feedback.review.honeypots import choose_honeypots, list_honeypots, record_honeypot, save_honeypot_reviews
@@ -90,7 +91,8 @@ def _ensure_review_project(context: ReviewContext, platform: LabellingPlatform, 
     """
     store, snapshot, project = context.store, context.snapshot, context.project
     config = review_label_config(snapshot.config, tier, snapshot.policy)
-    digest = hashlib.sha256(f"{config} {platform.review_webhook_id}".encode()).hexdigest()[:16]
+    instruction = get_instruction(store, project)
+    digest = hashlib.sha256(f"{config} {platform.review_webhook_id} {instruction}".encode()).hexdigest()[:16]
     last = store.review_projects.list_review_projects(project).get(tier)
     is_current = last is not None and last.config_digest == digest
     if last is not None and is_current and not context.verifies:
@@ -102,6 +104,7 @@ def _ensure_review_project(context: ReviewContext, platform: LabellingPlatform, 
         title=title,
         label_config=config,
         description=f"Review of project {project}, tier {tier}. hitl creates and updates this project.",
+        instruction=instruction,
     )
     review_project = ensured.id
     if ensured.duplicates:

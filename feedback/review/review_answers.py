@@ -79,6 +79,7 @@ def parse_review(
     regions = [region for region in annotation.result if isinstance(region, Mapping)]
     answers = decode_result([region for region in regions if region.get("from_name") == control.name]).answers
     feedback = {name: value for name in policy.feedback if (value := answer_to_question(name, regions)) is not None}
+    verdict = SKIP if skipped else _first_text(_region_value(regions, VERDICT))
     return ReviewRow(
         review_project=annotation.project,
         annotation=annotation.id,
@@ -87,15 +88,21 @@ def parse_review(
         tier=tier,
         entered_s=0.0,
         person=annotation.person,
-        verdict=SKIP if skipped else _first_text(_region_value(regions, VERDICT)),
+        verdict=verdict,
         answer=None if skipped else answers.get(control.name),
-        reason="" if skipped else _first_text(_region_value(regions, REASON)),
+        reason="" if skipped else _read_reason(verdict, regions, policy),
         comment=_all_texts(_region_value(regions, COMMENT)),
         feedback={} if skipped else feedback,
         annotation_version=annotation.updated_at,
         at_s=epoch_s(annotation.updated_at),
         lead_time_s=annotation.lead_time_s,
     )
+
+
+def _read_reason(verdict: str, regions: Sequence[Mapping[str, Any]], policy: Policy) -> str:
+    """Return the reason code of a review; where the policy has a single one, reviewers are not asked for it."""
+    single = next(iter(policy.reasons)) if len(policy.reasons) == 1 and verdict not in ("", *NEEDS_NO_REASON) else ""
+    return _first_text(_region_value(regions, REASON)) or single
 
 
 def answer_to_question(question: str, regions: Sequence[Mapping[str, Any]]) -> Any:

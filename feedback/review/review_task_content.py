@@ -16,18 +16,21 @@ from feedback.project.snapshot import ProjectSnapshot
 from feedback.review.case_state_machine import is_blind
 from feedback.store import CaseEvent, CaseRow, ReviewRow, Vote
 from feedback.training.prediction_explanation import format_explanation
-from ml_backend.codecs import get_codec
+from ml_backend.codecs import cut_text, describe_answer, get_codec
 from ml_backend.label_config import Control, LabelConfig
-from ml_backend.records import Answer
+from ml_backend.records import Answer, field_value
 
 PREFIX = "hitl_"
 KEY, FACTS, HISTORY = f"{PREFIX}key", f"{PREFIX}case", f"{PREFIX}history"  # in the data of a review task
+VERDICTS = f"{PREFIX}verdicts"  # in the data of a review task: the verdicts that are offered on it
 VERDICT, REASON, COMMENT = f"{PREFIX}verdict", f"{PREFIX}reason", f"{PREFIX}comment"  # controls
 ASKED_PREFIX = f"{PREFIX}ask_"  # of the control of each question of the policy
 SOURCE = "from"  # in a line of the history: which version of an annotation it comes from
 ANSWER = "answer"  # the verdict on a blind case, which shows nothing to accept or fix
 SKIP = "skip"  # Label Studio's own button
 NEEDS_NO_REASON = ("accept", ANSWER)
+_WORD_JOINER = "\u2060"  # has no width
+_MAX_SHOWN = 5_000  # characters of one line of a case: a comment or a label may have megabytes
 _ONE_TEXT = {"maxSubmissions": "1", "editable": "true"}
 _KEY = re.compile(r"case-\d+-(?P<round>\d+)-(?P<tier>.+)-\d+")
 _PARAGRAPHS = {"nameKey": "author", "textKey": "text", "layout": "dialogue"}
@@ -59,13 +62,19 @@ def review_label_config(source: LabelConfig, tier: str, policy: Policy) -> str:
 
 
 def allowed_verdicts(tier: str, policy: Policy) -> tuple[str, ...]:
-    """Return the verdicts that may count at a tier; where nothing was shown, `answer` takes the place of `accept`."""
-    blind = policy.tiers[tier].blind
+    """Return the verdicts that may count at a tier. An answer may count in each tier that decides."""
     actions = [action for action in policy.tiers[tier].actions if action != "escalate" or policy.tier_after(tier)]
-    names = [ANSWER if blind and action in ("accept", "fix") else action for action in actions]
-    if {"accept", "fix"} & set(names):
-        names.append(ANSWER)  # second looks, audit tasks, honeypots and cases without a proposal show nothing
-    return tuple(dict.fromkeys(names))
+    return (*actions, ANSWER) if {"accept", "fix"} & set(actions) else tuple(actions)
+
+
+def offered_verdicts(case: CaseRow, policy: Policy) -> tuple[str, ...]:
+    """Return the verdicts that are offered on the review task of a case, in the order of the buttons.
+
+    Where nothing is shown, there is nothing to accept or to fix: `answer` takes the place of both.
+    """
+    allowed, nothing_shown = allowed_verdicts(case.tier, policy), _shown_proposal(case, policy) is None
+    hidden = ("accept", "fix") if nothing_shown else (ANSWER,)
+    return tuple(sorted((name for name in allowed if name not in hidden), key=lambda name: name != ANSWER))
 
 
 def review_task_key(case: CaseRow) -> str:
@@ -105,19 +114,23 @@ def review_task_data(
     lines = lines or [{"author": "–", "text": "there is no earlier answer"}]
     own = {name: value for name, value in snapshot.tasks[case.task].data.items() if not name.startswith(PREFIX)}
     summary = _describe_case(case, snapshot, adjudicates=adjudicates)
-    return {**own, KEY: review_task_key(case), FACTS: summary, HISTORY: lines}
+    verdicts = [{"value": verdict} for verdict in offered_verdicts(case, snapshot.policy)]
+    return {**own, KEY: review_task_key(case), FACTS: summary, HISTORY: lines, VERDICTS: verdicts}
 
 
 def prefilled_regions(case: CaseRow, control: Control, policy: Policy) -> list[dict[str, Any]]:
     """Return the regions that the reviewer finds filled in; none on a blind case."""
-    if case.proposal is None or is_blind(case, policy):
-        return []
-    return get_codec(case.proposal.kind).encode(case.proposal, control, case.confidence)
+    shown = _shown_proposal(case, policy)
+    return [] if shown is None else get_codec(shown.kind).encode(shown, control, case.confidence)
+
+
+def _shown_proposal(case: CaseRow, policy: Policy) -> Answer | None:
+    return None if is_blind(case, policy) else case.proposal
 
 
 def _describe_case(case: CaseRow, snapshot: ProjectSnapshot, *, adjudicates: bool) -> dict[str, str]:
     """Return the case as a table: why it was opened, the proposed answer (a blind case hides both), the due time."""
-    tier = snapshot.policy.tiers[case.tier]
+    tier, text = snapshot.policy.tiers[case.tier], labelled_text(snapshot, case.task)
     shown: dict[str, str] = {"Case": f"{case.id}, round {case.round}", "Tier": tier.title or case.tier}
     if is_blind(case, snapshot.policy):
         task = "two reviewers differ; please decide" if adjudicates else "answer without the earlier answers"
@@ -125,16 +138,16 @@ def _describe_case(case: CaseRow, snapshot: ProjectSnapshot, *, adjudicates: boo
     else:
         shown["Reason for review"] = case.why
         if case.proposal is not None:
-            shown["Proposed answer"] = f"{format_answer(case.proposal)} (by {case.proposed_by})"
+            shown["Proposed answer"] = f"{format_answer(case.proposal, text)} (by {case.proposed_by})"
         if case.confidence is not None and case.proposed_by == "model":
             shown["The model's confidence"] = f"{case.confidence:.0%}"
         if case.prediction:
-            shown |= _describe_prediction(case)
+            shown |= _describe_prediction(case, text)
     if case.due_s is not None:
         shown["Due"] = format_time(case.due_s, _timezone(case, snapshot))
     if case.skills:
         shown["Required skills"] = ", ".join(case.skills)
-    return shown
+    return {name: cut_text(value, _MAX_SHOWN) for name, value in shown.items()}
 
 
 def _case_history(
@@ -151,7 +164,7 @@ def _case_history(
     People are numbered, not named. A blind case shows none, but guidelines are always shown. With `adjudicates` the
     reviews of this stay are shown also on a blind case: the third reviewer decides between them.
     """
-    timezone = _timezone(case, snapshot)
+    timezone, text = _timezone(case, snapshot), labelled_text(snapshot, case.task)
     lines = [
         (event.at_s, {"author": f"guideline, {format_time(event.at_s, timezone)}", "text": event.note})
         for event in events
@@ -167,17 +180,18 @@ def _case_history(
     people = dict.fromkeys([*(vote.person for vote in votes), *(review.person for review in reviews)])
     numbers = {person: number for number, person in enumerate(people, start=1)}
 
-    def add(given: Vote | ReviewRow, project: str, tier: str, text: str) -> None:
+    def add(given: Vote | ReviewRow, project: str, tier: str, words: str) -> None:
         who = f"{tier}, person {numbers[given.person]}, {format_time(given.at_s, timezone)}"
         # the review of a forgotten person has no source any more
         source = {SOURCE: line_source(project, given.annotation, given.at_s)} if given.person is not None else {}
-        lines.append((given.at_s, {"author": who, "text": text, **source}))
+        lines.append((given.at_s, {"author": who, "text": words, **source}))
 
     for vote in votes:
-        add(vote, snapshot.project.id, snapshot.policy.first_tier, format_answer(vote.answer))
+        add(vote, snapshot.project.id, snapshot.policy.first_tier, format_answer(vote.answer, text))
     for review in reviews:
-        add(review, review.review_project, review.tier, _format_review(review, snapshot.policy))
-    return [line for _at_s, line in sorted(lines, key=lambda line: (line[0], line[1]["author"], line[1]["text"]))]
+        add(review, review.review_project, review.tier, _format_review(review, snapshot.policy, text))
+    ordered = sorted(lines, key=lambda line: (line[0], line[1]["author"], line[1]["text"]))
+    return [{**line, "text": cut_text(line["text"], _MAX_SHOWN)} for _at_s, line in ordered]
 
 
 def line_source(project: str, annotation: int, at_s: float) -> str:
@@ -193,17 +207,20 @@ def stay_key(case: CaseRow) -> tuple[int, float]:
     return case.round, case.entered_s
 
 
-def format_answer(answer: Answer | None) -> str:
-    """Return an answer as people read it.
+def format_answer(answer: Answer | None, text: str = "") -> str:
+    """Return an answer as people read it; `text` is what the labelled object shows.
 
     >>> format_answer(Answer("choices", ("spam", "phishing"))), format_answer(None)
     ('spam, phishing', 'no answer')
     """
-    if answer is None:
-        return "no answer"
-    if answer.kind in ("choices", "taxonomy") and isinstance(answer.value, tuple):
-        return ", ".join(" > ".join(choice) if isinstance(choice, tuple) else str(choice) for choice in answer.value)
-    return str(answer.value) if isinstance(answer.value, (str, int, float)) else answer.key
+    return "no answer" if answer is None else describe_answer(answer, text)
+
+
+def labelled_text(snapshot: ProjectSnapshot, task: int) -> str:
+    """Return the text that an answer to a task labels; "" where it labels something else."""
+    row = snapshot.tasks.get(task)
+    text = field_value(row.data, snapshot.control.field) if row is not None else None
+    return text if isinstance(text, str) else ""
 
 
 def format_time(epoch_s: float, timezone: str = "UTC") -> str:
@@ -216,25 +233,25 @@ def format_time(epoch_s: float, timezone: str = "UTC") -> str:
     return at.strftime("%Y-%m-%d %H:%M %Z")
 
 
-def _describe_prediction(case: CaseRow) -> dict[str, str]:
+def _describe_prediction(case: CaseRow, text: str) -> dict[str, str]:
     """Return the reasons for the model's answer, and the answer itself where it is not what is proposed."""
     prediction = case.prediction
     answer = Answer.from_key(str(prediction["answer"]))
     shown: dict[str, str] = {}
     if case.proposed_by != "model" or answer != case.proposal:
         sure = f", {prediction['confidence']:.0%} sure" if prediction.get("confidence") is not None else ""
-        shown["The model's answer"] = f"{format_answer(answer)}{sure}"
+        shown["The model's answer"] = f"{format_answer(answer, text)}{sure}"
     return {**shown, "Reasons for the model's answer": format_explanation(prediction)}
 
 
-def _format_review(review: ReviewRow, policy: Policy) -> str:
-    parts = [review.verdict if review.answer is None else f"{review.verdict}: {format_answer(review.answer)}"]
+def _format_review(review: ReviewRow, policy: Policy, text: str) -> str:
+    parts = [review.verdict if review.answer is None else f"{review.verdict}: {format_answer(review.answer, text)}"]
     if review.reason:
         parts.append(policy.reasons.get(review.reason, review.reason))
     for name, question in policy.feedback.items():
         if (value := review.feedback.get(name)) is not None:
-            text = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
-            parts.append(f"{question.title or name}: {text}")
+            given = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+            parts.append(f"{question.title or name}: {given}")
     if review.comment:
         parts.append(review.comment)
     if review.refused:
@@ -249,9 +266,14 @@ def _timezone(case: CaseRow, snapshot: ProjectSnapshot) -> str:
 
 def _controls(tier: str, policy: Policy, source_names: Set[str]) -> list[ET.Element]:
     """Return the controls for verdict, reason, comment and the policy's questions that the source does not ask."""
-    verdicts = allowed_verdicts(tier, policy)
-    elements = [_header("Verdict"), _choices(VERDICT, [(name, name) for name in verdicts], required=True)]
-    if need_reason := [name for name in verdicts if name not in NEEDS_NO_REASON]:
+    verdict = _choices(VERDICT, [], required=True)
+    # each task names the verdicts that may count on it. The editor reads attributes in any case, while Label Studio's
+    # server refuses tasks without the field that a lower-case `value` names, and a control with no child and no `value`
+    verdict.set("Value", f"${VERDICTS}")
+    ET.SubElement(verdict, "View")
+    elements = [_header("Verdict"), verdict]
+    need_reason = [name for name in allowed_verdicts(tier, policy) if name not in NEEDS_NO_REASON]
+    if need_reason and len(policy.reasons) > 1:  # a single reason is taken, and Label Studio refuses a list of one
         reasons = _choices(REASON, [(title or code, code) for code, title in policy.reasons.items()], required=True)
         reasons.attrib |= {
             "visibleWhen": "choice-selected",
@@ -288,8 +310,9 @@ def _choices(
     if required:
         element.set("required", "true")
     for title, code in options:
-        option = ET.SubElement(element, "Choice", value=title)
-        if title != code:
+        shown = _literal(title)
+        option = ET.SubElement(element, "Choice", value=shown)
+        if shown != code:
             option.set("alias", code)
     return element
 
@@ -299,4 +322,13 @@ def _control(kind: str, name: str, **attributes: str) -> ET.Element:
 
 
 def _header(text: str) -> ET.Element:
-    return ET.Element("Header", value=text, size="5")
+    return ET.Element("Header", value=_literal(text), size="5")
+
+
+def _literal(text: str) -> str:
+    """Return a text in which Label Studio finds no field of the task: it replaces `$name` by the field's value.
+
+    >>> _literal("over $100").replace(_WORD_JOINER, "|")
+    'over $|100'
+    """
+    return text.replace("$", f"${_WORD_JOINER}")

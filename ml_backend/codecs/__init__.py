@@ -11,6 +11,8 @@ from ml_backend.errors import CodecError, UnknownName
 from ml_backend.label_config import Control
 from ml_backend.records import Answer
 
+_MAX_WORDS = 2_000  # characters of an answer in words
+_MAX_KIND = 40
 BUILTINS: Mapping[str, str] = {
     "choices": "ml_backend.codecs.choices:Choices",
     "labels": "ml_backend.codecs.spans:Spans",
@@ -37,6 +39,9 @@ class Codec(Protocol):
     def distance(self, a: Answer, b: Answer) -> float:
         """Return the distance of two answers in [0, 1]; symmetric, and 0 only for equal answers."""
 
+    def describe(self, answer: Answer, text: str = "", /) -> str:
+        """Return an answer in words; `text` is what the labelled object shows, for codecs that quote from it."""
+
 
 @dataclass(frozen=True, slots=True)
 class DecodedResult:
@@ -50,6 +55,53 @@ def get_codec(kind: str) -> Codec:
     """Return the codec of a control kind; UnknownName where there is none."""
     codec: Codec = plugins.load("hitl.codecs", kind, BUILTINS)()
     return codec
+
+
+def describe_answer(answer: Answer, text: str = "") -> str:
+    """Return an answer as people read it, in up to 2,000 characters; never JSON.
+
+    `text` is the text that the answer labels, if there is one: spans quote from it.
+
+    >>> describe_answer(Answer("labels", ((0, 5, "PER"),)), "Alice laughed"), describe_answer(Answer("brushlabels", ()))
+    ('PER "Alice" (0 to 5)', 'an answer of type brushlabels')
+    """
+    try:
+        words = get_codec(answer.kind).describe(answer, text)
+    except (AttributeError, CodecError, LookupError, TypeError, UnknownName, ValueError):
+        # no codec, one of a plug-in that cannot describe, or a stored value that is not of its kind
+        return f"an answer of type {cut_text(str(answer.kind), _MAX_KIND)}"
+    return cut_text(words, _MAX_WORDS)
+
+
+def describe_result(result: Any) -> str:
+    """Return a whole result in words, control by control, also where a control has no codec.
+
+    >>> region = {"from_name": "c", "to_name": "t", "type": "choices", "value": {"choices": ["A"]}}
+    >>> describe_result([region, {"from_name": "note", "type": "textarea", "value": {"text": ["late"]}}])
+    'c: A; note: late'
+    """
+    regions = [region for region in result if isinstance(region, Mapping)] if isinstance(result, list) else []
+    answers = decode_result(regions).answers
+    words: dict[str, list[str]] = {}
+    for region in regions:
+        name, kind, value = str(region.get("from_name")), region.get("type"), region.get("value")
+        written = value.get("text") if isinstance(value, Mapping) and kind == "textarea" else None
+        if name in answers:
+            words[name] = [describe_answer(answers[name])]
+        elif isinstance(written, list):
+            words.setdefault(name, []).extend(map(str, written))
+        else:
+            words[name] = [describe_answer(Answer(str(kind), None))]
+    return cut_text("; ".join(f"{name}: {', '.join(texts)}" for name, texts in words.items()), _MAX_WORDS)
+
+
+def cut_text(text: str, length: int) -> str:
+    """Return a text, cut with a note where it is longer than `length` characters.
+
+    >>> cut_text("spam", 3)
+    'spa… (cut: 4 characters)'
+    """
+    return text if len(text) <= length else f"{text[:length]}… (cut: {len(text):,} characters)"
 
 
 def decode_result(result: Any) -> DecodedResult:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from ml_backend.codecs.regions import box_iou, make_region, mean_similarity, read_labels, read_number, region_value
+from ml_backend.codecs.regions import (
+    box_iou,
+    describe_regions,
+    make_region,
+    mean_similarity,
+    read_labels,
+    read_number,
+    region_value,
+)
 from ml_backend.errors import CodecError
 from ml_backend.label_config import Control
 from ml_backend.records import Answer
@@ -55,6 +63,9 @@ class Boxes:
     def distance(self, a: Answer, b: Answer) -> float:
         return 1.0 - mean_similarity(boxes_of(a), boxes_of(b), box_similarity)
 
+    def describe(self, answer: Answer, _text: str = "", /) -> str:
+        return describe_regions([_describe_box(box) for box in boxes_of(answer)])
+
 
 def boxes_of(answer: Answer) -> tuple[LabelledBox, ...]:
     """Return the boxes of a rectanglelabels answer."""
@@ -67,6 +78,18 @@ def box_similarity(a: LabelledBox, b: LabelledBox) -> float:
         return 1.0  # exactly 1: the corners of rotated boxes are rounded
     # both are on one image, whose aspect the rotated one has
     return box_iou(a[:5], b[:5], aspect=a[5] if a[4] else b[5]) if a[6] == b[6] else 0.0
+
+
+def _describe_box(box: LabelledBox) -> str:
+    """Return the label and the place of a box, in percent of the image.
+
+    >>> _describe_box((10.0, 20.04, 30.0, 5.0, 0.0, 1.0, "Car"))
+    'Car (10 % from the left, 20 % from the top, 30 % wide, 5 % high)'
+    """
+    x, y, width, height, rotation, _aspect, label = box
+    turned = f", turned by {rotation:.0f}°" if rotation else ""
+    sides = f"{x:.3g} % from the left, {y:.3g} % from the top, {width:.3g} % wide, {height:.3g} % high"
+    return f"{label} ({sides}{turned})"
 
 
 def _aspect(region: Mapping[str, Any]) -> float:

@@ -36,3 +36,6 @@ class Choices:
 
     def distance(self, a: Answer, b: Answer) -> float:
         return jaccard_distance(set(a.value), set(b.value))  # type: ignore[call-overload]
+
+    def describe(self, answer: Answer, _text: str = "", /) -> str:
+        return ", ".join(answer.value)  # type: ignore[arg-type]

@@ -38,3 +38,7 @@ class Number:
             return 0.0
         half, other = left / 2.0, right / 2.0  # the sum of two huge numbers would be infinite
         return min(1.0, abs(half - other) / (abs(half) + abs(other))) if half != other else _MIN_DISTANCE
+
+    def describe(self, answer: Answer, _text: str = "", /) -> str:
+        number = cast("float", answer.value)
+        return str(int(number) if number.is_integer() else number)

@@ -27,3 +27,6 @@ class Pairwise:
 
     def distance(self, a: Answer, b: Answer) -> float:
         return float(a.value != b.value)
+
+    def describe(self, answer: Answer, _text: str = "", /) -> str:
+        return str(answer.value)

@@ -29,3 +29,6 @@ class Rating:
     def distance(self, a: Answer, b: Answer) -> float:
         left, right = cast("int", a.value), cast("int", b.value)
         return abs(left - right) / max(left, right) if left != right else 0.0
+
+    def describe(self, answer: Answer, _text: str = "", /) -> str:
+        return str(int(cast("int", answer.value)))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ml_backend.errors import CodecError
 from ml_backend.label_config import Control
 
+_MAX_DESCRIBED = 20  # regions of one answer in words
 Region = TypeVar("Region")
 Similarity = Callable[[Region, Region], float]
 Box = tuple[float, float, float, float, float]  # x, y, width, height, rotation in degrees around its top left corner
@@ -173,6 +174,16 @@ def _area(shape: list[Point]) -> float:
         return 0.0
     edges = zip(shape, shape[1:] + shape[:1], strict=True)
     return abs(sum(a[0] * b[1] - b[0] * a[1] for a, b in edges)) / 2.0
+
+
+def describe_regions(texts: Sequence[str]) -> str:
+    """Return the words of several regions as one text; of more than 20, how many are left out.
+
+    >>> describe_regions(["a"] * 22)
+    'a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a and 2 more'
+    """
+    more = f" and {len(texts) - _MAX_DESCRIBED:,} more" if len(texts) > _MAX_DESCRIBED else ""
+    return ", ".join(texts[:_MAX_DESCRIBED]) + more
 
 
 def _short(field: object) -> str:

@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from ml_backend.codecs.regions import make_region, mean_similarity, read_labels, read_number, region_value, span_iou
+from ml_backend.codecs.regions import (
+    describe_regions,
+    make_region,
+    mean_similarity,
+    read_labels,
+    read_number,
+    region_value,
+    span_iou,
+)
 from ml_backend.errors import CodecError
 from ml_backend.label_config import Control
 from ml_backend.records import Answer
 
 Span = tuple[float, float, str]  # start, end (not included), label
+_MAX_QUOTED = 60  # characters of a span that its words quote
 
 
 class Spans:
@@ -49,6 +58,9 @@ class Spans:
     def distance(self, a: Answer, b: Answer) -> float:
         return 1.0 - mean_similarity(spans_of(a), spans_of(b), span_similarity)
 
+    def describe(self, answer: Answer, text: str = "", /) -> str:
+        return describe_regions([_describe_span(span, text) for span in spans_of(answer)])
+
 
 def spans_of(answer: Answer) -> tuple[Span, ...]:
     """Return the spans of a labels answer."""
@@ -58,6 +70,20 @@ def spans_of(answer: Answer) -> tuple[Span, ...]:
 def span_similarity(a: Span, b: Span) -> float:
     """Return the IoU of two spans, in [0, 1]; 0 for different labels."""
     return span_iou((a[0], a[1]), (b[0], b[1])) if a[2] == b[2] else 0.0
+
+
+def _describe_span(span: Span, text: str) -> str:
+    """Return the label and the place of a span, with what it covers where the text is known.
+
+    >>> _describe_span((0, 5, "PER"), "Alice laughed"), _describe_span((1.5, 2.25, "noise"), "")
+    ('PER "Alice" (0 to 5)', 'noise (1.5 to 2.25)')
+    """
+    start, end, label = span
+    covered = text[start:end] if isinstance(start, int) and isinstance(end, int) and start >= 0 else ""
+    quoted = (
+        f' "{" ".join(covered[:_MAX_QUOTED].split())}{"…" if len(covered) > _MAX_QUOTED else ""}"' if covered else ""
+    )
+    return f"{label}{quoted} ({start:,} to {end:,})"
 
 
 def _int_if_whole(offset: float) -> float:

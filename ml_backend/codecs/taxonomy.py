@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from ml_backend.codecs.regions import jaccard_distance, make_region, region_value
+from ml_backend.codecs.regions import describe_regions, jaccard_distance, make_region, region_value
 from ml_backend.errors import CodecError
 from ml_backend.label_config import Control
 from ml_backend.records import Answer
@@ -44,6 +44,9 @@ class Taxonomy:
         nodes = jaccard_distance(_nodes(a), _nodes(b))
         # 0 for other paths where one answer also names a parent
         return nodes or jaccard_distance(set(_paths(a)), set(_paths(b))) / 2
+
+    def describe(self, answer: Answer, _text: str = "", /) -> str:
+        return describe_regions([" > ".join(path) for path in _paths(answer)])
 
 
 def _paths(answer: Answer) -> tuple[Path, ...]:

@@ -64,13 +64,22 @@ class ReviewProject:
 
 
 def ensure_review_project(
-    client: Client, *, known: str, marker: str, title: str, label_config: str, description: str
+    client: Client,
+    *,
+    known: str,
+    marker: str,
+    title: str,
+    label_config: str,
+    description: str,
+    instruction: tuple[str, bool] = ("", False),
 ) -> ReviewProject:
     """Create or update the review project of a marker.
 
     `known` is the stored id, or "". The marker in the description finds a project whose id was not stored. Of several
-    with the marker, one with tasks is used, then the known one, then the first.
+    with the marker, one with tasks is used, then the known one, then the first. `instruction` is that of the source
+    project, and whether people see it before they label.
     """
+    settings = {**_SETTINGS, "expert_instruction": instruction[0], "show_instruction": instruction[1]}
     text = f"{description} {marker}".strip()
 
     def find() -> list[Json] | None:
@@ -81,10 +90,10 @@ def ensure_review_project(
         return sorted(found, key=lambda row: (not row["task_number"], str(row["id"]) != known, row["id"])) or None
 
     def create() -> list[Json]:
-        return [client.create_project(title=title[:50], label_config=label_config, description=text, **_SETTINGS)]
+        return [client.create_project(title=title[:50], label_config=label_config, description=text, **settings)]
 
     body, *others = create_once(find, create)
-    changed = {name: wanted for name, wanted in _SETTINGS.items() if body.get(name) != wanted}
+    changed = {name: wanted for name, wanted in settings.items() if (body.get(name) or "") != (wanted or "")}
     if body["label_config"] != label_config:
         changed["label_config"] = label_config
     if changed:

@@ -39,13 +39,20 @@ class ExplainableModel(Protocol):
 
 
 def strongest_contributions(contributions: Iterable[Contribution], *, most: int = 6) -> list[Contribution]:
-    """Return up to `most` contributions with an absolute weight of at least 0.05, the strongest first.
+    """Return up to `most` contributions with an absolute weight of at least 0.05.
+
+    First what speaks for the answer, then what speaks against it; of each the strongest first. The strongest part of
+    each side is among them.
 
     >>> strongest_contributions([Contribution("the", 0.01), Contribution("prize", 0.9), Contribution("lunch", -1.2)])
-    [Contribution(what='lunch', weight=-1.2), Contribution(what='prize', weight=0.9)]
+    [Contribution(what='prize', weight=0.9), Contribution(what='lunch', weight=-1.2)]
     """
-    strong = [part for part in contributions if abs(part.weight) >= _MIN_WEIGHT]
-    return sorted(strong, key=lambda part: (-abs(part.weight), part.what))[:most]
+    parts = sorted(contributions, key=lambda part: (-abs(part.weight), part.what))
+    strong = [part for part in parts if abs(part.weight) >= _MIN_WEIGHT]
+    sides = [[part for part in strong if (part.weight > 0) == speaks_for] for speaks_for in (True, False)]
+    first = [side[0] for side in sides if side]
+    others = [part for part in strong if part not in first]
+    return sorted([*first, *others][:most], key=lambda part: (part.weight < 0, -abs(part.weight), part.what))
 
 
 def sum_by_name(parts: Iterable[tuple[str, float]]) -> list[Contribution]:

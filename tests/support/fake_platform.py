@@ -35,6 +35,7 @@ class FakeReviewProject:
 
     label_config: str
     marker: str
+    instruction: tuple[str, bool] = ("", False)
     shown: dict[int, ReviewTask] = field(default_factory=dict)  # by task
 
 
@@ -51,6 +52,7 @@ class FakeLabelStudio:
     rows: dict[str, dict[int, WindowRow]] = field(default_factory=dict)  # version -> task -> row
     version: str = ""  # the project's model_version
     label_config: str = TEXT_CONFIG
+    settings: dict[str, Any] = field(default_factory=dict)  # further fields of the project
     down: bool = False
     writes: int = 0
     stop_after: int | None = None  # rows after which a write is cut, as by a kill
@@ -75,7 +77,7 @@ class FakeLabelStudio:
     # the port: reading
 
     def describe_project(self, project: str) -> Mapping[str, Any]:
-        return {"title": "fake", "label_config": self.label_config}
+        return {"title": "fake", "label_config": self.label_config, **self.settings}
 
     def list_changed_tasks(
         self, project: str, since: str, *, unreadable: list[str] | None = None
@@ -185,12 +187,20 @@ class FakeLabelStudio:
         self.webhook_projects.add(project)
 
     def ensure_review_project(
-        self, *, known: str, marker: str, title: str, label_config: str, description: str
+        self,
+        *,
+        known: str,
+        marker: str,
+        title: str,
+        label_config: str,
+        description: str,
+        instruction: tuple[str, bool] = ("", False),
     ) -> ReviewProject:
         self._up()
         found = [number for number, made in self.review_projects.items() if made.marker == marker]
         number = (known if known in self.review_projects else "") or next(iter(found), str(1000 + next(self._numbers)))
         self.review_projects.setdefault(number, FakeReviewProject(label_config, marker)).label_config = label_config
+        self.review_projects[number].instruction = instruction
         if "ensure_review_project after" in self.fails:
             raise KeyboardInterrupt
         return ReviewProject(number, duplicates=tuple(other for other in found if other != number))

@@ -155,4 +155,10 @@ def test_a_model_that_gives_no_reasons_is_not_asked_for_any():
 def test_only_strong_contributions_are_listed():
     contributions = strongest_contributions([Contribution(f"w{place}", place / 10) for place in range(-9, 10)], most=3)
 
-    assert [part.what for part in contributions] == ["w-9", "w9", "w-8"]
+    assert [part.what for part in contributions] == ["w9", "w-9", "w-8"]
+
+
+def test_what_spoke_for_an_answer_leads_also_where_more_spoke_against_it():
+    parts = [Contribution("prize", 0.1), *(Contribution(f"no {place}", -1.0 - place) for place in range(9))]
+
+    assert [part.what for part in strongest_contributions(parts)] == ["prize", "no 8", "no 7", "no 6", "no 5", "no 4"]
