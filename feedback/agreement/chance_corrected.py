@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,30 +11,22 @@ from numpy.typing import ArrayLike
 from feedback.agreement.category_distances import LabelDistance, NominalDistance, Weighting, label_distance
 from feedback.agreement.coefficient import Coefficient, LinearizedCoefficient, analytic, undefined
 from feedback.agreement.vote_patterns import Patterns, count_patterns, patterns_by_item
-from feedback.stats.intervals import wilson
 from feedback.votes import Floats, Votes
 
-IntervalMethod = Literal["analytic", "bootstrap"]
 Measure = Callable[[Patterns, LabelDistance], LinearizedCoefficient]
-_RESAMPLES = 1000  # of the bootstrap
+# (agreeing, differing) pseudo-items: few items with a rare label would otherwise look like certainty, as 0 of n does
+_FOR_LOWER_BOUND, _FOR_UPPER_BOUND = (0.5, 2.0), (2.0, 1.0)
 
 
 def percent_agreement(votes: Votes | Patterns, *, weighting: Weighting | ArrayLike = "nominal") -> Coefficient:
     """Compute the share of pairs of votes on the same item that agree, not corrected for chance.
 
-    Options are those of `fleiss_kappa`. The interval is Wilson's for the number of independent items that would have
-    the same standard error.
+    Options are those of `fleiss_kappa`.
 
     >>> percent_agreement(Votes([0, 0, 1, 1], [0, 1, 0, 1], [0, 0, 0, 1])).value
     0.5
     """
-    found = _coefficient("percent", votes, _percent, weighting, lowest=0.0)
-    if not found.se > 0:
-        return found
-    # Wilson's interval for as many independent items as would give the same standard error
-    n = found.value * (1.0 - found.value) / found.se**2
-    share = wilson(found.value * n, n)
-    return replace(found, low=share.low, high=share.high)
+    return _coefficient("percent", votes, _percent, weighting, lowest=0.0)
 
 
 def fleiss_kappa(
@@ -44,7 +34,6 @@ def fleiss_kappa(
     *,
     weighting: Weighting | ArrayLike = "nominal",
     values: ArrayLike | None = None,
-    interval_method: IntervalMethod = "analytic",
 ) -> Coefficient:
     """Compute Fleiss' kappa for any number of people: by chance, two votes are two draws from the pooled labels.
 
@@ -59,8 +48,6 @@ def fleiss_kappa(
         Disagreement between labels: a name, or a symmetric (k, k) matrix with 0 on the diagonal; see `label_distance`.
     values
         The numbers (k,) that the labels stand for; 0, 1, 2, ... by default. Only for weightings that are not nominal.
-    interval_method
-        "analytic" is Student's interval on linearised items; "bootstrap" resamples items 1,000 times.
 
     References
     ----------
@@ -73,7 +60,7 @@ def fleiss_kappa(
     >>> round(fleiss_kappa(votes).value, 3)
     0.333
     """
-    return _coefficient("fleiss", votes, _fleiss, weighting, values, interval_method)
+    return _coefficient("fleiss", votes, _fleiss, weighting, values)
 
 
 def gwet_ac1(
@@ -81,7 +68,6 @@ def gwet_ac1(
     *,
     weighting: Weighting | ArrayLike = "nominal",
     values: ArrayLike | None = None,
-    interval_method: IntervalMethod = "analytic",
 ) -> Coefficient:
     """Compute Gwet's AC1, or AC2 where weighted: by chance, people agree only on items that are hard to label.
 
@@ -94,7 +80,7 @@ def gwet_ac1(
     0.941
     """
     name = "ac1" if isinstance(weighting, str) and weighting == "nominal" else "ac2"
-    return _coefficient(name, votes, _gwet, weighting, values, interval_method)
+    return _coefficient(name, votes, _gwet, weighting, values)
 
 
 def brennan_prediger(
@@ -102,16 +88,13 @@ def brennan_prediger(
     *,
     weighting: Weighting | ArrayLike = "nominal",
     values: ArrayLike | None = None,
-    interval_method: IntervalMethod = "analytic",
 ) -> Coefficient:
     """Compute Brennan and Prediger's coefficient: by chance, every label is equally likely.
 
     For nominal labels it is Randolph's free-marginal kappa. Options are those of `fleiss_kappa`. Brennan and Prediger
     (1981), doi:10.1177/001316448104100307.
     """
-    return _coefficient(
-        "brennan_prediger", votes, _brennan_prediger, weighting, values, interval_method=interval_method
-    )
+    return _coefficient("brennan_prediger", votes, _brennan_prediger, weighting, values)
 
 
 def conger_kappa(
@@ -129,7 +112,7 @@ def conger_kappa(
     """
 
     def measure(table: Patterns, distance: LabelDistance) -> LinearizedCoefficient:
-        return _correct_for_chance(table, distance, *_chance_by_person(votes, distance))
+        return _correct_for_chance(table, distance, *_chance_by_person(votes, table, distance))
 
     return estimate("conger", patterns_by_item(votes), measure, label_distance(weighting, votes.n_labels, values))
 
@@ -141,11 +124,12 @@ def estimate(
     distance: LabelDistance,
     *,
     lowest: float = -1.0,
-    interval_method: IntervalMethod = "analytic",
 ) -> Coefficient:
     """Return the measure with its interval; NaN with a note where the votes do not define it.
 
-    The bootstrap resamples items. Where all items are equal it gives no width, so the analytic interval is kept.
+    Student's interval on linearised items, each bound with pseudo-items that stand for what was not seen, as Agresti
+    and Coull (1998, doi:10.1080/00031305.1998.10480550) do it for a share. By simulation it holds the truth in 92 % of
+    samples or more from 20 items on, also where one label has 95 %. Without pseudo-items 31 to 70 % hold it there.
     """
     if not table.items:
         return undefined(name, 0, 0, "no item has two votes", lowest=lowest)
@@ -153,14 +137,9 @@ def estimate(
     if not math.isfinite(linear.value):
         note = "everybody gave the same label to everything; chance alone explains that"
         return undefined(name, table.items, table.pairs, note, lowest=lowest)
-    found = analytic(name, linear, table.items, table.pairs, lowest=lowest)
-    if interval_method == "analytic" or not found.se > 0:
-        return found
-    # items with equal votes are exchangeable: it is enough to draw how often each pattern occurs
-    rng, n = np.random.default_rng(0), int(table.times.sum())
-    samples = (table.with_times(rng.multinomial(n, table.times / n).astype(np.float64)) for _ in range(_RESAMPLES))
-    low, high = np.nanquantile([measure(sample, distance).value for sample in samples], [0.025, 0.975])
-    return replace(found, low=float(low), high=float(high))
+    bounds = (measure(table.with_pseudo_items(*items), distance) for items in (_FOR_LOWER_BOUND, _FOR_UPPER_BOUND))
+    low, high = bounds
+    return analytic(name, linear, table.items, table.pairs, lowest=lowest, bounds=(low, high))
 
 
 def _coefficient(
@@ -169,13 +148,12 @@ def _coefficient(
     measure: Measure,
     weighting: Weighting | ArrayLike,
     values: ArrayLike | None = None,
-    interval_method: IntervalMethod = "analytic",
     *,
     lowest: float = -1.0,
 ) -> Coefficient:
     table = count_patterns(votes)
     distance = label_distance(weighting, table.counts.shape[1], values)
-    return estimate(name, table, measure, distance, lowest=lowest, interval_method=interval_method)
+    return estimate(name, table, measure, distance, lowest=lowest)
 
 
 def _percent(table: Patterns, distance: LabelDistance) -> LinearizedCoefficient:
@@ -207,24 +185,30 @@ def _brennan_prediger(table: Patterns, distance: LabelDistance) -> LinearizedCoe
     return _correct_for_chance(table, distance, chance, np.full_like(table.size, chance))
 
 
-def _chance_by_person(votes: Votes, distance: LabelDistance) -> tuple[float, Floats]:
-    """Return the chance agreement over pairs of people, and its linearised rows, one per item that has votes."""
+def _chance_by_person(votes: Votes, table: Patterns, distance: LabelDistance) -> tuple[float, Floats]:
+    """Return the chance agreement over pairs of people, and its linearised rows, one per row of the table.
+
+    The table has one row per item that has votes, and pseudo-items after them, whose votes belong to all people alike.
+    """
     n_votes = np.bincount(votes.people, minlength=votes.n_people)
     code = np.cumsum(n_votes > 0) - 1
-    n_votes = n_votes[n_votes > 0].astype(np.float64)
-    people, r = code[votes.people], len(n_votes)
+    people, r = code[votes.people], int((n_votes > 0).sum())
     if r < 2:
         return math.nan, np.empty(0)
+    voted, item = np.unique(votes.tasks, return_inverse=True)
+    pseudo, times = table.counts[len(voted) :], table.times[len(voted) :]
     cell = people * votes.n_labels + votes.labels
-    label_shares = np.bincount(cell, minlength=r * votes.n_labels).reshape(r, -1) / n_votes[:, None]
+    given = np.bincount(cell, minlength=r * votes.n_labels).reshape(r, -1) + (times @ pseudo) / r
+    total = given.sum(axis=1, keepdims=True)
+    label_shares = given / total
     others = label_shares.sum(axis=0) - label_shares
     # agreement weights are 1 - distance; each row of label_shares sums to 1
     agreement = ((r - 1.0) - distance.against(others.T).T) / (r * (r - 1.0))
-    mean = (label_shares * agreement).sum(axis=1)
+    mean = (label_shares * agreement).sum(axis=1, keepdims=True)
     chance = float(mean.sum())
-    voted, item = np.unique(votes.tasks, return_inverse=True)
-    deviation = (agreement[people, votes.labels] - mean[people]) * len(voted) / n_votes[people]
-    return chance, np.bincount(item, weights=deviation).astype(np.float64) + chance
+    deviation = (agreement - mean) * table.times.sum() / total
+    by_item = np.bincount(item, weights=deviation[people, votes.labels]).astype(np.float64)
+    return chance, np.append(by_item, pseudo @ deviation.mean(axis=0)) + chance
 
 
 def _correct_for_chance(

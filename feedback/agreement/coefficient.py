@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from scipy.special import ndtri, stdtrit
+from scipy.special import stdtrit
 
 from feedback.stats.intervals import json_number, wilson
 from feedback.votes import Floats
@@ -62,24 +62,33 @@ def analytic(
     pairs: int,
     *,
     lowest: float = -1.0,
-    student: bool = True,
+    bounds: tuple[LinearizedCoefficient, LinearizedCoefficient] | None = None,
 ) -> Coefficient:
-    """Return the coefficient with its 95 % interval from its linearised rows, one per independent item.
+    """Return the coefficient with its 95 % interval, Student's on its linearised rows, one per independent item.
 
-    `items` have two votes or more; the interval is clipped to [lowest, 1]. `student` takes Student's quantile and n -
-    1, else the normal quantile and n, for large samples. Where all rows are equal the standard error is 0, which proves
-    nothing; the interval then has the width of Wilson's for that many items without an exception.
+    `items` have two votes or more; the interval is clipped to [lowest, 1]. `bounds` are the coefficient with
+    pseudo-items, for the lower and the upper bound; without them both rest on `linear`. Where all rows are equal the
+    standard error is 0, which proves nothing; the interval then has the width of Wilson's for that many items without
+    an exception.
     """
-    n = linear.times.sum()
-    if n < 2:
+    if linear.times.sum() < 2:
         return Coefficient(name, linear.value, lowest, 1.0, math.nan, items, pairs, "one item gives no interval")
-    variance = float(linear.times @ (linear.rows - linear.value) ** 2) / (n * (n - 1 if student else n))
-    se = math.sqrt(variance)
+    se = _standard_error(linear)
+    below, above = bounds or (linear, linear)
+    low, high = below.value - _reach(below, items), above.value + _reach(above, items)
+    return Coefficient(
+        name, linear.value, max(lowest, min(low, linear.value)), min(1.0, max(high, linear.value)), se, items, pairs
+    )
+
+
+def _standard_error(linear: LinearizedCoefficient) -> float:
+    n = linear.times.sum()
+    return math.sqrt(float(linear.times @ (linear.rows - linear.value) ** 2) / (n * (n - 1)))
+
+
+def _reach(linear: LinearizedCoefficient, items: int) -> float:
+    """Return the distance from the value to a bound of its interval."""
+    n, se = linear.times.sum(), _standard_error(linear)
     if se * math.sqrt(n) < 1e-9:
-        slack = wilson(0, items).high / (1 - linear.chance)
-        low, high = linear.value - slack, linear.value + slack
-    else:
-        quantile = 0.5 + _CONFIDENCE / 2
-        reach = float(stdtrit(n - 1, quantile) if student else ndtri(quantile)) * se
-        low, high = linear.value - reach, linear.value + reach
-    return Coefficient(name, linear.value, max(lowest, low), min(1.0, high), se, items, pairs)
+        return wilson(0, items).high / (1 - linear.chance)
+    return float(stdtrit(n - 1, 0.5 + _CONFIDENCE / 2)) * se

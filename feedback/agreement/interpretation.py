@@ -1,9 +1,9 @@
-"""What agreement means, in sentences; by label and group of tasks, the labels confused most and the tasks to open."""
+"""What agreement means, in sentences; by label, the labels confused most and the tasks to open."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,12 +14,11 @@ from feedback.agreement.krippendorff_alpha import krippendorff_alpha
 from feedback.agreement.vote_patterns import count_patterns
 from feedback.votes import Floats, Ints, Votes
 
-Measure = Callable[[Votes], Coefficient]
-
 UNCLEAR = 0.6  # below it the task definition is unclear
-_MIN_ITEMS = 30  # with fewer, the interval is too wide for a conclusion
+_MIN_ITEMS = 30  # nothing is concluded from fewer
+_MIN_RARE = 10  # items with another label than the most frequent one; with fewer, chance decides the coefficient
 _PARADOX_GAP = 0.3  # AC1 this far above the coefficient: one label is nearly always right
-_ROUNDED = 0.005  # half of the last digit shown
+_MIN_GAP = 0.005  # a coefficient nearer to the limit needs more items than anybody has
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +26,7 @@ class Interpretation:
     """What an agreement coefficient means."""
 
     text: str  # sentences for people to read
-    clear: bool | None  # whether the task definition is clear; None: too few items to tell
+    clear: bool | None  # whether the task definition is clear; None: these items cannot tell
     confused: tuple[Hashable, Hashable, float] | None  # two labels and their share of all disagreement
     open_first: tuple[int, ...]  # codes of the tasks with most disagreement
 
@@ -37,8 +36,9 @@ def interpret_agreement(
 ) -> Interpretation:
     """Explain the agreement of votes: whether the task is clear, which labels are confused, which tasks to open.
 
-    A task definition counts as unclear below 0.6. Krippendorff (2004, doi:10.1111/j.1468-2958.2004.tb00738.x) draws no
-    conclusions below .667. A low kappa with a high AC1 is explained by one frequent label, not by an unclear task.
+    A task definition counts as unclear where the whole interval is below 0.6, and as clear where none of it is.
+    Krippendorff (2004, doi:10.1111/j.1468-2958.2004.tb00738.x) draws no conclusions below .667. A low kappa with a high
+    AC1 is explained by one frequent label, not by an unclear task.
 
     Parameters
     ----------
@@ -54,35 +54,75 @@ def interpret_agreement(
     --------
     >>> votes = Votes(np.repeat(np.arange(60), 2), np.tile([0, 1], 60), np.tile([0, 0, 1, 1, 0, 1], 20))
     >>> interpret_agreement(votes, ["hate", "offensive"]).text.partition(". ")[0]
-    'alpha 0.34 [0.09, 0.58] on 60 items: below 0.6, the task definition is unclear'
+    'alpha 0.34 [0.06, 0.58] on 60 items: below 0.6, the task definition is unclear'
     """
     coefficient = krippendorff_alpha(votes) if coefficient is None else coefficient
     pair = _most_confused(votes, labels)
-    clear, text = judge_coefficient(coefficient, drawn=drawn)
-    if paradox := _paradox(votes, labels, coefficient):
+    clear, text = judge_coefficient(coefficient, drawn=drawn, rare=_rare_items(votes, labels))
+    if clear is False and (paradox := _paradox(votes, labels, coefficient)):
         clear, text = None, f"{coefficient}: low, and yet people agree. {paradox}"
     if pair and coefficient.value < 1.0:
         text += f" Most confused: {pair[0]} ↔ {pair[1]} ({pair[2]:.0%} of all disagreement)."
     return Interpretation(text, clear, pair, tuple(most_disputed(votes).tolist()))
 
 
-def judge_coefficient(coefficient: Coefficient, *, drawn: bool = True) -> tuple[bool | None, str]:
-    """Return whether the task definition is clear, None where that is open, and one sentence that says so.
+def judge_coefficient(
+    coefficient: Coefficient, *, drawn: bool = True, rare: tuple[str, int] | None = None
+) -> tuple[bool | None, str]:
+    """Return whether the task definition is clear, None where the interval leaves it open, and sentences that say so.
 
-    Nothing is concluded from fewer than 30 items.
+    Where it is open, the sentences say how many more items would tell. `rare` names what few items have, for example a
+    label, and how many items have it. Nothing is concluded from fewer than 30 items.
     """
     if math.isnan(coefficient.value):
         return None, f"{coefficient.name} cannot be computed: {coefficient.note}."
     if not drawn:
         return None, f"{coefficient}, not judged, because these items were chosen as hard and not at random."
-    if coefficient.items < _MIN_ITEMS:
-        return None, f"{coefficient}: too few to judge, {_MIN_ITEMS} randomly drawn items are wanted."
-    if coefficient.value < UNCLEAR:
-        likely = "" if coefficient.high < UNCLEAR + _ROUNDED else " probably"
-        return False, f"{coefficient}:{likely} below {UNCLEAR}, the task definition is unclear."
-    if coefficient.low < UNCLEAR:
-        return None, f"{coefficient}: acceptable, but it may be below {UNCLEAR}; measure more items."
-    return True, f"{coefficient}: people understand the task alike."
+    enough = coefficient.items >= _MIN_ITEMS
+    if enough and coefficient.high < UNCLEAR:
+        return False, f"{coefficient}: below {UNCLEAR}, the task definition is unclear."
+    if enough and coefficient.low >= UNCLEAR:
+        return True, f"{coefficient}: people understand the task alike."
+    if rare and rare[1] < _MIN_RARE:
+        why = f"too few items with {rare[0]} to judge ({rare[1]})"
+    else:
+        why = f"{UNCLEAR} is within the interval, so it is not known yet" if enough else "too few items to judge"
+    return None, f"{coefficient}: {why}. {_items_wanted(coefficient, rare)}"
+
+
+def _items_wanted(coefficient: Coefficient, rare: tuple[str, int] | None) -> str:
+    """Return a sentence on how many more items would put the interval on one side of the limit."""
+    n, gap = coefficient.items, abs(coefficient.value - UNCLEAR)
+    few = rare is not None and rare[1] < _MIN_RARE
+    if rare and few:  # the value itself is chance, so that it foretells nothing
+        wanted = max(n * _MIN_RARE / max(rare[1], 1), float(_MIN_ITEMS))
+    elif gap < _MIN_GAP:
+        return f"It is so near to {UNCLEAR} that more items would hardly tell."
+    else:  # an interval narrows with the root of the number of items
+        above = coefficient.value > UNCLEAR
+        reach = coefficient.value - coefficient.low if above else coefficient.high - coefficient.value
+        wanted = max(n * (reach / gap) ** 2, float(_MIN_ITEMS))
+    among = f", among them about {_rounded((wanted - n) * rare[1] / n)} with {rare[0]}" if rare and rare[1] else ""
+    return f"{'At least' if few else 'About'} {_rounded(wanted - n)} more randomly drawn items are needed{among}."
+
+
+def _rounded(count: float) -> str:
+    """Return a number of items, at least 1, with two digits that count."""
+    return f"{max(1, int(float(f'{count:.2g}'))):,}"
+
+
+def _rare_items(votes: Votes, labels: Sequence[Hashable]) -> tuple[str, int] | None:
+    """Return what few items have, and how many; None where most items have something else than one label."""
+    table = count_patterns(votes).paired()
+    given = table.times @ table.counts
+    if not given.any():
+        return None
+    top = int(given.argmax())
+    others = np.flatnonzero((given > 0) & (np.arange(len(given)) != top))
+    n = int(table.times[table.counts[:, [top]].toarray().ravel() < table.size].sum())
+    if n * 2 > table.items:
+        return None
+    return (str(labels[int(others[0])]) if len(others) == 1 else f"another label than {labels[top]}"), n
 
 
 def per_label_agreement(votes: Votes) -> tuple[Coefficient, ...]:
@@ -95,22 +135,6 @@ def per_label_agreement(votes: Votes) -> tuple[Coefficient, ...]:
     columns, sizes = (votes.tasks, votes.people), (votes.n_tasks, votes.n_people, 2)
     given = (votes.labels == label for label in range(votes.n_labels))
     return tuple(fleiss_kappa(Votes(*columns, own.astype(np.int64), *sizes)) for own in given)
-
-
-def per_group_agreement(votes: Votes, groups: Ints, *, measure: Measure) -> Mapping[int, Coefficient]:
-    """Compute the agreement within each group of tasks, for example a segment, a month or a guideline version.
-
-    `groups` (n_tasks,) holds the group of each task; tasks with -1 are left out.
-
-    >>> votes = Votes([0, 0, 1, 1], [0, 1] * 2, [0, 0, 0, 1])
-    >>> found = per_group_agreement(votes, np.array([7, 8]), measure=percent_agreement)
-    >>> {group: agreement.value for group, agreement in found.items()}
-    {7: 1.0, 8: 0.0}
-    """
-    group_of_vote = np.asarray(groups)[votes.tasks]
-    return {
-        int(group): measure(votes.select(group_of_vote == group)) for group in np.unique(group_of_vote) if group >= 0
-    }
 
 
 def label_confusions(votes: Votes) -> Floats:

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from feedback.agreement.category_distances import LabelDistance, SquaredDistance, Weighting, label_distance
-from feedback.agreement.chance_corrected import IntervalMethod, estimate
+from feedback.agreement.chance_corrected import estimate
 from feedback.agreement.coefficient import Coefficient, LinearizedCoefficient, analytic, undefined
 from feedback.agreement.vote_patterns import Patterns, count_patterns
 from feedback.errors import VotesError
-from feedback.votes import Floats, Ints, Votes
+from feedback.votes import Floats, Ints, Votes, encode_votes
+from ml_backend.codecs import get_codec
 from ml_backend.records import Answer
 
 Distance = Callable[[Answer, Answer], float]
@@ -28,7 +29,6 @@ def krippendorff_alpha(
     *,
     level: Level = "nominal",
     values: ArrayLike | None = None,
-    interval_method: IntervalMethod = "analytic",
 ) -> Coefficient:
     """Compute Krippendorff's alpha: 1 - observed disagreement / disagreement of votes distributed at random.
 
@@ -51,7 +51,28 @@ def krippendorff_alpha(
     0.533
     """
     table = count_patterns(votes)
-    return estimate("alpha", table, _alpha, _scale(table, level, values), interval_method=interval_method)
+    return estimate("alpha", table, _alpha, _scale(table, level, values))
+
+
+def alpha_of_answers(tasks: Sequence[Hashable], answers: Sequence[Answer]) -> Coefficient:
+    """Compute the alpha that suits the type of the answers, which is one for all; the first answer names it.
+
+    Single labels are equal or not, ratings are ordinal, numbers an interval scale; all else is compared by the distance
+    of its codec.
+
+    >>> answers = [Answer("rating", stars) for stars in (1, 1, 2, 2, 1, 2, 2, 2)]
+    >>> round(alpha_of_answers([0, 0, 1, 1, 2, 2, 3, 3], answers).value, 3)
+    0.533
+    """
+    kind = answers[0].kind if answers else ""
+    if kind in ("rating", "number"):
+        numbers = [float(answer.value) for answer in answers]  # type: ignore[arg-type]
+        named = encode_votes(tasks, [0] * len(tasks), numbers)
+        scale = np.array(named.labels, dtype=np.float64)
+        return krippendorff_alpha(named.votes, level="ordinal" if kind == "rating" else "interval", values=scale)
+    if kind == "pairwise" or (kind == "choices" and all(len(answer.value) == 1 for answer in answers)):  # type: ignore[arg-type]
+        return krippendorff_alpha(encode_votes(tasks, [0] * len(tasks), [answer.key for answer in answers]).votes)
+    return alpha_by_distance(tasks, answers, get_codec(kind).distance)
 
 
 def alpha_by_distance(
@@ -72,7 +93,8 @@ def alpha_by_distance(
     distance
         Symmetric, in [0, 1], 0 for equal answers; every codec has one.
     max_pairs
-        The expected distance is the mean over all pairs of different answers, or over so many randomly drawn ones.
+        The expected distance is the mean over all pairs of different answers, or over so many randomly drawn ones. Only
+        in the first case is the interval made for few items with rare answers, as that of `krippendorff_alpha`.
 
     References
     ----------
@@ -97,12 +119,17 @@ def alpha_by_distance(
     _, item = np.unique(item[pairable], return_inverse=True)
     rows = [answers[place] for place in pairable]
     cached = _cache_distance(distance)
+    distinct = sorted(set(rows), key=lambda answer: answer.key)
+    code_of = {answer: place for place, answer in enumerate(distinct)}
+    codes = np.fromiter((code_of[answer] for answer in rows), dtype=np.int64, count=len(rows))
+    if len(distinct) * (len(distinct) - 1) // 2 <= max_pairs:
+        return _alpha_by_matrix(item, codes, distinct, cached)
     sizes: Floats = np.bincount(item).astype(np.float64)
     pairs = int((sizes * (sizes - 1)).sum() / 2)
     observed_sums = _distance_within_items(item, rows, sizes, cached)
     n, n_items = float(len(rows)), len(sizes)
     observed = float(observed_sums.sum()) / n
-    to_others, partners = _mean_distance_to_others(rows, cached, max_pairs)
+    to_others, partners = _mean_distance_to_others(codes, distinct, cached, max_pairs)
     expected = float(to_others.mean())
     if expected < 1e-12:
         return undefined("alpha", n_items, pairs, "everybody gave the same answer to everything")
@@ -113,6 +140,15 @@ def alpha_by_distance(
         deviations += 2.0 * observed / expected**2 * (expected_sums - expected * sizes) * n_items / n
     linear = LinearizedCoefficient(value, 1.0 - expected, value + deviations, np.ones(n_items))
     return analytic("alpha", linear, n_items, pairs)
+
+
+def _alpha_by_matrix(item: Ints, codes: Ints, distinct: Sequence[Answer], distance: Distance) -> Coefficient:
+    table = np.zeros((len(distinct), len(distinct)))
+    for i, answer in enumerate(distinct):
+        for j in range(i):
+            table[i, j] = table[j, i] = distance(answer, distinct[j])
+    votes = Votes(item, np.zeros_like(item), codes)
+    return estimate("alpha", count_patterns(votes), _alpha, label_distance(table, len(distinct)))
 
 
 def _alpha(table: Patterns, distance: LabelDistance) -> LinearizedCoefficient:
@@ -182,19 +218,11 @@ def _distance_within_items(item: Ints, answers: Sequence[Answer], size: Floats, 
     return sums
 
 
-def _mean_distance_to_others(answers: Sequence[Answer], distance: Distance, max_pairs: int) -> tuple[Floats, int]:
-    """Return the mean distance of each answer to others, (n,), and how many others each mean is over."""
-    distinct = sorted(set(answers), key=lambda answer: answer.key)
-    code = {answer: place for place, answer in enumerate(distinct)}
-    codes = np.fromiter((code[answer] for answer in answers), dtype=np.int64, count=len(answers))
-    n, k = len(answers), len(distinct)
-    if k * (k - 1) // 2 <= max_pairs:
-        table = np.zeros((k, k))
-        for i, answer in enumerate(distinct):
-            for j in range(i):
-                table[i, j] = table[j, i] = distance(answer, distinct[j])
-        means: Floats = table @ np.bincount(codes) / (n - 1)
-        return means[codes], n - 1
+def _mean_distance_to_others(
+    codes: Ints, distinct: Sequence[Answer], distance: Distance, max_pairs: int
+) -> tuple[Floats, int]:
+    """Return the mean distance of each answer to drawn others, (n,), and how many others each mean is over."""
+    n, k = len(codes), len(distinct)
     partners = max(1, max_pairs // k)
     # a circle of all answers, equal ones side by side: a step of 1 .. n - 1 never meets the answer itself
     circle, first = np.sort(codes), np.searchsorted(np.sort(codes), np.arange(k))

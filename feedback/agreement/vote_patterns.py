@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_array, csr_array
+from scipy.sparse import coo_array, csr_array, vstack
 
 from feedback.votes import Floats, Votes
 
 _EXACT = 2.0**53  # float64 holds every integer below it, so keys up to here are exact
+_MAX_PSEUDO_LABELS = 20
 _HASH_BITS = 40  # leaves 13 bits for the votes of one item before a sum of hashes rounds
 
 
@@ -35,10 +36,25 @@ class Patterns:
         """Return the mean over items of a number per pattern, shape (p,)."""
         return float(self.times @ rows / self.times.sum())
 
-    def with_times(self, times: Floats) -> Patterns:
-        """Return these patterns with other numbers of items, shape (p,); patterns with 0 items are left out."""
-        keep = times > 0
-        return Patterns(self.counts[keep], self.size[keep], times[keep])
+    def with_pseudo_items(self, agreeing: float, differing: float) -> Patterns:
+        """Return these patterns and, after them, so many items of two equal and of two different votes.
+
+        They are shared evenly among the labels, and pairs of labels, that somebody gave; above 20 labels among 20 of
+        them. With fewer than two labels nothing is added.
+        """
+        labels = np.flatnonzero(self.times @ self.counts > 0)
+        if len(labels) < 2:
+            return self
+        labels = labels[
+            np.unique(np.linspace(0, len(labels) - 1, min(len(labels), _MAX_PSEUDO_LABELS)).astype(np.int64))
+        ]
+        first, second = np.triu_indices(len(labels), 1)
+        columns = labels[np.concatenate([np.arange(len(labels)), first, np.arange(len(labels)), second])]
+        n = len(labels) + len(first)
+        rows = coo_array((np.ones(2 * n), (np.tile(np.arange(n), 2), columns)), shape=(n, self.counts.shape[1]))
+        times = np.repeat([agreeing / len(labels), differing / len(first)], [len(labels), len(first)])
+        counts = csr_array(vstack([self.counts, rows]))
+        return Patterns(counts, np.append(self.size, np.full(n, 2.0)), np.append(self.times, times))
 
     def paired(self) -> Patterns:
         """Return the patterns of the items with two votes or more."""

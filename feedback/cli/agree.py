@@ -124,11 +124,11 @@ def _print(found: Analysis) -> None:
         console.print(f"Note: {note}.")
 
 
-def _figure_cells(figure: Coefficient, name: str = "value") -> dict[str, object]:
+def _figure_cells(figure: Coefficient) -> dict[str, object]:
     from feedback.reports.formatting import bounds, decimal
 
     interval = bounds(figure.low, figure.high, 3)
-    return {name: decimal(figure.value, 3), "95 % interval": interval, "items": f"{figure.items:,}"}
+    return {"value": decimal(figure.value, 3), "95 % interval": interval, "items": f"{figure.items:,}"}
 
 
 def _print_breakdowns(found: Analysis) -> None:
@@ -138,7 +138,7 @@ def _print_breakdowns(found: Analysis) -> None:
     several = found.by_label if len(found.by_label) > 2 else {}  # with two labels both figures are equal
     groups = {"label": several, "month": found.by_month, "guideline": found.by_guideline, "segment": found.by_segment}
     print_table(
-        {"by": by, "which": name, **_figure_cells(figure, "kappa")}
+        {"by": by, "which": name, "measure": figure.name, **_figure_cells(figure)}
         for by, figures in groups.items()
         for name, figure in figures.items()
     )

@@ -62,7 +62,7 @@ class Overlap(Section):
     max_votes: Annotated[int, Field(ge=1, le=20)] = 3  # at most, when people differ
     adaptive: bool = True  # ask again where that is worth more than a new task; needs estimated reliabilities
     least_gain: Share = 0.1  # of the information in a certain answer; below it no more votes are requested
-    measure: str = "cohen"  # judges the task definition: percent, alpha, ac1, fleiss, ..., or the name of a plug-in
+    measure: str = "alpha"  # judges the task definition: percent, alpha, ac1, fleiss, ..., or the name of a plug-in
 
 
 class Consensus(Section):

@@ -9,10 +9,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
-
-from feedback.agreement import Coefficient, cohen_kappa, load_measure, percent_agreement
-from feedback.agreement.interpretation import interpret_agreement, judge_coefficient, per_group_agreement
+from feedback.agreement import Coefficient, load_measure, percent_agreement
+from feedback.agreement.interpretation import Interpretation, interpret_agreement, judge_coefficient
+from feedback.agreement.krippendorff_alpha import alpha_of_answers
 from feedback.errors import VotesError
 from feedback.project.guidelines import guideline_at, list_guidelines
 from feedback.project.snapshot import ProjectSnapshot
@@ -21,7 +20,7 @@ from feedback.reports.vote_analysis import NUMBER_KINDS, Analysis, analyse_votes
 from feedback.reports.votes_file import parse_cell
 from feedback.store import Store, Vote
 from feedback.training.dataset import single_label
-from feedback.votes import EncodedVotes, Votes, encode_votes
+from feedback.votes import LABEL_KINDS, EncodedVotes, encode_votes
 from ml_backend.errors import UnknownName
 from ml_backend.records import Answer
 
@@ -30,30 +29,29 @@ _MAX_GROUPS = 20  # those with most tasks
 
 
 def agreement_figures(snapshot: ProjectSnapshot) -> dict[str, Any] | None:
-    """Return percent agreement and Cohen's kappa with intervals; None where no drawn task has two votes.
+    """Return percent agreement and the policy's measure with intervals; None where no drawn task has two votes.
 
     Only tasks drawn for several people count: tasks chosen because they are hard would make people look worse than
-    they are. Two answers agree where they are equal; `hitl agree` measures regions and numbers by distance.
+    they are. Percent counts two answers as equal or not; alpha suits the type of the answers.
 
     Returns
     -------
     dict
-        `reading` explains the policy's own measure (`overlap.measure`) in sentences, `clear` is its verdict,
-        `confused_labels` are the two labels that people confuse most, and `open_first` the tasks to look at.
+        `coefficient` is the policy's measure (`overlap.measure`) with its name, `reading` explains it in sentences,
+        `clear` is its verdict, `confused_labels` are the two labels that people confuse most, and `open_first` the
+        tasks to look at.
     """
-    named = _encode(_drawn(snapshot.votes, snapshot))
-    votes = named.votes
-    agreed = percent_agreement(votes) if len(votes) else None
+    drawn = _drawn(snapshot.votes, snapshot)
+    named = _encode(drawn)
+    agreed = percent_agreement(named.votes) if drawn else None
     if agreed is None or not agreed.items:
         return None
-    kappa = cohen_kappa(votes)
-    name = snapshot.policy.overlap.measure
-    figure = kappa if name == "cohen" else _measure_by_name(votes, name)
-    reading = interpret_agreement(votes, [answer_text(str(label)) for label in named.labels], coefficient=figure)
+    figure = _measure(drawn, snapshot)
+    reading = _read_agreement(drawn, figure)
     confused = reading.confused
     return {
         "percent": agreed.to_json(),
-        "kappa": kappa.to_json(),
+        "coefficient": {"name": figure.name, **figure.to_json()},
         "reading": reading.text,
         "clear": reading.clear,
         "confused_labels": confused and {"answers": list(confused[:2]), "share": round(confused[2], 4)},
@@ -93,11 +91,11 @@ def analyse_project(
     return replace(
         on_all,
         agreement=on_drawn.agreement,
-        verdict=on_drawn.verdict,
+        verdict=_read_agreement(drawn, _measure(drawn, snapshot)).text,
         pairs=on_drawn.pairs,
         by_label=on_drawn.by_label,
-        by_month=_agreement_by_group(drawn, _months_of_tasks(drawn)),
-        by_segment=_agreement_by_group(drawn, segments) if segments else {},
+        by_month=_agreement_by_group(drawn, _months_of_tasks(drawn), snapshot),
+        by_segment=_agreement_by_group(drawn, segments, snapshot) if segments else {},
         notes=(*on_all.notes, note),
     )
 
@@ -117,7 +115,7 @@ def list_suggestions(store: Store, snapshot: ProjectSnapshot) -> tuple[dict[str,
 
 
 def agreement_by_guideline(store: Store, snapshot: ProjectSnapshot) -> dict[str, Coefficient]:
-    """Return Cohen's kappa before and since the last change of guideline (label config or instruction), or {}.
+    """Return the policy's measure before and since the last change of guideline (label config or instruction), or {}.
 
     Each side uses only the votes given under its own guideline: a pair across the change would mix two guidelines.
     """
@@ -130,7 +128,7 @@ def agreement_by_guideline(store: Store, snapshot: ProjectSnapshot) -> dict[str,
     for name, guideline in ((f"before {changed}", history[-2]), (f"since {changed}", history[-1])):
         own = [vote for vote in drawn if guideline_at(history, vote.at_s) == guideline.hash]
         if own:
-            figures[name] = cohen_kappa(_encode(own).votes)
+            figures[name] = _measure(own, snapshot)
     return figures
 
 
@@ -167,18 +165,20 @@ def _encode(votes: Sequence[Vote]) -> EncodedVotes:
     return encode_votes([v.task for v in votes], [v.person for v in votes], [v.answer.key for v in votes])
 
 
-def _agreement_by_group(votes: Sequence[Vote], group_of: Mapping[int, Hashable]) -> dict[str, Coefficient]:
-    """Return Cohen's kappa within each group of tasks, for the groups with most tasks.
+def _agreement_by_group(
+    votes: Sequence[Vote], group_of: Mapping[int, Hashable], snapshot: ProjectSnapshot
+) -> dict[str, Coefficient]:
+    """Return the policy's measure within each group of tasks, for the groups with most tasks.
 
     `group_of` gives the group of a task id; tasks without a group are left out.
     """
     sizes = Counter(group_of[task] for task in {vote.task for vote in votes} if task in group_of)
     largest = sorted(sizes, key=lambda group: (-sizes[group], str(group)))[:_MAX_GROUPS]
-    code_of = {group: code for code, group in enumerate(sorted(largest, key=str))}
-    named = _encode(votes)
-    codes = [code_of.get(group_of.get(task), -1) for task in named.tasks]  # type: ignore[call-overload]
-    figures = per_group_agreement(named.votes, np.array(codes, dtype=np.int64), measure=cohen_kappa)
-    return {str(group): figures[code] for group, code in code_of.items() if code in figures}
+    by_group: dict[Hashable, list[Vote]] = {group: [] for group in sorted(largest, key=str)}
+    for vote in votes:
+        if (group := group_of.get(vote.task)) in by_group:
+            by_group[group].append(vote)
+    return {str(group): _measure(own, snapshot) for group, own in by_group.items()}
 
 
 def _months_of_tasks(votes: Sequence[Vote]) -> dict[int, str]:
@@ -189,10 +189,22 @@ def _months_of_tasks(votes: Sequence[Vote]) -> dict[int, str]:
     return {task: f"{datetime.fromtimestamp(at_s, UTC):%Y-%m}" for task, at_s in last.items()}
 
 
-def _measure_by_name(votes: Votes, name: str) -> Coefficient | None:
-    """Return the policy's measure; None, which selects the default, where its package is not installed."""
-    try:
-        return load_measure(name)(votes)
-    except UnknownName as error:
-        _LOG.warning("%s", error)
-        return None
+def _measure(votes: Sequence[Vote], snapshot: ProjectSnapshot) -> Coefficient:
+    """Return the policy's measure; alpha as it suits the answers by default, or where its package is not installed."""
+    name = snapshot.policy.overlap.measure
+    if name != "alpha":
+        try:
+            return load_measure(name)(_encode(votes).votes)
+        except UnknownName as error:
+            _LOG.warning("%s", error)
+    return alpha_of_answers([vote.task for vote in votes], [vote.answer for vote in votes])
+
+
+def _read_agreement(votes: Sequence[Vote], figure: Coefficient) -> Interpretation:
+    """Explain the agreement on drawn tasks; labels are confused only where answers are labels."""
+    named = _encode(votes)
+    reading = interpret_agreement(named.votes, [answer_text(str(label)) for label in named.labels], coefficient=figure)
+    if votes[0].answer.kind in LABEL_KINDS:
+        return reading
+    clear, text = judge_coefficient(figure)
+    return replace(reading, text=text, clear=clear, confused=None)

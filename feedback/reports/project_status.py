@@ -252,9 +252,9 @@ def _agreement(store: Store, project: str) -> dict[str, Any] | None:
     body = _latest(store, project, "agreement")
     if not body:
         return None
-    agreed, kappa = body["percent"], body["kappa"]
-    figures = {"percent": agreed["value"], "items": agreed["items"], "reading": body["reading"]}
-    return figures | {"kappa": kappa["value"], "low": kappa["low"], "high": kappa["high"]}
+    agreed, figure = body["percent"], body["coefficient"]
+    figures = {"percent": agreed["value"], "items": agreed["items"], "reading": body["reading"], "clear": body["clear"]}
+    return figures | {"measure": figure["name"]} | {name: figure[name] for name in ("value", "low", "high")}
 
 
 def _closure(store: Store, project: str, version: str, turn: Figures) -> float | None:

@@ -145,10 +145,15 @@ def add_model_history(store: Store, project: str, accuracies: Sequence[float], *
         trained["fingerprint"] = version
         store.records.create_record(project, "training", trained | {"at_s": START_S + number * DAY_S}, key=version)
         champion = version if promote else champion
-    kappa = {"value": 0.71, "low": 0.52, "high": 0.9, "items": 41, "pairs": 80, "note": ""}
-    agreed = {"percent": kappa | {"value": 0.86}, "kappa": kappa, "at_s": START_S}
+    alpha = {"value": 0.71, "low": 0.52, "high": 0.9, "items": 41, "pairs": 80, "note": ""}
+    agreed = {
+        "percent": alpha | {"value": 0.86},
+        "coefficient": {"name": "alpha", **alpha},
+        "clear": None,
+        "at_s": START_S,
+    }
     confused = {"answers": [labels[0], labels[2]], "share": 0.64}
-    reading = "kappa 0.71 [0.52, 0.90] on 41 items: people understand the task alike."
+    reading = "alpha 0.71 [0.52, 0.90] on 41 items: 0.6 is within the interval, so it is not known yet."
     store.records.create_record(
         project, "agreement", agreed | {"reading": reading, "confused_labels": confused, "open_first": [5, 10]}
     )

@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 
-from feedback.agreement import cohen_kappa, percent_agreement
+from feedback.agreement import cohen_kappa
 from feedback.agreement.interpretation import (
     interpret_agreement,
     label_confusions,
     most_disputed,
-    per_group_agreement,
     per_label_agreement,
 )
 from feedback.votes import Votes
@@ -20,19 +19,6 @@ def test_agreement_by_label_is_fleiss_published_one():
     found = [figure.value for figure in per_label_agreement(from_counts(FLEISS_1971))]
 
     assert found == pytest.approx([0.24475524, 0.24475524, 0.52, 0.47112727, 0.56611781], abs=1e-8)
-
-
-def test_agreement_before_and_after_a_change_of_the_guideline():
-    before, after = crowd(right=(0.6, 0.6, 0.6)), crowd(right=(0.95, 0.95, 0.95), seed=1)
-    both = Votes(
-        np.concatenate([before.tasks, after.tasks + 200]),
-        np.concatenate([before.people, after.people]),
-        np.concatenate([before.labels, after.labels]),
-    )
-
-    found = per_group_agreement(both, np.repeat([0, 1], 200), measure=percent_agreement)
-
-    assert found[0].high < found[1].low
 
 
 def test_the_pair_of_labels_that_people_confuse_is_found():

@@ -178,7 +178,7 @@ def test_nothing_is_concluded_from_a_few_numbers_either(tmp_path):
     rows = [f"{who},t{task},{value}" for task in range(5) for who, value in (("a", task), ("b", 9 - task))]
     found = analysed(tmp_path, "worker,task,label\n" + "\n".join(rows), "--type", "number")
 
-    assert "too few to judge" in found["verdict"]
+    assert "too few items to judge" in found["verdict"]
 
 
 def test_numbers_have_a_median_and_an_error(tmp_path):

@@ -21,7 +21,7 @@ def test_a_project_page_shows_its_status(browser: FlaskClient):
 
     assert "30 of 60" in page
     assert "48 answers by 4 people" in page
-    assert "kappa 0.71 [0.52, 0.90] on 41 items: people understand the task alike." in page
+    assert "alpha 0.71 [0.52, 0.90] on 41 items: 0.6 is within the interval, so it is not known yet." in page
     assert "People confuse spam and unsure most: 64 % of all disagreement" in page
     assert "Look at these tasks first: 5 , 10 ." in page
     assert "19 of 30 rows of" in page

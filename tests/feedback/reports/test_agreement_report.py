@@ -44,22 +44,51 @@ def snapshot(pairs: dict[int, tuple[str, str]], doubled: range) -> ProjectSnapsh
     return project_snapshot(CONFIG, votes, doubled)
 
 
-UNCLEAR = {
-    task: ("none", "none") if task % 3 == 0 else ("hate", "offensive") if task % 3 == 1 else ("hate", "hate")
-    for task in range(60)
-}
+def unclear(n: int) -> dict[int, tuple[str, str]]:
+    kinds = ("none", "none"), ("hate", "offensive"), ("hate", "hate")
+    return {task: kinds[task % 3] for task in range(n)}
+
+
+UNCLEAR = unclear(60)
 
 
 def test_an_unclear_task_is_reported_with_its_confused_labels_and_ten_tasks_to_open():
-    body = agreement_figures(snapshot(UNCLEAR, range(60)))
+    body = agreement_figures(snapshot(unclear(180), range(180)))
 
     assert body is not None
-    assert body["kappa"]["items"] == body["percent"]["items"] == 60
+    assert body["coefficient"]["items"] == body["percent"]["items"] == 180
+    assert (body["coefficient"]["name"], body["clear"]) == ("alpha", False)
     assert "the task definition is unclear" in body["reading"]
     assert "hate ↔ offensive (100% of all disagreement)" in body["reading"]
     assert body["confused_labels"] == {"answers": ["hate", "offensive"], "share": 1.0}
     assert len(body["open_first"]) == 10
     assert all(task % 3 == 1 for task in body["open_first"])
+
+
+def test_what_sixty_items_cannot_tell_is_left_open():
+    body = agreement_figures(snapshot(UNCLEAR, range(60)))
+
+    assert body is not None
+    assert body["clear"] is None
+    assert "not known yet. About " in body["reading"]
+
+
+@pytest.mark.parametrize("stars", [False, True])
+def test_the_same_coefficient_judges_in_status_and_in_agree(stars):
+    rng = np.random.default_rng(0)
+    kind = (
+        (lambda n: Answer("rating", n + 1)) if stars else (lambda n: Answer("labels", ((10 * n, 10 * n + 8, "PER"),)))
+    )
+    near = rng.integers(0, 4, 80)
+    votes = [(task, person, kind(int(near[task] + rng.integers(0, 2)))) for task in range(80) for person in range(2)]
+    rated = snapshot_of(votes, doubled=range(80))
+
+    body = agreement_figures(rated)
+
+    assert body is not None
+    assert body["reading"] == analyse_project(rated).verdict
+    assert body["coefficient"]["value"] == pytest.approx(analyse_project(rated).agreement["alpha"].value, abs=1e-6)
+    assert (body["confused_labels"] is None) is not stars
 
 
 def test_the_measure_of_the_policy_is_used():
