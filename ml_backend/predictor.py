@@ -42,7 +42,8 @@ class Predictor:
     `blind` and `read_indicators` return for a project the rule by which tasks are shown without a prediction, and the
     function that reads the indicators of tasks, for models that learned from them. A champion is taken as current for
     `cache_s`, and is tried again after `retry_s` where it could not be loaded. `keep` models stay loaded; the least
-    recently used is unloaded first. `load` builds a bundle from the bytes of an artefact and their digest.
+    recently used is unloaded first. `load` builds a bundle from the bytes of an artefact and their digest. After
+    `within_s` the remaining tasks of a request get no prediction: whoever asked has gone.
     """
 
     def __init__(
@@ -57,7 +58,9 @@ class Predictor:
         clock: Callable[[], float] = time.monotonic,
         load: Callable[[bytes, str], Bundle] | None = None,
         count: Count | None = None,
+        within_s: float = math.inf,
     ) -> None:
+        self._within_s = within_s
         self._registry = registry
         self._blind = blind or (lambda _project: lambda _task: False)
         self._read_indicators = read_indicators or (lambda _project: lambda tasks: [{}] * len(tasks))
@@ -105,8 +108,12 @@ class Predictor:
         if bundle is None:
             self._count("label_config_differs", len(tasks))
             return results
+        until_s = self._clock() + self._within_s
         shown = [place for place, raw in enumerate(tasks) if self._may_show(project, raw, blind)]
         for start in range(0, len(shown), _CHUNK):
+            if self._clock() > until_s:
+                self._count("out_of_time", len(shown) - start)
+                break
             places = shown[start : start + _CHUNK]
             data = self._read_data(project, bundle, [tasks[place] for place in places], model.read_indicators)
             for place, result in zip(places, self._predict_chunk(bundle, data), strict=True):

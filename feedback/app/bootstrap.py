@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import socket
 import time
@@ -161,8 +162,11 @@ def claim_job(store: Store, project: str, kind: str) -> JobClaim:
     return claim
 
 
-def make_model_factory(settings: Settings, store: Store) -> ModelFactory:
-    """Return what makes and loads models, including the hosted ones that a policy names."""
+def make_model_factory(settings: Settings, store: Store, *, media_within_s: float = math.inf) -> ModelFactory:
+    """Return what makes and loads models, including the hosted ones that a policy names.
+
+    `media_within_s` limits the images of one prediction, for which a person waits.
+    """
     from feedback.training.model_factory import ModelFactory
 
     def hosted() -> set[str]:
@@ -172,16 +176,17 @@ def make_model_factory(settings: Settings, store: Store) -> ModelFactory:
                 found.add(row.policy.model.hosted)
         return found - {""}
 
-    return ModelFactory(hosted, media=_make_media(settings))
+    return ModelFactory(hosted, media=_make_media(settings, media_within_s))
 
 
-def _make_media(settings: Settings) -> Media:
+def _make_media(settings: Settings, within_s: float) -> Media:
     """Return what reads media of tasks: from Label Studio with our token, and from the hosts of the settings."""
     from ml_backend.features.media import Media, MediaFetcher
 
     authorization = make_client(settings).authorization if settings.has_label_studio else None
     hosts = settings.media_hosts.split(",")
-    return Media(MediaFetcher(settings.label_studio_url, authorization=authorization, hosts=hosts))
+    fetcher = MediaFetcher(settings.label_studio_url, authorization=authorization, hosts=hosts)
+    return Media(fetcher, within_s=within_s)
 
 
 def worker_id() -> str:

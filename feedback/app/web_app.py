@@ -27,6 +27,8 @@ from ml_backend.host_names import KnownHosts, host_name, read_host_names
 from ml_backend.predictor import IndicatorReader, Predictor
 from ml_backend.records import Task
 
+_ANSWER_S = 90.0  # of a prediction: Label Studio waits 100 s, and then reads no answer
+
 
 def create() -> Flask:
     """Return the application for the settings of the environment; gunicorn calls `feedback.app.web_app:create()`."""
@@ -64,8 +66,9 @@ def make_application(settings: Settings) -> Flask:
             store.registry,
             blind=blind,
             read_indicators=read_indicators,
-            load=make_model_factory(settings, store).load,
+            load=make_model_factory(settings, store, media_within_s=_ANSWER_S / 2).load,
             count=metrics.count,
+            within_s=_ANSWER_S,
         ),
         webhook=CircuitBreaker(webhook, count=metrics.count),
         job_status=webhook.job_status,

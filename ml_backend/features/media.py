@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import binascii
-import io
+import math
+import re
 import socket
+import ssl
 import threading
 import time
 from base64 import b64decode
@@ -15,29 +17,30 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, unquote, unquote_to_bytes, urljoin, urlsplit
 
 import httpcore
-import numpy as np
 
-from ml_backend.errors import BackendError, SettingsError
+from ml_backend.errors import BackendError
+from ml_backend.features.image_decoding import MediaError, decode_image
+from ml_backend.host_names import read_media_hosts
 from ml_backend.records import field_value
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP")  # what browsers show; Pillow's other readers are not used
 Resolve = Callable[[str, int], Sequence[str]]  # a host and a port to addresses
 
 _CONNECT_S = 2.0
-_WHOLE_S = 10.0  # one file, from the lookup of its host to its last byte
+_WHOLE_S = 10.0  # one file with its redirects, from the lookup of its host to its last byte
+_HEAD_BYTES = 256 << 10  # of one file: headers, and early answers such as 103, of which there may be any number
 _HOPS = 3  # redirects; each follows the same rules
-_PAUSE_S = 30.0  # before a silent host is asked again: a predict request may have a thousand tasks
+_PAUSE_S = 30.0  # before a silent or slow host is asked again, doubled each time: a request may have a thousand tasks
+_LONGEST_PAUSE_S = 600.0
+_QUICK_S = 2.0  # a file takes no longer; what takes longer is counted
+_PATIENCE_S = 20.0  # of a host, over its slow files
+# of Label Studio: uploaded files, local files, and the addresses that proxy a storage or redirect to a presigned one
+_MEDIA_PATH = re.compile(r"data/upload/.|data/local-files/|(tasks|projects)/[0-9]+/(resolve|presign)/$")
 _REDIRECT = (301, 302, 303, 307, 308)
 _OK = 200
-_PRIVATE = "private:"
 _MAX_SHOWN = 80  # characters of an address in a message
-
-
-class MediaError(BackendError):
-    """An image of a task cannot be opened: it is missing, too large, broken, or not allowed."""
 
 
 Fetch = Callable[[str], bytes]  # an address to its bytes, with a time limit of its own; raises MediaError
@@ -50,6 +53,7 @@ class Media:
     fetch: Fetch | None = None  # by default no task can make the service open a file or call a host
     max_bytes: int = 32 << 20  # of the file
     max_pixels: int = 50_000_000  # of the opened image: allows a large photograph, not a decompression bomb
+    within_s: float = math.inf  # all images of one call, after which nobody waits for the others
 
     def read_bytes(self, value: Any) -> bytes:
         """Return the bytes of a task's value, an address; MediaError where they cannot be read."""
@@ -73,27 +77,7 @@ class Media:
 
         It is reduced, but keeps at least `size` pixels per side where it has them.
         """
-        # reason: Pillow is half of the imports at start, and text projects never need it
-        from PIL import Image, ImageOps
-
-        data = self.read_bytes(value)
-        try:
-            image = Image.open(io.BytesIO(data), formats=_FORMATS)
-            if image.width * image.height > self.max_pixels:
-                raise MediaError(  # noqa: TRY301 - the other errors of this block come from Pillow
-                    f"the image has {image.width} x {image.height} pixels, more than {self.max_pixels}."
-                )
-            image.draft("RGB", (2 * size, 2 * size))  # lets a JPEG be decoded at an eighth of its size
-            # reduced before it is copied, so that a large image is in memory only once
-            factor = min(image.size) // (2 * size)
-            if factor > 1 and image.mode in ("L", "LA", "RGB", "RGBA"):
-                image = image.reduce(factor)  # type: ignore[assignment]
-            return _rgb(ImageOps.exif_transpose(image))
-        except MediaError:
-            raise
-        except Exception as error:
-            # Pillow's readers may raise anything on a hostile file
-            raise MediaError(f"the image cannot be read: {type(error).__name__}: {str(error)[:120]}") from error
+        return decode_image(self.read_bytes(value), size=size, max_pixels=self.max_pixels)
 
 
 def media_address(data: Mapping[str, Any], field: str) -> str | None:
@@ -114,20 +98,6 @@ def _data_uri(value: str) -> bytes:
         raise MediaError(f"the data URI is not base64: {error}") from error
 
 
-def _rgb(image: Image) -> Image:
-    """Convert to 8-bit RGB; transparent parts become white, as on a page."""
-    from PIL import Image
-
-    if image.mode.startswith(("I", "F")):  # more than 8 bits: Pillow would cut them at 255, so scale them
-        levels = np.asarray(image, np.float64)
-        levels -= levels.min()
-        image = Image.fromarray((levels * (255.0 / max(levels.max(), 1.0))).astype(np.uint8))
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        layer = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-    return image.convert("RGB")
-
-
 class MediaFetcher:
     """Returns the bytes of an address, or raises MediaError with the reason.
 
@@ -135,9 +105,13 @@ class MediaFetcher:
     This needs a network backend of httpcore; httpx and requests resolve the name themselves. Redirects follow the same
     rules.
 
-    `home` is the address of Label Studio: addresses below it, and paths that start with "/", are fetched from there
-    with the Authorization header that `authorization` returns. `hosts` are allowed, too: "host" or "host:port" with
-    public IP addresses only, "private:host" in a private network. `max_bytes` is the limit of one file.
+    `home` is the address of Label Studio: addresses below it, and paths that start with "/", are fetched from there.
+    The Authorization header that `authorization` returns goes to the paths of media files only, and never after a
+    redirect. `hosts` are allowed, too: "host" or "host:port" with public IP addresses only, "private:host" in a private
+    network.
+
+    One file has at most `max_bytes`, and one deadline over its lookup, headers, redirects and body. A host that is
+    silent, or slow for many files, is not asked for a while.
     """
 
     def __init__(
@@ -152,19 +126,20 @@ class MediaFetcher:
     ) -> None:
         self._home = urlsplit(home.rstrip("/") + "/") if home else None
         self._authorization = authorization
-        self._hosts, self._private = _parse_hosts(hosts)
+        self._hosts, self._private = read_media_hosts(hosts)
         self._max_bytes = max_bytes
         self._resolve = resolve or _resolve
         self._clock = clock
-        self._paused: dict[str, float] = {}  # silent host -> when it may be asked again
+        self._speeds: dict[str, _HostSpeed] = {}  # by host and port
         self._lock = threading.Lock()
 
     def __call__(self, address: str) -> bytes:
         """Return the bytes of one address; follows up to three redirects."""
-        deadline_s = self._clock() + _WHOLE_S
-        for _ in range(_HOPS + 1):
+        budget = _FileBudget(self._clock, self._clock() + _WHOLE_S, self._max_bytes)
+        for hop in range(_HOPS + 1):
             url, is_home = self._check_address(address)
-            response = self._get(url, is_home=is_home, deadline_s=deadline_s)
+            takes_token = is_home and not hop and self._home is not None and _is_media(url, self._home)
+            response = self._get(url, budget, is_home=is_home, takes_token=takes_token)
             if isinstance(response, bytes):
                 return response
             address = urljoin(url.geturl(), response)
@@ -193,56 +168,147 @@ class MediaFetcher:
             hint=f"To show media of {host} in tasks, add it to HITL_MEDIA_HOSTS.",
         )
 
-    def _get(self, url: SplitResult, *, is_home: bool, deadline_s: float) -> bytes | str:
+    def _get(self, url: SplitResult, budget: _FileBudget, *, is_home: bool, takes_token: bool) -> bytes | str:
         """Return the bytes, or the address of a redirect."""
-        host = url.netloc
-        if self._clock() < self._paused.get(host, 0.0):
-            raise MediaError(f"{host} did not answer; it is asked again after {_PAUSE_S:.0f} s.")
+        host = url.netloc.lower()
+        with self._lock:
+            speed = self._speeds.setdefault(host, _HostSpeed())
+        began_s = self._clock()
+        if began_s < speed.paused_until_s:
+            raise MediaError(f"{host} was silent or slow; it is asked again after {speed.pause_s:.0f} s.")
         headers = [(b"accept", b"image/*, */*;q=0.1"), (b"accept-encoding", b"identity")]
-        if is_home and self._authorization is not None:
+        if takes_token and self._authorization is not None:
             try:
                 headers.append((b"authorization", self._authorization().encode("latin-1")))
             except BackendError as error:
                 raise MediaError(str(error), hint=error.hint) from error
         name = (url.hostname or "").rstrip(".")
         is_private = is_home or not self._private.isdisjoint((name, f"{name}:{url.port}"))
-        network = _CheckedNetwork(self._resolve, any_address=is_home, private=is_private)
+        network = _CheckedNetwork(self._resolve, budget, any_address=is_home, private=is_private)
         timeouts = {"connect": _CONNECT_S, "read": _CONNECT_S + 3.0, "write": _CONNECT_S, "pool": _CONNECT_S}
         try:
             with (
                 httpcore.ConnectionPool(network_backend=network) as pool,
                 pool.stream("GET", url.geturl(), headers=headers, extensions={"timeout": timeouts}) as response,
             ):
+                budget.head_is_read = True
                 if response.status in _REDIRECT:
                     redirect = {name.lower(): value for name, value in response.headers}
                     return redirect.get(b"location", b"").decode("latin-1")
                 if response.status != _OK:
                     raise MediaError(f"{_shown(url.geturl())} was answered with status {response.status}.")
-                return self._read(response, deadline_s)
-        except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError) as error:
+                body = self._read(response)
+        except (_HostFault, httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError) as error:
             with self._lock:
-                self._paused[host] = self._clock() + _PAUSE_S
+                speed.pause(self._clock())
+            if isinstance(error, _HostFault):
+                raise
             raise MediaError(f"{host} cannot be read: {type(error).__name__}.") from error
         except (httpcore.UnsupportedProtocol, UnicodeError, ValueError) as error:
             raise MediaError(f"{_shown(url.geturl())} is not an address that can be fetched.") from error
+        with self._lock:
+            speed.note(self._clock() - began_s, self._clock())
+        return body
 
-    def _read(self, response: httpcore.Response, deadline_s: float) -> bytes:
+    def _read(self, response: httpcore.Response) -> bytes:
         body = bytearray()
         for block in response.iter_stream():
             body += block
             if len(body) > self._max_bytes:
                 raise MediaError(f"the file has more than {self._max_bytes} bytes.")
-            if self._clock() > deadline_s:
-                raise MediaError(f"the file took longer than {_WHOLE_S:.0f} s.")
         return bytes(body)
+
+
+class _HostFault(MediaError):
+    """A host did not send a file within its time, or sent headers without end; it is left alone for a while."""
+
+
+@dataclass(slots=True)
+class _HostSpeed:
+    """How a host behaves: a silent one, or one that was slow for `_PATIENCE_S` seconds in all, is left alone."""
+
+    slow_s: float = 0.0
+    pause_s: float = 0.0
+    paused_until_s: float = -math.inf
+
+    def note(self, took_s: float, now_s: float) -> None:
+        """Count a file that came; a quick one shows that the host is well again."""
+        self.slow_s = self.slow_s + took_s if took_s > _QUICK_S else 0.0
+        if self.slow_s > _PATIENCE_S:
+            self.pause(now_s)
+        elif not self.slow_s:
+            self.pause_s = 0.0
+
+    def pause(self, now_s: float) -> None:
+        """Leave the host alone, each time for twice as long."""
+        self.slow_s = 0.0
+        self.pause_s = min(_LONGEST_PAUSE_S, 2 * self.pause_s or _PAUSE_S)
+        self.paused_until_s = now_s + self.pause_s
+
+
+@dataclass(slots=True)
+class _FileBudget:
+    """What is left for one file over all its connections: time, and bytes on the wire, headers included."""
+
+    clock: Callable[[], float]
+    deadline_s: float
+    max_bytes: int
+    received: int = 0
+    head_is_read: bool = False
+
+    def left_s(self) -> float:
+        """Return the seconds that are left; _HostFault where there are none."""
+        left_s = self.deadline_s - self.clock()
+        if left_s <= 0:
+            raise _HostFault(f"the file took longer than {_WHOLE_S:.0f} s.")
+        return left_s
+
+    def take(self, n_bytes: int) -> None:
+        """Count received bytes; MediaError where there are too many."""
+        self.received += n_bytes
+        if self.received > _HEAD_BYTES and not self.head_is_read:
+            raise _HostFault(f"the file has more than {_HEAD_BYTES} bytes of headers.")
+        if self.received > _HEAD_BYTES + self.max_bytes:
+            raise MediaError(f"the file has more than {self.max_bytes} bytes.")
+
+
+class _BudgetedStream(httpcore.NetworkStream):
+    """A connection that ends when the time or the bytes of its file are used up: each read has a timeout of its own."""
+
+    def __init__(self, stream: httpcore.NetworkStream, budget: _FileBudget) -> None:
+        self._stream, self._budget = stream, budget
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        data = self._stream.read(max_bytes, self._within(timeout))
+        self._budget.left_s()
+        self._budget.take(len(data))
+        return data
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, self._within(timeout))
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        secured = self._stream.start_tls(ssl_context, server_hostname, self._within(timeout))
+        return _BudgetedStream(secured, self._budget)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+    def _within(self, timeout: float | None) -> float:
+        return min(self._budget.left_s(), timeout or math.inf)
 
 
 class _CheckedNetwork(httpcore.SyncBackend):
     """Connects to an IP address that was checked, not to a host name."""
 
-    def __init__(self, resolve: Resolve, *, any_address: bool, private: bool) -> None:
+    def __init__(self, resolve: Resolve, budget: _FileBudget, *, any_address: bool, private: bool) -> None:
         super().__init__()
-        self._resolve, self._any, self._private = resolve, any_address, private
+        self._resolve, self._budget, self._any, self._private = resolve, budget, any_address, private
 
     def connect_tcp(
         self,
@@ -259,7 +325,9 @@ class _CheckedNetwork(httpcore.SyncBackend):
                 raise MediaError(f"{host} is at {address}, which is not a public address; nothing was sent.")
         if not addresses:
             raise httpcore.ConnectError(f"{host} has no address")
-        return super().connect_tcp(str(addresses[0]), port, timeout, local_address, socket_options)
+        within_s = min(self._budget.left_s(), timeout or math.inf)
+        stream = super().connect_tcp(str(addresses[0]), port, within_s, local_address, socket_options)
+        return _BudgetedStream(stream, self._budget)
 
 
 def _is_allowed_ip(address: IPv4Address | IPv6Address, *, private: bool) -> bool:
@@ -279,24 +347,23 @@ def _is_allowed_ip(address: IPv4Address | IPv6Address, *, private: bool) -> bool
     return address.is_global or (private and (address.is_private or address.is_loopback))
 
 
-def _parse_hosts(hosts: Iterable[str]) -> tuple[frozenset[str], frozenset[str]]:
-    """Return the public and the private hosts; SettingsError where a text is not a host."""
-    public, private = set[str](), set[str]()
-    for host in filter(None, (text.strip().lower() for text in hosts)):
-        name = host.removeprefix(_PRIVATE)
-        if not name or any(letter in name for letter in "/@?#*\\ ") or "://" in name:
-            raise SettingsError(
-                f"HITL_MEDIA_HOSTS contains {host!r}, which is not a host.",
-                hint="Wanted host, host:port or private:host.",
-            )
-        (private if host.startswith(_PRIVATE) else public).add(name)
-    return frozenset(public), frozenset(private)
-
-
 def _is_below(url: SplitResult, home: SplitResult) -> bool:
     """Return whether an address belongs to Label Studio, and not to another service on the same host."""
     path = unquote(url.path)
     return _origin(url) == _origin(home) and path.startswith(home.path) and ".." not in path.split("/")
+
+
+def _is_media(url: SplitResult, home: SplitResult) -> bool:
+    """Return whether an address of Label Studio's is that of a media file; only there our token is sent.
+
+    Some servers decode and resolve a path before they choose what answers: a path that could become another is none.
+    """
+    path, decoded = url.path, unquote(url.path)
+    while decoded != path:
+        path, decoded = decoded, unquote(decoded)
+    parts = path.removeprefix(home.path).split("/")
+    is_plain = not {"", ".", ".."} & set(parts[:-1]) and parts[-1] not in (".", "..") and "\\" not in path
+    return is_plain and _MEDIA_PATH.match(url.path.removeprefix(home.path)) is not None
 
 
 def _origin(url: SplitResult) -> tuple[str, str, int]:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
+import socket
 import threading
 import time
 import zlib
@@ -164,6 +166,7 @@ class Site:
     def __init__(self) -> None:
         self.asked: list[tuple[str, str | None]] = []
         self.routes: dict[str, tuple[int, dict[str, str], bytes]] = {"/a.png": (200, {}, b"picture")}
+        self.answer: tuple[int, dict[str, str], bytes] | None = None  # to every path
         self.slow: Callable[[], object] = lambda: None
         site = self
 
@@ -171,7 +174,8 @@ class Site:
             def do_GET(self) -> None:
                 site.asked.append((self.path, self.headers.get("Authorization")))
                 site.slow()
-                status, headers, body = site.routes.get(self.path.partition("?")[0], (404, {}, b""))
+                route = self.path.partition("?")[0]
+                status, headers, body = site.answer or site.routes.get(route, (404, {}, b""))
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name, value)
@@ -210,10 +214,70 @@ def at_home(home: Site, **options: object) -> MediaFetcher:
     return MediaFetcher(home.url, authorization=lambda: "Bearer token-of-ours", **options)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("address", ["/a.png", "{home}/a.png", "/a.png?x=1"])
-def test_label_studios_own_files_come_with_our_token(home: Site, address: str):
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/data/upload/20/a.png",
+        "{home}/data/upload/20/a%20b.png",
+        "/data/local-files/?d=folder/a.png",
+        "/tasks/5/resolve/?fileuri=czM6Ly9hL2I=",
+        "/tasks/5/presign/?fileuri=czM6Ly9hL2I=",
+        "/projects/5/resolve/?fileuri=czM6Ly9hL2I=",
+    ],
+)
+def test_media_files_of_label_studio_come_with_our_token(home: Site, address: str):
+    home.answer = (200, {}, b"picture")
+
     assert at_home(home)(address.format(home=home.url)) == b"picture"
     assert home.asked[0][1] == "Bearer token-of-ours"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/a.png",
+        "/api/users",
+        "/api/current-user/token",
+        "/static/a.png",
+        "/user/account",
+        "/data/upload/../../api/users",
+        "/data/upload/%2e%2e/%2e%2e/api/users",
+        "/data/upload/..%2f..%2fapi/users",
+        "/data/upload/%252e%252e/%252e%252e/api/users",
+        "/data/upload/.%2e/x",
+        "/data/upload//api/users",
+        "/data//upload/a.png",
+        "/data/upload/%5c..%5c..%5capi",
+        "/data/upload",
+        "/data/uploads/a.png",
+        "/data/export/a.zip",
+        "/tasks/5/resolve/../../../api/users",
+        "/tasks/5/",
+        "/tasks/x/resolve/",
+        "/api/tasks/5/resolve/",
+        "/api/data/upload/a.png",
+        "{home}/api/projects/1/",
+    ],
+)
+def test_no_other_path_of_label_studio_gets_our_token(home: Site, address: str):
+    home.answer = (200, {}, b"secrets")
+
+    with contextlib.suppress(MediaError):
+        at_home(home)(address.format(home=home.url))
+    assert {token for _, token in home.asked} <= {None}
+
+
+@pytest.mark.parametrize("where", ["/data/upload/b.png", "{other}/data/upload/b.png", "/api/users"])
+def test_the_token_is_not_sent_after_a_redirect(home: Site, sites: Callable[[], Site], where: str):
+    other = sites()
+    target = where.format(other=other.url)
+    home.routes["/data/upload/a.png"] = (302, {"Location": target}, b"")
+    home.routes["/data/upload/b.png"] = home.routes["/api/users"] = (200, {}, b"picture")
+    other.routes["/data/upload/b.png"] = (200, {}, b"picture")
+    fetch = at_home(home, hosts=[f"private:127.0.0.1:{other.port}"])
+
+    assert fetch("/data/upload/a.png") == b"picture"
+    assert [token for _, token in home.asked + other.asked] == ["Bearer token-of-ours", None]
 
 
 @pytest.mark.parametrize(
@@ -360,8 +424,89 @@ def test_a_token_that_cannot_be_had_is_a_reason_like_any_other(home: Site):
         raise LabelStudioError("no answer from Label Studio")
 
     with pytest.raises(MediaError, match="no answer from Label Studio"):
-        MediaFetcher(home.url, authorization=none)("/a.png")
+        MediaFetcher(home.url, authorization=none)("/data/upload/a.png")
 
 
 def test_media_uses_the_fetcher(home: Site):
     assert Media(fetch=at_home(home)).read_bytes("/a.png") == b"picture"
+
+
+class Dripper:
+    """A host that accepts connections and sends these bytes over and over, one call a piece, until it is left."""
+
+    def __init__(self, first: bytes, rest: bytes, every_s: float) -> None:
+        self.asked = 0
+        self._first, self._rest, self._every_s = first, rest, every_s
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port = self._socket.getsockname()[1]
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._socket.accept()
+                self.asked += 1
+                threading.Thread(target=self._drip, args=(connection,), daemon=True).start()
+
+    def _drip(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError), connection:
+            connection.recv(65_536)
+            connection.sendall(self._first)
+            while True:
+                connection.sendall(self._rest)
+                time.sleep(self._every_s)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+@pytest.mark.parametrize(
+    ("first", "rest", "every_s"),
+    [
+        (b"HTTP/1.1 200 OK\r\nX-A: ", b"a", 0.05),
+        (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n", 0.05),
+        (b"", b"HTTP/1.1 103 Early Hints\r\nX-A: " + b"a" * 8_000 + b"\r\n\r\n", 0.0),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", b"a", 0.05),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\na\r\n", 0.05),
+        (b"HTTP/1.1 200 OK\r\n", b"X-A: a\r\n", 0.0),
+    ],
+    ids=["header", "103", "many 103", "body", "chunks", "headers"],
+)
+def test_a_host_that_drips_holds_no_thread_and_is_not_asked_for_every_task(
+    monkeypatch: pytest.MonkeyPatch, first: bytes, rest: bytes, every_s: float
+):
+    monkeypatch.setattr(media, "_WHOLE_S", 0.5)
+    host = Dripper(first, rest, every_s)
+    fetch = MediaFetcher(f"http://127.0.0.1:{host.port}")
+
+    began = time.monotonic()
+    for number in range(100):
+        with pytest.raises(MediaError):
+            fetch(f"/data/upload/{number}.png")
+    host.close()
+
+    assert time.monotonic() - began < 3.0
+    assert host.asked == 1
+
+
+def test_a_host_that_is_always_a_little_too_slow_is_left_alone_for_longer_and_longer(home: Site):
+    now = [0.0]
+    home.answer = (200, {}, b"picture")
+    home.slow = lambda: now.__setitem__(0, now[0] + 9.0)
+    fetch = at_home(home, clock=lambda: now[0])
+
+    def ask(n_files: int) -> int:
+        before = len(home.asked)
+        for _ in range(n_files):
+            with contextlib.suppress(MediaError):
+                fetch("/a.png")
+        return len(home.asked) - before
+
+    assert ask(100) == 3  # 27 seconds, then it is paused
+    now[0] += 30.0
+    assert ask(100) == 3
+    now[0] += 30.0
+    assert ask(100) == 0
+    now[0] += 30.0
+    home.slow = lambda: None
+    assert ask(100) == 100
