@@ -118,8 +118,10 @@ class LabellingPlatform(Protocol):
     def complete_review_tasks(self, project: str, review_tasks: Mapping[int, ReviewTask]) -> int:
         """Add what review tasks (by id) lack: prediction, urgency or overlap; return how many lacked something."""
 
-    def update_review_task(self, project: str, task: int, data: Mapping[str, Any]) -> Task:
-        """Replace the data of a review task; return the task as it is now."""
+    def update_review_task(
+        self, project: str, task: int, data: Mapping[str, Any], *, proposal: ReviewTask | None = None
+    ) -> Task:
+        """Replace the data of a review task, and what is filled in and its urgency; return the task as it is now."""
 
     def delete_review_task(self, project: str, task: int, *, answered: bool = False) -> bool:
         """Delete a review task; with `answered` also one that has answers. Return False where it stays.

@@ -209,7 +209,11 @@ class LabelStudioAdapter:
     def complete_review_tasks(self, project: str, review_tasks: Mapping[int, ReviewTask]) -> int:
         return review_project_client.complete_review_tasks(self._client, project, review_tasks)
 
-    def update_review_task(self, project: str, task: int, data: Mapping[str, Any]) -> Task:
+    def update_review_task(
+        self, project: str, task: int, data: Mapping[str, Any], *, proposal: ReviewTask | None = None
+    ) -> Task:
+        if proposal is not None:
+            review_project_client.update_proposal(self._client, project, task, proposal)
         return read_task(self._client.patch_task(task, data=dict(data)), project)
 
     def delete_review_task(self, project: str, task: int, *, answered: bool = False) -> bool:

@@ -23,13 +23,16 @@ from feedback.review.review_task_content import (
     review_label_config,
     review_task_data,
     review_task_key,
+    shown_digest,
     stay_key,
+    urgency,
 )
 from feedback.store import CaseRow, ProjectRow, ReviewProjectRow, ReviewRow
 from feedback.store.log import events
 from ml_backend.errors import LabelStudioError, NotFound
 from ml_backend.labelstudio.review_project_client import ReviewTask
 
+_MAX_UPDATES_PER_TURN = 50  # each is three requests
 _MAX_TASKS_PER_TURN = 200  # one request imports them, and each that several people answer needs another one
 
 
@@ -80,6 +83,7 @@ def _assign_tier(context: ReviewContext, platform: LabellingPlatform, tier: str,
         proposals = {case.review_task: _make_proposal(context, case) for case in assigned if case.review_task}
         if n_incomplete := platform.complete_review_tasks(review_project, proposals):
             context.result.notes.append(f"{n_incomplete} review tasks had lost their proposal or urgency; restored")
+    _update_review_tasks(context, platform, review_project, assigned)
     _keep_tasks_open(context, platform, review_project, assigned)
 
 
@@ -149,7 +153,7 @@ def _record_imported_tasks(context: ReviewContext, platform: LabellingPlatform) 
         for task in context.store.tasks.list_tasks(review_project, only=newest):
             case = case_of_key.pop(str(task.data.get(KEY)), None)
             if case is not None and context.may_write():
-                case = context.with_explanation(case)
+                case = context.with_model_answer(case)
                 platform.complete_review_tasks(review_project, {task.id: _make_proposal(context, case)})
                 _record_assignment(context, case, review_project, task.id)
 
@@ -159,7 +163,7 @@ def _create_review_tasks(
 ) -> None:
     """Import a review task for each case, with honeypots among them."""
     store = context.store
-    counted = [context.with_explanation(replace(case, copies=case.copies + 1)) for case in cases]
+    counted = [context.with_model_answer(replace(case, copies=case.copies + 1)) for case in cases]
     review_tasks = _make_review_tasks(context, counted)
     honeypots = choose_honeypots(context, counted)
     try:
@@ -191,15 +195,44 @@ def _make_review_tasks(context: ReviewContext, cases: Sequence[CaseRow]) -> list
 def _make_proposal(context: ReviewContext, case: CaseRow) -> ReviewTask:
     """Return what a case's review task shows beside its data: the proposed answer, the urgency, how many may answer."""
     regions = prefilled_regions(case, context.snapshot.control, context.policy)
-    return ReviewTask({}, tuple(regions), case.priority, context.policy.tiers[case.tier].n_reviewers)
+    return ReviewTask({}, tuple(regions), urgency(case), context.policy.tiers[case.tier].n_reviewers)
 
 
 def _record_assignment(context: ReviewContext, case: CaseRow, review_project: str, task: int) -> None:
     """Record the review task of a case; `copies` of the case already counts it."""
-    blind = is_blind(case, context.policy)
-    changes = {"review_project": review_project, "review_task": task, "copies": case.copies, "blind": blind}
+    blind, shown = is_blind(case, context.policy), shown_digest(case, context.policy)
+    changes = {"review_project": review_project, "review_task": task, "copies": case.copies}
     body = {"review_project": review_project, "task": task, "blind": blind}
-    context.move(case, "assign", body=body, **changes)
+    context.move(case, "assign", body=body, blind=blind, shown=shown, **changes)
+
+
+def _update_review_tasks(
+    context: ReviewContext, platform: LabellingPlatform, review_project: str, cases: Sequence[CaseRow]
+) -> None:
+    """Update the review tasks that nobody has begun and that show something else now, up to a number of them a turn.
+
+    A first model serves, a time was promised, or a new policy allows other verdicts. The prediction stays the same row,
+    since somebody may have it open.
+    """
+    policy, changed = context.policy, list[tuple[CaseRow, CaseRow]]()  # as they are, and as they will be
+    for case in cases:
+        if case.state == "queued" and case.started_s is None and case.review_task is not None:
+            now = case if is_blind(case, policy) else context.with_model_answer(case)
+            if shown_digest(now, policy) != case.shown:
+                changed.append((case, now))
+    context.result.more_to_do |= len(changed) > _MAX_UPDATES_PER_TURN
+    part = changed[:_MAX_UPDATES_PER_TURN]
+    made = _make_review_tasks(context, [now for _case, now in part])
+    for (case, now), review_task in zip(part, made, strict=True):
+        task = case.review_task or 0
+        if list_human_annotations(context, review_project, task) or not context.may_write():
+            continue
+        updated = platform.update_review_task(review_project, task, review_task.data, proposal=review_task)
+        context.store.append_tasks([updated], source="own")
+        if (now.proposal, now.prediction) == (case.proposal, case.prediction):
+            context.store.cases.save_shown(case, shown_digest(case, policy))
+        else:
+            _record_assignment(context, now, review_project, task)
 
 
 def _keep_tasks_open(

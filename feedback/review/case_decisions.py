@@ -186,7 +186,8 @@ def list_review_tasks(events: Sequence[CaseEvent]) -> list[tuple[str, int, bool]
             found = []
         elif event.event == "assign":
             body = event.body
-            found.append((str(body["review_project"]), int(body["task"]), bool(body.get("blind"))))
+            made = (str(body["review_project"]), int(body["task"]), bool(body.get("blind")))
+            found = [*(each for each in found if each[:2] != made[:2]), made]  # again where it was updated
     return found
 
 

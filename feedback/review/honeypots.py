@@ -7,10 +7,10 @@ from dataclasses import replace
 from itertools import chain
 
 from feedback.review import sla_clock
-from feedback.review.case_state_machine import SECOND_LOOK
+from feedback.review.case_state_machine import SECOND_LOOK, priority_value
 from feedback.review.review_answers import parse_review
 from feedback.review.review_context import ReviewContext
-from feedback.review.review_task_content import review_task_data, review_task_key
+from feedback.review.review_task_content import review_task_data, review_task_key, urgency
 from feedback.stats.hash_sampling import draw
 from feedback.store import CaseRow, Record, ReviewRow, Store
 from ml_backend.labelstudio.review_project_client import ReviewTask
@@ -40,9 +40,10 @@ def choose_honeypots(context: ReviewContext, new: Sequence[CaseRow]) -> list[tup
         # one of an open case would be taken for that case
         number = certain[int(draw(secret, "honeypot number", key) * len(certain))].id
         second_look = CaseRow(context.project, case.task, "queued", tier, id=number, rule=SECOND_LOOK, copies=1)
+        second_look = replace(second_look, priority=priority_value("low"))
         calendar, now_s = context.workflow.calendar(tier), context.workflow.now_s
         shown = sla_clock.start_clocks(second_look, context.policy.tiers[tier], calendar, now_s)
-        chosen.append((case, ReviewTask(review_task_data(shown, context.snapshot), (), 0.5, 1)))
+        chosen.append((case, ReviewTask(review_task_data(shown, context.snapshot), (), urgency(shown), 1)))
     return chosen
 
 

@@ -11,7 +11,15 @@ from feedback.policy import Policy
 from feedback.project.incremental_caches import Changes, RecentProjects
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.review import sla_clock
-from feedback.review.case_state_machine import ESCALATED, ON_REQUEST, OPEN_STATES, CaseMoved, CaseWorkflow, Event
+from feedback.review.case_state_machine import (
+    ESCALATED,
+    ON_REQUEST,
+    OPEN_STATES,
+    SECOND_LOOK,
+    CaseMoved,
+    CaseWorkflow,
+    Event,
+)
 from feedback.store import CaseRow, Skip, Store, Vote
 from feedback.training.consensus_labels import ConsensusLabels
 from feedback.training.model_cache import PredictionCache
@@ -169,6 +177,18 @@ class ReviewContext:
         probabilities = self.prediction_cache.proba(self.champion, self.snapshot, [case.task])
         prediction = explain_prediction(self.champion, self.snapshot.data(case.task), probabilities[case.task])
         return replace(case, prediction=prediction)
+
+    def with_model_answer(self, case: CaseRow) -> CaseRow:
+        """Return the case with the explanation, and with the champion's answer as its proposal.
+
+        Only where no model served when the case was opened: a proposal that a reviewer rejected stays away.
+        """
+        explained = self.with_explanation(case)
+        never_had_one = case.proposal is None and not case.model and case.rule not in (ESCALATED, SECOND_LOOK)
+        answer, confidence = self.model_answer(case.task) if never_had_one else (None, None)
+        if answer is None:
+            return explained
+        return replace(explained, proposal=answer, proposed_by="model", confidence=confidence, model=self.model)
 
 
 def in_current_round(case: CaseRow, rows: Sequence[_VoteOrSkip]) -> list[_VoteOrSkip]:

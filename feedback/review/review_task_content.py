@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence, Set
 from datetime import UTC, datetime
+from math import floor
 from typing import Any
 from xml.etree import ElementTree as ET  # `read_label_config` has parsed and bounded the source's config
 from zoneinfo import ZoneInfo
@@ -12,6 +14,7 @@ from zoneinfo import ZoneInfo
 from feedback.errors import FeedbackError
 from feedback.policy import Policy
 from feedback.policy.reviewer_questions import Question
+from feedback.policy.rules import PRIORITIES
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.review.case_state_machine import is_blind
 from feedback.store import CaseEvent, CaseRow, ReviewRow, Vote
@@ -31,6 +34,8 @@ SKIP = "skip"  # Label Studio's own button
 NEEDS_NO_REASON = ("accept", ANSWER)
 _WORD_JOINER = "\u2060"  # has no width
 _MAX_SHOWN = 5_000  # characters of one line of a case: a comment or a label may have megabytes
+_HORIZON_S = 2.0**33  # the year 2242
+_IDS = 2**16  # numbers of cases that are told apart within one second; a score has room for no more
 _ONE_TEXT = {"maxSubmissions": "1", "editable": "true"}
 _KEY = re.compile(r"case-\d+-(?P<round>\d+)-(?P<tier>.+)-\d+")
 _PARAGRAPHS = {"nameKey": "author", "textKey": "text", "layout": "dialogue"}
@@ -126,6 +131,32 @@ def prefilled_regions(case: CaseRow, control: Control, policy: Policy) -> list[d
 
 def _shown_proposal(case: CaseRow, policy: Policy) -> Answer | None:
     return None if is_blind(case, policy) else case.proposal
+
+
+def urgency(case: CaseRow) -> float:
+    """Return the score of a case's review task, in [0, 1): the lowest is served first, and no two cases have the same.
+
+    By priority, then by due time (cases without one come after those with one, by their age), then by number.
+
+    >>> from dataclasses import replace
+    >>> first = CaseRow("7", 1, "queued", "L2", id=1, due_s=9.0)
+    >>> second, low = replace(first, id=2), replace(first, id=3, priority=1.0, due_s=1.0)
+    >>> urgency(first) < urgency(second) < urgency(low)
+    True
+    """
+    bands = len(PRIORITIES)
+    band = min(round(case.priority * (bands - 1)), bands - 1)
+    at_s = min(max(case.entered_s if case.due_s is None else case.due_s, 0.0), _HORIZON_S)
+    second = floor(at_s) + (0.0 if case.due_s is not None else _HORIZON_S)
+    return (band + (second + case.id % _IDS / _IDS) / (2 * _HORIZON_S + 1)) / bands
+
+
+def shown_digest(case: CaseRow, policy: Policy) -> str:
+    """Return a digest of what the review task of a case shows, without history and task data, and its urgency."""
+    shown = _shown_proposal(case, policy)
+    model = "" if is_blind(case, policy) else str(case.prediction.get("model", ""))
+    parts = [shown and shown.key, model, case.why, case.due_s, urgency(case), *offered_verdicts(case, policy)]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 
 
 def _describe_case(case: CaseRow, snapshot: ProjectSnapshot, *, adjudicates: bool) -> dict[str, str]:

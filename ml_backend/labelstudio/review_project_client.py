@@ -194,6 +194,18 @@ def complete_review_tasks(client: Client, project: str, review_tasks: Mapping[in
     return incomplete
 
 
+def update_proposal(client: Client, project: str, task: int, review_task: ReviewTask) -> None:
+    """Replace the proposed answer and the urgency of a review task; its prediction keeps its number.
+
+    Somebody may have the task open, and a submit that names a deleted prediction fails.
+    """
+    proposal = of_version(client.task(task)["predictions"], VERSION)
+    if proposal is None:
+        create_prediction_once(client, project, {"task": task, **review_task.proposal})
+    else:
+        client.patch_prediction(int(proposal["id"]), result=list(review_task.result), score=review_task.urgency)
+
+
 def _serve_by_urgency(client: Client, project: str) -> None:
     """Set the model version of the proposed answers, so that urgent review tasks are served first.
 

@@ -240,8 +240,12 @@ class FakeLabelStudio:
             incomplete += 1
         return incomplete
 
-    def update_review_task(self, project: str, task: int, data: Mapping[str, Any]) -> Task:
+    def update_review_task(
+        self, project: str, task: int, data: Mapping[str, Any], *, proposal: ReviewTask | None = None
+    ) -> Task:
         self._up()
+        if proposal is not None:
+            self.review_projects[project].shown[task] = proposal
         tasks = self.review_tasks[project]
         tasks[task] = replace(tasks[task], data=data, updated_at=self._tick())
         return tasks[task]

@@ -83,6 +83,15 @@ class CasesRepository(Repository):
                 self._database.upsert(connection, review_task, [made])
         return True
 
+    def save_shown(self, case: CaseRow, shown: str) -> None:
+        """Record what the review task of a case shows now; this is no move, so the case keeps its version."""
+        table = review_case
+        with self._database.write() as connection:
+            self._database.lock(connection, f"cases {case.project}")
+            change = next_case_change(connection, case.project)
+            row = (table.c.id == case.id, table.c.version == case.version)
+            connection.execute(table.update().where(*row).values(shown=shown, change=change))
+
     def get_case(self, number: int) -> CaseRow:
         """Return one case; NotStored if there is no case with this id."""
         row = self._get_row(select(review_case).where(review_case.c.id == number))

@@ -46,6 +46,7 @@ class CaseRow:
     review_project: str = ""
     review_task: int | None = None
     copies: int = 0
+    shown: str = ""  # digest of what the review task shows: the proposal, the verdicts, the due time, the urgency
     blind: bool = False  # reviewers of this stay have a review task that shows no earlier answer
     answer: Answer | None = None
     decided_s: float | None = None

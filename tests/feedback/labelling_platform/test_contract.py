@@ -182,6 +182,18 @@ def test_a_review_task_is_completed_updated_and_deleted(label_studio: AnyLabelSt
     assert label_studio.waiting(project, ADA) == []
 
 
+def test_a_review_task_gets_an_answer_later_without_a_new_prediction(label_studio: AnyLabelStudio):
+    project = review_project(label_studio)
+    empty = [ReviewTask({"text": text}, (), urgency) for text, urgency in (("a", 0.5), ("b", 0.4))]
+    made, other = label_studio.platform.import_review_tasks(project, empty)
+    later = review_task("a", urgency=0.1)
+    label_studio.platform.update_review_task(project, made.id, {"text": "a"}, proposal=later)
+
+    assert [region["value"] for region in label_studio.shown(made.id)] == [{"choices": ["fruit"]}]
+    assert [task.id for task in label_studio.waiting(project, ADA)] == [made.id, other.id]
+    assert label_studio.platform.complete_review_tasks(project, {made.id: later}) == 0  # one prediction, with its score
+
+
 def test_an_answered_review_task_is_deleted_only_on_demand(label_studio: AnyLabelStudio):
     project = review_project(label_studio)
     (made,) = label_studio.platform.import_review_tasks(project, [review_task("a")])

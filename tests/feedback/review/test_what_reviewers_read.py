@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -20,6 +21,7 @@ from feedback.review.review_task_content import (
     VERDICTS,
     offered_verdicts,
     review_label_config,
+    urgency,
 )
 from feedback.store import CaseRow, ProjectRow
 from ml_backend.label_config import read_label_config
@@ -211,3 +213,92 @@ def test_a_long_comment_is_cut_with_a_note(world: World):
     assert "cut: 2,000," in lines(copy)[-1]
     assert COMMENT not in copy.data
     assert copy.data[FACTS]["Tier"] == "L3"
+
+
+def test_a_review_task_made_before_the_first_model_gets_its_answer_later(world: World):
+    world.use(policy_text(), overlap=2)
+    (task,) = world.site.add("apple juice in a box")
+    world.turn()
+    world.disagree(task)
+    (before,) = world.site.waiting(world.site.review_project_of("L2"), CLEO)
+    promote(world)
+    world.turn()
+    world.turn()
+
+    (after,) = world.site.waiting(world.site.review_project_of("L2"), CLEO)
+    assert "Proposed answer" not in before.data[FACTS]
+    assert after.id == before.id  # somebody may have it open
+    assert after.data[FACTS]["Proposed answer"] == "fruit (by model)"
+    assert "apple +" in after.data[FACTS]["Reasons for the model's answer"]
+    assert [row["value"] for row in after.data[VERDICTS]][:2] == ["accept", "fix"]
+    assert [region["value"] for region in world.site.shown(after.id)] == [{"choices": ["fruit"]}]
+    written = world.site.writes
+    world.turn()
+    assert world.site.writes == written  # once
+    world.review("L2", "accept", person=CLEO)
+    world.turn()
+    assert world.final(task) == "fruit"
+
+
+@pytest.mark.parametrize("begun", ["draft", "review"])
+def test_a_review_task_that_somebody_has_begun_stays_as_it_is(world: World, begun: str):
+    world.use(policy_text(l2='protocol = "two-reader"\nfirst_action = "1d"'), overlap=2)
+    (task,) = world.site.add("apple juice in a box")
+    world.turn()
+    world.disagree(task)
+    (copy,) = world.site.waiting(world.site.review_project_of("L2"), CLEO)
+    if begun == "draft":
+        world.site.draft(copy.id, person=CLEO)
+        world.turn()
+    else:
+        world.review("L2", "answer", "fruit", person=CLEO)
+    promote(world)
+    world.turn()
+    world.turn()
+
+    (now,) = world.site.waiting(world.site.review_project_of("L2"), DAN)
+    assert "Proposed answer" not in now.data[FACTS]
+
+
+def test_who_had_the_task_open_when_the_answer_came_is_counted(world: World):
+    world.use(policy_text(), overlap=2)
+    (task,) = world.site.add("apple juice in a box")
+    world.turn()
+    world.disagree(task)
+    promote(world)
+    world.turn()
+    world.turn()
+    world.review("L2", "answer", "fruit", person=CLEO)  # what was offered before
+    world.turn()
+
+    assert world.final(task) == "fruit"
+
+
+def test_a_blind_review_task_gets_no_answer_later(world: World):
+    world.use(policy_text(l2="blind = true"), overlap=2)
+    (task,) = world.site.add("apple juice in a box")
+    world.turn()
+    world.disagree(task)
+    promote(world)
+    world.turn()
+    world.turn()
+
+    (copy,) = world.site.waiting(world.site.review_project_of("L2"), CLEO)
+    assert "fruit" not in str([copy.data[FACTS], copy.data[HISTORY], world.site.shown(copy.id)])
+
+
+def test_urgent_review_tasks_are_served_by_priority_then_by_due_time_and_never_tie():
+    cases = [
+        CaseRow(PROJECT, task, "queued", "L2", id=task, priority=priority, due_s=due_s, entered_s=1.8e9)
+        for priority in (0.0, 1 / 3, 2 / 3, 1.0)
+        for due_s in (1.8e9, 1.8e9 + 0.4, 1.8e9 + 60, float("inf"), None)
+        for task in (7, 8)
+    ]
+    scores = [urgency(case) for case in cases]
+
+    by_second = [scores[at : at + 10] for at in range(0, 40, 10)]
+    for tier in by_second:
+        assert tier[0] == tier[2] < tier[1] == tier[3]  # within a second by number
+        assert tier[1] < tier[4] < tier[5] < tier[6] < tier[7] < tier[8] < tier[9]
+    assert [max(tier) < min(later) for tier, later in pairwise(by_second)] == [True] * 3
+    assert all(0.0 <= score < 1.0 for score in scores)
