@@ -51,19 +51,27 @@ def explain(
 
 
 @app.command()
-def check(file: File, project: OfProject = "", as_json: AsJson = False) -> None:
+def check(
+    file: File,
+    project: OfProject = "",
+    run: Annotated[
+        bool,
+        typer.Option("--run", help="Import the hosted model, labelling functions and plug-ins that the policy names."),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """Check a policy file and all names in it; with --project also against its labels and tasks.
 
-    Exit status 2 if the policy is not valid.
+    Code that the policy names is read, and not run without --run. Exit status 2 if the policy is not valid.
     """
     from feedback.project.policy_validation import raise_policy_errors, validate_policy
 
     policy, settings = _read(file), load_settings()
     if project:
         with opened_project(project, settings) as (store, row):
-            findings = _validate(settings, store, row, policy)
+            findings = _validate(settings, store, row, policy, run=run)
     else:
-        findings = validate_policy(policy, lock_ttl_s=settings.lock_ttl_s)
+        findings = validate_policy(policy, lock_ttl_s=settings.lock_ttl_s, run=run)
     raise_policy_errors(findings)
     found = {"hash": policy.hash, "warnings": [str(finding) for finding in findings]}
     lines = [f"{file} is a policy; its hash is {policy.hash}.", *_warning_lines(findings)]
@@ -141,12 +149,14 @@ def _read(file: Path) -> Policy:
     return read_policy_file(file)
 
 
-def _validate(settings: Settings, store: Store, row: ProjectRow, policy: Policy) -> list[PolicyFinding]:
+def _validate(
+    settings: Settings, store: Store, row: ProjectRow, policy: Policy, *, run: bool = True
+) -> list[PolicyFinding]:
     """Return every error and warning of a policy for a project, with its labels and the fields of its tasks."""
     from feedback.project.policy_validation import validate_policy
 
     data = [task.data for task in store.tasks.list_tasks(row.id)]
-    return validate_policy(policy, lock_ttl_s=settings.lock_ttl_s, project=row, data=data)
+    return validate_policy(policy, lock_ttl_s=settings.lock_ttl_s, project=row, data=data, run=run)
 
 
 def _simulate(settings: Settings, store: Store, row: ProjectRow, policy: Policy) -> Simulation:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import pkgutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from importlib import import_module
+from importlib.metadata import entry_points
 from typing import Any, Literal
 
 from feedback import agreement, consensus
@@ -22,6 +21,7 @@ from feedback.policy.rules import AUTO, HOLD, OPERATORS
 from feedback.policy.satisfiability import find_contradiction, implies
 from feedback.policy.schema import LabellingFunction
 from feedback.policy.tiers import Person, Tier
+from feedback.project.code_reading import NotReadable, check_function, check_hosted_model
 from feedback.store import ProjectRow
 from ml_backend.errors import UnknownName
 from ml_backend.label_config import read_label_config
@@ -52,6 +52,7 @@ def validate_policy(
     lock_ttl_s: float,
     project: ProjectRow | None = None,
     data: Collection[Mapping[str, Any]] | None = None,
+    run: bool = True,
 ) -> list[PolicyFinding]:
     """Return everything that is wrong, or may surprise, in a policy; errors first.
 
@@ -66,13 +67,16 @@ def validate_policy(
         without it, such a clock is a warning.
     data
         The data of the project's tasks, in which every task field of the policy is looked for; None: not checked.
+    run
+        Whether to import the hosted model, labelling functions and plug-ins that the policy names, with the rights of
+        this process. Without it their source is read, and what only running would show is a warning.
 
     Raises
     ------
     LabelConfigError
         When the label config of the project cannot be read.
     """
-    names = list(_check_names(policy))
+    names = list(_check_names(policy, run=run))
     if project is None:
         clocks = [replace(finding, level="warning") for finding in check_clocks(policy, lock_ttl_s)]
         return [*names, *lint_policy(policy), *clocks]
@@ -122,15 +126,37 @@ def check_clocks(policy: Policy, lock_ttl_s: float) -> list[PolicyFinding]:
     ]
 
 
-def _check_names(policy: Policy) -> Iterator[PolicyFinding]:
+def _check_names(policy: Policy, *, run: bool) -> Iterator[PolicyFinding]:
     """Find names of methods and plug-ins that are not installed: the project would stop in the middle of its work."""
-    yield from _check_name("consensus.method", policy.consensus.method, _find_method)
-    yield from _check_name("overlap.measure", policy.overlap.measure, agreement.load_measure)
-    yield from _check_name("sampling.strategy", policy.sampling.strategy, strategies.load)
+    plugins: tuple[tuple[str, str, Callable[[str], object], str, Collection[str]], ...] = (
+        ("consensus.method", policy.consensus.method, _find_method, "hitl.consensus", {*consensus.BUILTINS, "auto"}),
+        ("overlap.measure", policy.overlap.measure, agreement.load_measure, "hitl.agreement", agreement.BUILTINS),
+        ("sampling.strategy", policy.sampling.strategy, strategies.load, "hitl.strategies", strategies.BUILTINS),
+    )
+    for key, name, load, group, builtins in plugins:
+        point = None if run or name in builtins else next(iter(entry_points(group=group, name=name)), None)
+        if point is None:
+            yield from _check_name(key, name, load)
+        else:
+            yield from _check_code(key, f"{point.module}:{point.attr.partition('.')[0]}", check_function)
     if policy.model.hosted:
-        yield from _check_name("model.hosted", policy.model.hosted, hosted)
+        check = _check_name if run else _check_code
+        yield from check("model.hosted", policy.model.hosted, hosted if run else check_hosted_model)
     for function in policy.labelling_functions:
-        yield from _check_function(function)
+        yield from _check_function(function, run=run)
+
+
+def _check_code(key: str, name: str, read: Callable[[str], object]) -> Iterator[PolicyFinding]:
+    """Check other people's code by reading it; say where only running it would show more."""
+    try:
+        read(name)
+    except UnknownName as error:
+        yield PolicyFinding("error", key, str(error), _INSTALL)
+    except NotReadable as error:
+        sentence = f"{name!r} was not run, and reading it does not show that it is right: {error}."
+        yield PolicyFinding(
+            "warning", key, sentence, "`hitl policy check --run` runs it, with the rights of this user."
+        )
 
 
 def _find_method(name: str) -> object:
@@ -147,43 +173,17 @@ def _check_name(key: str, name: str, find: Callable[[str], object]) -> Iterator[
         yield PolicyFinding("error", key, sentence, _INSTALL)
 
 
-def _check_function(function: LabellingFunction) -> Iterator[PolicyFinding]:
+def _check_function(function: LabellingFunction, *, run: bool) -> Iterator[PolicyFinding]:
+    key = f"labelling_functions.{function.name}"
+    read = list(_check_code(key, function.function, check_function))
+    if not run:
+        yield from read
+        return
     try:
         load_function(function)
     except UnknownName as error:
-        sentence = f"{error}{_suggest_function(function.function)}"
-        yield PolicyFinding("error", f"labelling_functions.{function.name}", sentence, _INSTALL)
-
-
-def _suggest_function(spec: str) -> str:
-    """Return " Did you mean ...?" for a function or module with a similar name; "" where there is none."""
-    path, _, name = spec.partition(":")
-    try:
-        module = import_module(path)
-    except ImportError:
-        near = _nearest(path, _list_siblings(path))
-        return f" Did you mean {near}?" if near else ""
-    except Exception:  # noqa: BLE001 - a foreign module may fail in any way
-        return ""
-    functions = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-    near = _nearest(name, functions)
-    return f" Did you mean {path}:{near}?" if near else ""
-
-
-def _list_siblings(path: str) -> list[str]:
-    """Return the modules in the package in which this module was looked for."""
-    parent, _, _ = path.rpartition(".")
-    if not parent:
-        return [module.name for module in pkgutil.iter_modules()]
-    try:
-        package = import_module(parent)
-    except ImportError:
-        return []
-    return [f"{parent}.{module.name}" for module in pkgutil.iter_modules(getattr(package, "__path__", []))]
-
-
-def _nearest(name: str, candidates: list[str]) -> str:
-    return next(iter(get_close_matches(name, candidates, n=1)), "")
+        near = next((text for finding in read if (text := finding.sentence.partition(" Did you mean")[2])), "")
+        yield PolicyFinding("error", key, f"{error}{f' Did you mean{near}' if near else ''}", _INSTALL)
 
 
 def _duration_text(duration_s: float) -> str:
