@@ -5,14 +5,14 @@ from __future__ import annotations
 import getpass
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from feedback.app.bootstrap import load_settings, make_model_factory, opened_project
+from feedback.app.bootstrap import load_settings, make_client, make_model_factory, opened_project
 from feedback.cli.terminal import AsJson, OfProject, echo, print_found, print_json
 from feedback.errors import PolicyError
 
@@ -37,16 +37,19 @@ def explain(
 ) -> None:
     """Explain a policy in plain words: each rule, each tier, and who may answer."""
     from feedback.policy.explain import explain_policy
+    from ml_backend.label_config import read_label_config
 
-    if file is not None:
-        policy = _read(file)
-    elif project:
+    controls: set[str] | None = None
+    if project:
         with opened_project(project) as (_store, row):
-            policy = row.policy
+            policy = row.policy if file is None else _read(file)
+            controls = {control.name for control in read_label_config(row.label_config).controls}
+    elif file is not None:
+        policy = _read(file)
     else:
         raise PolicyError("there is no policy to explain.", hint="Give a policy file, or --project 12.")
     echo(f"Policy {policy.hash}")
-    for line in explain_policy(policy):
+    for line in explain_policy(policy, controls):
         echo(f"  {line}")
 
 
@@ -100,7 +103,14 @@ def thresholds(project: OfProject, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def activate(file: File, project: OfProject) -> None:
+def activate(
+    file: File,
+    project: OfProject,
+    add_questions: Annotated[
+        bool,
+        typer.Option("--add-questions", help="Add the [feedback] questions to the label config of the project."),
+    ] = False,
+) -> None:
     """Check and simulate a policy, and make it the active one from the next turn on."""
     from feedback.project.policy_validation import raise_policy_errors
 
@@ -111,6 +121,8 @@ def activate(file: File, project: OfProject) -> None:
         for line in (*_warning_lines(findings), *_simulation_lines(_simulate(settings, store, row, policy))):
             echo(line)
         done = store.policies.activate_policy(row, policy, who=getpass.getuser(), now_s=time.time())
+        if add_questions:
+            echo(_add_questions(settings, store, row, policy))
     was = f"; before: {done.before}" if done.before and done.before != done.hash else ""
     echo(f"Policy {done.hash} is active in project {project}{was}.")
 
@@ -141,6 +153,22 @@ def schema() -> None:
     from feedback.policy.schema import Policy
 
     print_json({"$schema": "https://json-schema.org/draft/2020-12/schema", **Policy.model_json_schema()})
+
+
+def _add_questions(settings: Settings, store: Store, row: ProjectRow, policy: Policy) -> str:
+    """Add the questions that the first tier is not asked to the project's label config; return what was done."""
+    from feedback.review.first_tier_questions import add_questions, list_missing_questions
+    from ml_backend.label_config import read_label_config
+
+    with make_client(settings, store) as client:
+        config = read_label_config(str(client.project(row.id)["label_config"]))
+        missing = list_missing_questions(config, policy)
+        if not missing:
+            return "The label config of the project asks every question of the policy."
+        xml = add_questions(config, config.control(policy.model.control), policy)
+        client.patch_project(row.id, label_config=xml)
+        store.projects.save_project(replace(store.projects.get_project(row.id) or row, label_config=xml))
+    return f"Added to the label config of project {row.id}: {', '.join(missing)}."
 
 
 def _read(file: Path) -> Policy:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,13 +36,16 @@ class ClauseResult:
     met: bool
 
 
-def explain_policy(policy: Policy) -> list[str]:
-    """Return a policy in sentences: routing, tiers, calendars, people, questions and rights."""
+def explain_policy(policy: Policy, controls: Collection[str] | None = None) -> list[str]:
+    """Return a policy in sentences: routing, tiers, calendars, people, questions and rights.
+
+    `controls` are the names of the controls in the project's own label config, which is that of the first tier.
+    """
     return [
         *_routing(policy),
         *_tiers(policy),
         *_calendars_and_people(policy),
-        *_questions(policy),
+        *_questions(policy, controls),
         *_second_look(policy),
         _rights(policy),
     ]
@@ -169,7 +172,19 @@ def _calendars_and_people(policy: Policy) -> Iterator[str]:
         yield f"{email} ({person.role}) answers in {', '.join(person.tiers) or policy.first_tier}{skills}."
 
 
-def _questions(policy: Policy) -> Iterator[str]:
+def _asked_in(name: str, policy: Policy, controls: Collection[str] | None) -> str:
+    """Return in which tiers a question is really asked."""
+    later = ", ".join([tier for tier in policy.tiers if tier != policy.first_tier])
+    reviewers = f"It is asked in {later}" if later else "No tier has reviewers"
+    if controls is not None and name in controls:
+        return f"{reviewers}; in {policy.first_tier} the control {name} of the label config asks it."
+    add = "`hitl policy activate FILE --project PROJECT --add-questions` adds it"
+    if controls is not None:
+        return f"{reviewers}; it is not asked in {policy.first_tier}, whose label config has no control {name}: {add}."
+    return f"{reviewers}; in {policy.first_tier} only where the project's label config has a control {name}: {add}."
+
+
+def _questions(policy: Policy, controls: Collection[str] | None) -> Iterator[str]:
     if len(policy.tiers) > 1:
         titles = "; ".join(title or code for code, title in policy.reasons.items())
         yield f"A reviewer who does not accept the proposed answer gives a reason: {titles}."
@@ -177,6 +192,7 @@ def _questions(policy: Policy) -> Iterator[str]:
         required = "is required" if question.required else "is optional"
         options = f": {', '.join(question.options)}" if question.options else ""
         yield f'Reviewers also answer "{question.title or name}", which {required}{options}.'
+        yield f"  {_asked_in(name, policy, controls)}"
         if question.feature:
             yield (
                 f"  The answer is an indicator of the task's {question.entity}: the model reads it with every other "

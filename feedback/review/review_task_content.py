@@ -314,11 +314,18 @@ def _controls(tier: str, policy: Policy, source_names: Set[str]) -> list[ET.Elem
         elements += [_header("Reason"), reasons]
     for name, question in policy.feedback.items():
         if name not in source_names:
-            elements += [_header(question.title or name), _question(f"{ASKED_PREFIX}{name}", question)]
+            elements += question_elements(name, question, f"{ASKED_PREFIX}{name}", FACTS)
     return [
         *elements,
         _control("TextArea", COMMENT, rows="3", **_ONE_TEXT, placeholder="Comment for the next reviewer"),
     ]
+
+
+def question_elements(name: str, question: Question, control: str, to_name: str) -> list[ET.Element]:
+    """Return the title and the control of one of the policy's questions, for a label config."""
+    asked = _question(control, question)
+    asked.set("toName", to_name)
+    return [_header(question.title or name), asked]
 
 
 def _question(name: str, question: Question) -> ET.Element:
