@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 MIN_ROWS_ISOTONIC = 500  # measured: a curve follows noise below it, and beats a single temperature above it
-_MIN_ROWS = 20  # four rows per fold: fewer cannot show that calibration helps
+MIN_ROWS = 20  # four rows per fold: fewer cannot show that calibration helps
 _FOLDS = 5
 _EPS = 1e-12  # a true class with probability 0 must cost much, not everything
 _MIN_TEMPERATURE, _MAX_TEMPERATURE = 0.05, 20.0
@@ -171,7 +171,7 @@ def _readable(proba: Floats, y: Ints) -> tuple[Floats, Ints]:
 
 def _lowers_log_loss(fit: Callable[[Floats, Ints], Calibrator], proba: Floats, y: Ints, *, seed: int) -> bool:
     """Return whether log-loss falls over folds that the calibrator was not fitted on."""
-    if len(y) < _MIN_ROWS or proba.shape[1] < 2:
+    if len(y) < MIN_ROWS or proba.shape[1] < 2:
         return False
     fold = np.random.default_rng(seed).permutation(len(y)) % _FOLDS
     scaled = np.empty_like(proba)

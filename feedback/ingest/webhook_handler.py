@@ -18,7 +18,7 @@ from ml_backend.labelstudio.parsing import ParsedWebhook, read_webhook
 Answer = dict[str, Any]
 
 _LOG = logging.getLogger(__name__)
-_ASKED = "training_asked"  # kind of the record that the "Start training" button leaves
+TRAINING_ASKED = "training_asked"  # kind of the record that the "Start training" button leaves
 _JOB = re.compile(r"([0-9]{1,19})-([0-9]{1,18})")  # project, number of the record
 
 
@@ -61,23 +61,28 @@ class WebhookHandler:
         return answer
 
     def job_status(self, job: str) -> str | None:
-        """Return the state of a training that the button requested: "queued", "finished", or None for no such job.
+        """Return the state of a training that the button requested; None for no such job.
 
-        It is finished once a turn has ended that was recorded after the request. Whether that turn promoted a model is
-        the gate's decision, which is in its verdict.
+        "queued" until it is "finished", or "failed" where turns fail so often that none is tried any more.
+
+        It is finished once a turn has ended that began after the request: one that was under way then may not have read
+        the newest answers. Whether that turn promoted a model is the gate's decision, which is in its verdict.
         """
         match = _JOB.fullmatch(job)
         if match is None:
             return None
         project, number = match[1], int(match[2])
-        asked, turn = (self._store.records.get_latest_record(project, kind) for kind in (_ASKED, "turn"))
+        asked, turn = (self._store.records.get_latest_record(project, kind) for kind in (TRAINING_ASKED, "turn"))
         if asked is None or number > asked.id:
             return None
-        return "finished" if turn is not None and turn.id > number else "queued"
+        if turn is not None and turn.body.get("requests", 0) >= number:
+            return "finished"
+        jobs = [row for row in self._store.jobs.list_jobs() if (row.project, row.kind) == (project, "turn")]
+        return "failed" if any(row.state == "parked" for row in jobs) else "queued"
 
     def _train(self, project: str) -> str:
         """Request a turn now; return the name of the job, which Label Studio keeps."""
-        number = self._store.records.create_record(project, _ASKED, {"at_s": self._clock()})
+        number = self._store.records.create_record(project, TRAINING_ASKED, {"at_s": self._clock()})
         self._store.jobs.request_job(project, "turn")
         return f"{project}-{number}"
 

@@ -48,6 +48,7 @@ class Turn:
     notes: tuple[str, ...]
     waits: str = ""  # what the first model still waits for, "" once one serves
     stages: Mapping[str, float] = field(default_factory=dict, hash=False)  # seconds of each stage, by its name
+    requests: int = 0  # number of the newest training request that came before it began
 
 
 @dataclass(frozen=True, slots=True)

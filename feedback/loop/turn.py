@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from feedback.automation.thresholds import refresh_threshold_table
+from feedback.ingest.webhook_handler import TRAINING_ASKED
 from feedback.jobs.worker import Held
 from feedback.labelling_platform.interface import LabellingPlatform
 from feedback.loop import stages
@@ -83,6 +84,7 @@ class Loop:
         Reports are asked for as work of their own (`report`).
         """
         context = TurnContext(self._services, project_id, held, poll)
+        requests = self._services.store.records.get_record_head(project_id, TRAINING_ASKED)
         seconds: dict[str, float] = {}
         for name, stage in STAGES:
             began_s = time.perf_counter()
@@ -90,7 +92,7 @@ class Loop:
             seconds[name] = round(time.perf_counter() - began_s, 4)
             if name == "load snapshot" and context.eligible is None:
                 break  # its label config cannot be read
-        turn = _as_turn(context, seconds, self._count_trainable(context))
+        turn = replace(_as_turn(context, seconds, self._count_trainable(context)), requests=requests)
         self._services.store.records.create_record(project_id, "turn", asdict(turn))
         if context.eligible is not None:
             self._request_report(context)

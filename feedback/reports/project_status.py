@@ -41,7 +41,7 @@ def project_status(store: Store, project: ProjectRow) -> dict[str, Any]:
         "people": counts.people,
         "model": _model(store, project.id, champion.version) if champion else None,
         "first_model_waits_for": None if champion else turn.get("waits") or None,
-        "audit_accuracy": _audit_accuracy(store, project.id),
+        "audit_accuracy": _audit_accuracy(store, project.id, champion.version) if champion else None,
         "agreement": _agreement(store, project.id),
         "window": {"version": queue.version, "rows": queue.rows, "open": queue.open} if queue else None,
         "verdict": _latest(store, project.id, "verdict") or None,
@@ -95,12 +95,13 @@ def count_cases(store: Store, project: str) -> list[dict[str, Any]]:
 def accuracy_over_time(verdicts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the accuracy of the serving model at each verdict, oldest first; `verdicts` come newest first.
 
-    A promoted challenger serves from its verdict on. A rejected one leaves the champion, which was judged on the same
-    rows. Each interval is for one point alone: it does not say whether two points differ.
+    A promoted challenger serves from its verdict on. A rejected one leaves the champion, which was measured on the same
+    rows: tune rows, where there are any, because those that decided a promotion flatter it. Each interval is for
+    one point alone: it does not say whether two points differ.
     """
     points = []
     for verdict in reversed(verdicts):
-        figure = verdict["accuracy"] if verdict["promote"] else verdict["champion_accuracy"]
+        figure = verdict["serving_accuracy"]
         if figure is not None:
             version = verdict["challenger"] if verdict["promote"] else verdict["champion"]
             points.append({"at_s": verdict["at_s"], "version": version, **figure})
@@ -119,6 +120,8 @@ def verdict_json(record: Record) -> dict[str, Any]:
         "accuracy": accuracy_json(body.get("accuracy"), rows),
         "champion_accuracy": accuracy_json(body.get("champion_accuracy"), rows),
         "e_value": body.get("e_value"),
+        "detectable": body.get("detectable"),
+        "serving_accuracy": _accuracy_of(body, challenger=bool(body.get("promote"))),
     }
 
 
@@ -176,7 +179,7 @@ def status_lines(status: Figures) -> Iterator[tuple[str, str]]:
     yield "state", f"{status['state']}{'; work waits for a worker' if status.get('behind') else ''}"
     yield "answered", _answered_line(status)
     yield "model", _model_line(status)
-    yield "accuracy", _accuracy_line(status.get("audit_accuracy"))
+    yield "accuracy", _accuracy_line(status.get("audit_accuracy"), serves=bool(status.get("model")))
     yield "agreement", _agreement_line(status.get("agreement"))
     if verdict := status.get("verdict"):
         yield "last verdict", f"{'promoted' if verdict['promote'] else 'kept out'}: {verdict['reason']}"
@@ -240,12 +243,23 @@ def _model(store: Store, project: str, version: str) -> dict[str, Any]:
     return {"version": version, "rows": body.get("rows"), "recipe": body.get("recipe"), "trained_s": body.get("at_s")}
 
 
-def _audit_accuracy(store: Store, project: str) -> dict[str, Any] | None:
-    """Return the accuracy of the serving model on the audit tasks that decided its promotion."""
-    for record in store.records.list_records(project, "verdict"):
-        if record.body.get("promote") and record.body.get("accuracy") is not None:
-            return accuracy_json(record.body["accuracy"], int(record.body["rows"]))
+def _audit_accuracy(store: Store, project: str, version: str) -> dict[str, Any] | None:
+    """Return the accuracy of the serving model by the newest verdict about it; None where there is none.
+
+    On tune rows, which decide no promotion; where there are none, on the rows that decided it (`chosen`).
+    """
+    for record in store.records.list_records(project, "verdict", limit=_MAX_VERDICTS):
+        if version in (record.body.get("challenger"), record.body.get("champion")):
+            return _accuracy_of(record.body, challenger=record.body.get("challenger") == version)
     return None
+
+
+def _accuracy_of(verdict: Figures, *, challenger: bool) -> dict[str, Any] | None:
+    """Return the accuracy of one of the two models of a verdict; `chosen` where its promotion depended on it."""
+    side = "" if challenger else "champion_"
+    free = accuracy_json(verdict.get(f"{side}free_accuracy"), int(verdict.get("free_rows") or 0))
+    found = free or accuracy_json(verdict.get(f"{side}accuracy"), int(verdict.get("rows") or 0))
+    return found and {**found, "chosen": free is None}
 
 
 def _agreement(store: Store, project: str) -> dict[str, Any] | None:
@@ -314,10 +328,12 @@ def _model_line(status: Figures) -> str:
     return f"{model['version']}, trained{learned}{trained_at}"
 
 
-def _accuracy_line(figure: Figures | None) -> str:
+def _accuracy_line(figure: Figures | None, *, serves: bool) -> str:
     if not figure:
-        return "measured once a model serves, on audit tasks that it never learns from"
-    return f"{percent(figure['value'])} ({within(dict(figure))}) on {number(figure['rows'])} audit tasks"
+        when = "when the next model is judged" if serves else "once a model serves"
+        return f"measured {when}, on audit tasks that it never learns from"
+    chosen = " that also decided its promotion, so it may be lower" if figure.get("chosen") else ""
+    return f"{percent(figure['value'])} ({within(dict(figure))}) on {number(figure['rows'])} audit tasks{chosen}"
 
 
 def _agreement_line(figure: Figures | None) -> str:

@@ -9,18 +9,22 @@ points on 200 rows.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import logsumexp
+from scipy.special import betainc, gammaln, logsumexp, xlog1py, xlogy
 
 from feedback.stats.intervals import EvidenceError, Floats, check_share
 
+Ints = NDArray[np.int64]
+
 # One bet suits one size of gain; the mean over three loses at most a factor of three against the best of them. A finer
 # grid and a continuous mixture had less power on 100 to 2,000 rows.
+_STEP = 0.001  # of a detectable difference
 _BETS = np.array([0.1, 0.3, 0.7])
 
 
@@ -32,6 +36,9 @@ class Verdict:
     reason: str
     e_value: float = 1.0  # evidence that decided; 1 is no evidence
     n: int = 0  # rows behind the decision
+    detectable: float | None = (
+        None  # smallest loss (of a change: gain) that would have been seen; None: not even the largest
+    )
 
 
 def refresh_gate(d: Sequence[int] | NDArray[Any], *, max_loss: float = 0.02, alpha: float = 0.05) -> Verdict:
@@ -51,7 +58,9 @@ def refresh_gate(d: Sequence[int] | NDArray[Any], *, max_loss: float = 0.02, alp
     description = f"{_describe_gain(wins, losses, n)} (e = {e:.3g}, proof at {1 / alpha:.3g})"
     if e >= 1.0 / alpha:
         return Verdict(False, f"proven worse by more than {max_loss:.1%}: {description}", e, n)
-    return Verdict(True, f"not proven worse by more than {max_loss:.1%}: {description}", e, n)
+    seen = detectable_loss(n, wins / n if n else 0.0, max_loss=max_loss, alpha=alpha)
+    reason = f"not proven worse by more than {max_loss:.1%}: {description}; {_describe_detectable(n, seen, 'loss')}"
+    return Verdict(True, reason, e, n, seen)
 
 
 def change_gate(d: Sequence[int] | NDArray[Any], *, alpha: float = 0.05, challenger_number: int = 1) -> Verdict:
@@ -71,7 +80,10 @@ def change_gate(d: Sequence[int] | NDArray[Any], *, alpha: float = 0.05, challen
     description = (
         f"{_describe_gain(wins, losses, n)} (e = {e:.3g}, proof at {wanted:.3g}, challenger {challenger_number})"
     )
-    return Verdict(e >= wanted, f"{'' if e >= wanted else 'not '}proven better: {description}", e, n)
+    if e >= wanted:
+        return Verdict(True, f"proven better: {description}", e, n)
+    seen = detectable_gain(n, losses / n if n else 0.0, alpha=1.0 / wanted)
+    return Verdict(False, f"not proven better: {description}; {_describe_detectable(n, seen, 'gain')}", e, n, seen)
 
 
 def change_alpha(alpha: float, challenger_number: int) -> float:
@@ -83,6 +95,66 @@ def change_alpha(alpha: float, challenger_number: int) -> float:
     if challenger_number < 1:
         raise EvidenceError(f"challenger {challenger_number}: the first one is 1.")
     return 6.0 * check_share(alpha, "alpha") / (math.pi * challenger_number) ** 2
+
+
+def detectable_loss(
+    n: int, win_share: float, *, max_loss: float = 0.02, alpha: float = 0.05, power: float = 0.8
+) -> float | None:
+    """Return the smallest loss that `refresh_gate` sees on n rows with probability `power`; None where it sees none.
+
+    A loss is the share of rows lost minus the share won, in [0, 1]. The challenger wins each row with probability
+    `win_share`: rows that it wins hide rows that it loses.
+
+    >>> detectable_loss(27, 0.0), detectable_loss(1000, 0.02), detectable_loss(3, 0.0)
+    (0.395, 0.054, None)
+    """
+    return _detectable(
+        n, win_share, power, lambda won, lost: worse(won, lost, n - won - lost, max_loss=max_loss) * alpha
+    )
+
+
+def detectable_gain(n: int, loss_share: float, *, alpha: float = 0.05, power: float = 0.8) -> float | None:
+    """Return the smallest gain that `change_gate` proves at level alpha on n rows; otherwise as `detectable_loss`.
+
+    >>> detectable_gain(1000, 0.02)
+    0.031
+    """
+    return _detectable(n, loss_share, power, lambda lost, won: better(won, lost) * alpha)
+
+
+def _detectable(n: int, other_share: float, power: float, proof: Callable[[Ints, Ints], Floats]) -> float | None:
+    """Return the smallest difference at which proof(others, counted) >= 1 has probability `power`, to 0.001.
+
+    Of n rows, others ~ Binomial(n, other_share), and of the rest counted rows at other_share + difference.
+    """
+    spread = 6.0 * math.sqrt(n * other_share * (1.0 - other_share)) + 1.0
+    others = np.arange(max(0, math.floor(n * other_share - spread)), min(n, math.ceil(n * other_share + spread)) + 1)
+    low: NDArray[Any] = np.zeros_like(others)
+    high: NDArray[Any] = n - others + 1  # fewest counted rows that are proof; n - others + 1: none are
+    while (low < high).any():
+        middle = (low + high) // 2
+        enough = (proof(others, np.minimum(middle, n - others)) >= 1.0) & (middle <= n - others)
+        low, high = np.where(enough | (low == high), low, middle + 1), np.where(enough, middle, high)
+    weights = np.exp(
+        gammaln(n + 1)
+        - gammaln(others + 1)
+        - gammaln(n - others + 1)
+        + xlogy(others, other_share)
+        + xlog1py(n - others, -other_share)
+    )
+    rest = n - others
+
+    def has_power(difference: float) -> bool:
+        share = min(1.0, (other_share + difference) / max(1.0 - other_share, 1e-12))
+        # the probability that at least `low` of `rest` rows count
+        tail = np.where(low > rest, 0.0, np.where(low < 1, 1.0, betainc(np.maximum(low, 1), rest - low + 1.0, share)))
+        return bool(np.nansum(weights * tail) >= power)
+
+    most = 1.0 - 2.0 * other_share
+    if n == 0 or most <= 0.0 or not has_power(most):
+        return None
+    steps = math.ceil(most / _STEP)
+    return round(bisect_left(range(steps), True, key=lambda step: has_power(step * _STEP)) * _STEP, 3)
 
 
 def better(wins: ArrayLike, losses: ArrayLike) -> Floats:
@@ -121,6 +193,13 @@ def _count(d: Sequence[int] | NDArray[Any]) -> tuple[int, int, int]:
     if values.ndim != 1 or not np.isin(values, (-1, 0, 1)).all():
         raise EvidenceError("d holds something else than -1, 0 and 1: one number per row.")
     return int((values == 1).sum()), int((values == -1).sum()), int((values == 0).sum())
+
+
+def _describe_detectable(n: int, seen: float | None, kind: str) -> str:
+    verb = "seen" if kind == "loss" else "proven"
+    if seen is None:
+        return f"on {n} rows no {kind} would have been {verb}"
+    return f"on {n} rows only a {kind} above {100 * seen:.0f} points would have been {verb}"
 
 
 def _describe_gain(wins: int, losses: int, n: int) -> str:

@@ -16,6 +16,7 @@ from feedback.training.model_vote import ModelVote, reweighed
 from feedback.training.promotion_gate import Verdict, judge
 from feedback.training.retrain_triggers import LastTraining, UnseenRows, retrain_reason
 from feedback.training.trainer import train
+from ml_backend.calibration import MIN_ROWS
 from ml_backend.models import Recipe
 from ml_backend.records import Task
 from ml_backend.registry import pack, recipe_with_indicators
@@ -76,17 +77,52 @@ def challenge(
     if champion is not None:
         trained |= _trained_tasks(store, project, champion.version, snapshot.tasks)
     audit = [row for row in dataset.of("tune", "judge") if row.task not in trained]
-    verdict = judge(bundle, champion, audit, taught=dataset.of("train"), trained=trained, policy=snapshot.policy)
+    tune = frozenset(row.task for row in dataset.of("tune"))
+    epoch = judge_epoch(store, project, sum(row.role == "judge" for row in audit))
+    verdict = judge(
+        bundle,
+        champion,
+        audit,
+        taught=dataset.of("train"),
+        trained=trained,
+        policy=snapshot.policy,
+        calibrated_on=tune if len(tune) >= MIN_ROWS else frozenset(),
+        challenger_number=epoch.changes + 1,
+    )
+    body = epoch.record(verdict) | {"at_s": now_s}
     artefact = pack(bundle)
     # one transaction: a kill leaves all of a challenge or nothing, and a worker that lost the project leaves nothing
     with store.transaction(claim):
         store.registry.add(project, bundle.version, artefact, dict(bundle.card))
         _record_training(store, snapshot, dataset, model_vote, bundle.version, name, reason, now_s)
         if verdict.promote:
-            store.registry.promote(project, bundle.version, verdict=verdict.as_dict() | {"at_s": now_s})
+            store.registry.promote(project, bundle.version, verdict=body)
         else:
-            store.records.create_record(project, "verdict", verdict.as_dict() | {"at_s": now_s}, key=bundle.version)
+            store.records.create_record(project, "verdict", body, key=bundle.version)
     return verdict
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeEpoch:
+    """A time over which change challengers share one level: until the judge rows have doubled.
+
+    A promotion does not end it, and every change challenger counts, also one that was kept out.
+    """
+
+    rows: int  # judge rows at its beginning
+    changes: int  # change challengers judged in it so far
+
+    def record(self, verdict: Verdict) -> dict[str, Any]:
+        """Return a verdict as it is recorded, with the epoch after it, by which the next verdict is numbered."""
+        after = replace(self, changes=self.changes + (verdict.gate == "change"))
+        return verdict.as_dict() | {"epoch": asdict(after)}
+
+
+def judge_epoch(store: Store, project: str, n_rows: int) -> JudgeEpoch:
+    """Return the judge epoch of a verdict on so many judge rows: that of the last verdict, or a new one."""
+    last = store.records.get_latest_record(project, "verdict")
+    epoch = JudgeEpoch(**last.body["epoch"]) if last is not None and "epoch" in last.body else None
+    return epoch if epoch is not None and n_rows < 2 * max(1, epoch.rows) else JudgeEpoch(n_rows, 0)
 
 
 class TrainingCache:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,7 +19,7 @@ Bools = NDArray[np.bool_]
 
 _SMALL = 100  # below this many audit rows a verdict is provisional (docs/statistics.md, small projects)
 _LEAST = 1e-3  # probability below which a surprise is no worse: one row must not decide alone
-_FEW = 10  # judge rows below which the first model is compared on all audit rows but the certify ones
+_FEW = 10  # judge rows below which the first model is compared on tune rows, too
 
 
 class _Predicts(Protocol):
@@ -47,6 +47,10 @@ class Verdict:
     accuracy: float | None  # of the challenger, on the rows judged
     champion_accuracy: float | None
     e_value: float | None = None
+    detectable: float | None = None  # smallest loss (of a change: gain) that the gate would have seen on these rows
+    free_rows: int = 0  # tune rows: they chose neither model, and calibration changes no answer
+    free_accuracy: float | None = None  # of the challenger on these
+    champion_free_accuracy: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON, as it is recorded."""
@@ -61,19 +65,25 @@ def judge(
     taught: Sequence[Row],
     trained: frozenset[int],
     policy: Policy,
+    calibrated_on: frozenset[int] = frozenset(),
     challenger_number: int = 1,
 ) -> Verdict:
     """Judge on the audit rows given; EvaluationError if one is a certify row, or if a model trained on it.
 
-    Without a champion the challenger must beat the class shares of `taught`, its training rows. With the champion's
-    recipe it must not be proven worse than `promote.max_loss`; with another recipe it must be proven better.
+    Without a champion the challenger must beat the class shares of `taught`, its training rows; few judge rows borrow
+    the tune rows for that, unless the challenger was `calibrated_on` them. With the champion's recipe it must not be
+    proven worse than `promote.max_loss`; with another recipe it must be proven better, as the `challenger_number`-th
+    change of its judge epoch.
     """
     if seen := [row.task for row in audit if row.task in trained or row.role not in ("judge", "tune")]:
         raise EvaluationError(f"tasks {seen[:5]} cannot judge: trained on, or kept for certificates.")
     rows = [row for row in audit if row.role == "judge"]
     note = f"; provisional: {len(audit)} audit rows" if len(audit) < _SMALL else ""
+    tune = [row for row in audit if row.role == "tune"]
     if champion is None:
-        return _first(challenger, rows if len(rows) >= _FEW else list(audit), taught, note)
+        borrowed = [row for row in tune if row.task not in calibrated_on] if len(rows) < _FEW else []
+        verdict = _first(challenger, [*rows, *borrowed], taught, note)
+        return verdict if borrowed else replace(verdict, free_rows=len(tune), free_accuracy=_accuracy(challenger, tune))
     right, was_right = _right(challenger, rows), _right(champion, rows)
     d = right.astype(int) - was_right.astype(int)
     promote = policy.promote
@@ -91,7 +101,15 @@ def judge(
         _mean(right),
         _mean(was_right),
         float(answer.e_value),
+        answer.detectable,
+        len(tune),
+        _accuracy(challenger, tune),
+        _accuracy(champion, tune),
     )
+
+
+def _accuracy(model: _Predicts, rows: Sequence[Row]) -> float | None:
+    return _mean(_right(model, rows))
 
 
 def _first(challenger: _Predicts, rows: Sequence[Row], taught: Sequence[Row], note: str) -> Verdict:

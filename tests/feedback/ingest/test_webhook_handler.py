@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,8 @@ from feedback.store import Store
 from ml_backend.app import Security, create_app
 from ml_backend.errors import BodyError
 from ml_backend.predictor import Predictor
+from tests.support import stores
+from tests.support.clock import Clock
 from tests.support.everything import where
 from tests.support.fake_platform import FakeLabelStudio
 from tests.support.serving import FakeRegistry
@@ -207,10 +211,27 @@ def test_the_training_button_wants_a_turn_and_names_a_job_that_ends_with_it(stor
 
     job = webhook(event("START_TRAINING"))["job"]
     before = webhook.job_status(job)
-    store.records.create_record("1", "turn", {})
+    store.records.create_record("1", "turn", {"requests": int(job.split("-")[1])})
 
     assert wanted(store) == [("1", "turn")]
     assert (before, webhook.job_status(job)) == ("queued", "finished")
+
+
+def test_a_training_is_reported_as_failed_where_turns_are_tried_no_more(tmp_path: Path):
+    clock = Clock()
+    with closing(stores.fresh(tmp_path / "hitl.sqlite3", clock=clock)) as store:
+        webhook = WebhookHandler(store, clock=clock)
+        job = webhook(event("START_TRAINING"))["job"]
+        states = []
+        while (claim := store.jobs.claim_job("worker", lease_s=60.0)) is not None and len(states) < 10:
+            states.append(webhook.job_status(job))
+            store.jobs.fail_job(claim, "poison")
+            if webhook.job_status(job) == "failed":
+                break
+            clock.now_s += 4000.0
+
+        assert states == ["queued"] * len(states)
+        assert webhook.job_status(job) == "failed"
 
 
 @pytest.mark.parametrize("job", ["", "x", "1-", "1-99", "2-1", "-1", "1-１", "1-" + "9" * 5000, "../../x"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from feedback.ingest.webhook_handler import WebhookHandler
 from feedback.policy.schema import Overlap, Train
 from feedback.reports.project_status import project_status, status_lines
 from feedback.training.challenger import learned_annotations
@@ -139,3 +140,22 @@ def test_a_paused_project_learns_but_is_not_written_to(connected_project: Connec
     assert any("paused" in note for note in turn.notes)
     connected_project.connect(paused=False)
     assert connected_project.turn().window == f"{turn.version}+q2"
+
+
+def test_a_turn_that_was_under_way_when_a_training_was_requested_does_not_finish_it(
+    connected_project: ConnectedProject,
+):
+    webhook, jobs = WebhookHandler(connected_project.store), list[str]()
+
+    def press_the_button(*_arguments: object, **_options: object) -> dict[str, str]:
+        if not jobs:
+            jobs.append(webhook({"action": "START_TRAINING", "project": {"id": 7}})["job"])
+        return describe("7")
+
+    describe = connected_project.studio.describe_project
+    connected_project.studio.describe_project = press_the_button  # type: ignore[method-assign]  # in the first stage
+    connected_project.turn()
+    during = webhook.job_status(jobs[0])
+    connected_project.turn()
+
+    assert (during, webhook.job_status(jobs[0])) == ("queued", "finished")

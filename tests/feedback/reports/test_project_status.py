@@ -6,16 +6,24 @@ import re
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from feedback.project.snapshot import load_splits
 from feedback.reports.annotator_report import annotator_counts, overlap_votes, people_page
-from feedback.reports.project_status import accuracy_over_time, project_overview, verdict_json
+from feedback.reports.project_status import (
+    accuracy_over_time,
+    project_overview,
+    project_status,
+    status_lines,
+    verdict_json,
+)
 from feedback.reports.svg_charts import Point, interval_bar, over_time
 from feedback.stats.intervals import wilson
-from feedback.store import AnnotatorCounts, OverlapVote, Record, Store, open_store
+from feedback.store import AnnotatorCounts, OverlapVote, ProjectRow, Record, Store, open_store
 from ml_backend.records import Answer, content_hash
+from ml_backend.registry import Artefact, digest_of
 from tests.support import make_events, pages
 
 SPAM, HAM = Answer("choices", ("spam",)).key, Answer("choices", ("ham",)).key
@@ -213,3 +221,56 @@ def test_no_two_marks_of_a_time_axis_are_equal(span_s: float, form: str):
 
     marks = re.findall(rf">({form})</text>", drawn)
     assert len(marks) == len(set(marks)) >= 3
+
+
+def _artefact(name: str) -> Artefact:
+    return Artefact(name.encode(), digest_of(name.encode()))
+
+
+def judged(store: Store, challenger: str, champion: str, *, promote: bool, **figures: Any) -> None:
+    names = {"challenger": challenger, "champion": champion, "gate": "refresh", "reason": "a reason", "rows": 30}
+    body = names | {"promote": promote, "at_s": 1.0, "accuracy": 0.5, "champion_accuracy": 0.6} | figures
+    if not promote:
+        store.records.create_record("7", "verdict", body, key=challenger)
+        return
+    store.registry.add("7", challenger, _artefact(challenger), {})
+    store.registry.promote("7", challenger, verdict=body)
+
+
+def accuracy_of_serving(store: Store) -> tuple[dict[str, Any] | None, str]:
+    store.projects.save_project(ProjectRow("7", "fake", connected=True))
+    row = store.projects.get_project("7")
+    assert row is not None
+    status = project_status(store, row)
+    return status["audit_accuracy"], dict(status_lines(status))["accuracy"]
+
+
+def test_the_accuracy_is_that_of_the_serving_model_on_rows_that_did_not_choose_it(opened: Any, url: str):
+    store = opened(url)
+    judged(store, "m1", "", promote=True, accuracy=0.9, champion_accuracy=None)
+    figure, line = accuracy_of_serving(store)
+    assert figure is not None
+    assert (figure["value"], figure["chosen"]) == (0.9, True)
+    assert "on 30 audit tasks that also decided its promotion, so it may be lower" in line
+
+    judged(store, "m2", "m1", promote=True, free_rows=40, free_accuracy=0.7, champion_free_accuracy=0.8)
+    figure, line = accuracy_of_serving(store)
+    assert figure is not None
+    assert (figure["value"], figure["rows"], figure["chosen"]) == (0.7, 40, False)
+    assert line.endswith("on 40 audit tasks")
+
+    judged(store, "m3", "m2", promote=False, free_rows=50, free_accuracy=0.9, champion_free_accuracy=0.72)
+    figure, _line = accuracy_of_serving(store)
+    assert figure is not None
+    assert (figure["value"], figure["rows"]) == (0.72, 50)
+
+
+def test_a_model_that_no_verdict_measured_is_not_shown_with_the_figure_of_another(opened: Any, url: str):
+    store = opened(url)
+    judged(store, "m1", "", promote=True, accuracy=0.9)
+    store.registry.add("7", "m2", _artefact("m2"), {})
+    store.registry.promote("7", "m2")
+    figure, line = accuracy_of_serving(store)
+
+    assert figure is None
+    assert line == "measured when the next model is judged, on audit tasks that it never learns from"

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedback.stats.gates import better, change_alpha, change_gate, refresh_gate, worse
+from feedback.stats.gates import (
+    better,
+    change_alpha,
+    change_gate,
+    detectable_gain,
+    detectable_loss,
+    refresh_gate,
+    worse,
+)
 from feedback.stats.intervals import EvidenceError
 
 DRAWS = 400
@@ -184,3 +192,36 @@ def test_a_perfect_run_of_thousands_does_not_overflow():
 def test_what_cannot_be_is_refused(call):
     with pytest.raises(EvidenceError):
         call()
+
+
+@pytest.mark.parametrize(("n", "win_share"), [(27, 0.0), (60, 0.05), (200, 0.04), (1000, 0.02)])
+def test_a_loss_of_the_size_that_a_verdict_names_is_seen_four_times_in_five(n: int, win_share: float):
+    rng, loss = np.random.default_rng(n), detectable_loss(n, win_share)
+    assert loss is not None
+
+    def seen(size: float) -> float:
+        draws = rng.choice([1, -1, 0], size=(2000, n), p=[win_share, win_share + size, 1.0 - 2.0 * win_share - size])
+        return float(np.mean(worse(*counted(draws), max_loss=0.02) >= 20.0))
+
+    assert 0.76 <= seen(loss) <= 0.88
+    assert seen(loss / 2) < 0.5
+
+
+@pytest.mark.parametrize("number", [1, 7])
+def test_a_gain_of_the_size_that_a_verdict_names_is_proven_four_times_in_five(number: int):
+    rng, n, lost = np.random.default_rng(number), 300, 0.04
+    gain = detectable_gain(n, lost, alpha=change_alpha(0.05, number))
+    assert gain is not None
+    shares = [lost + gain, lost, 1.0 - 2.0 * lost - gain]
+    wins, losses, _ties = counted(rng.choice([1, -1, 0], size=(2000, n), p=shares))
+
+    assert 0.76 <= np.mean(better(wins, losses) >= 1.0 / change_alpha(0.05, number)) <= 0.88
+
+
+def test_a_verdict_says_what_it_could_have_seen():
+    assert "on 27 rows only a loss above 40 points would have been seen" in refresh_gate([0] * 27).reason
+    assert "on 2 rows no loss would have been seen" in refresh_gate([0, 0]).reason
+    assert "only a gain above" in change_gate([0] * 100).reason
+    assert "would have been" not in refresh_gate([-1] * 20 + [0] * 80).reason
+    assert detectable_loss(0, 0.0) is None
+    assert detectable_loss(50, 0.9) is None

@@ -81,6 +81,29 @@ def test_few_judge_rows_borrow_the_tune_rows_for_the_first_model_only():
     assert verdict(ConstantModel("m2"), ConstantModel("m1"), rows).rows == 4
 
 
+def test_tune_rows_on_which_the_first_model_was_calibrated_do_not_judge_it():
+    tune = [Row(100 + row.task, "tune", row.label, row.data) for row in audit(40)]
+    flattered = ConstantModel("m1", wrong=frozenset(range(4)))  # wrong on the judge rows, right on all others
+    judged = [Row(row.task, "judge", row.label, row.data) for row in audit(4)]
+    tune = [Row(row.task, "tune", row.label, dict(row.data) | {"n": 1000}) for row in tune]
+
+    calibrated = frozenset(row.task for row in tune)
+    assert verdict(flattered, None, [*judged, *tune]).promote
+    found = verdict(flattered, None, [*judged, *tune], calibrated_on=calibrated)
+    assert (found.promote, found.rows) == (False, 4)
+    assert not verdict(flattered, None, tune, calibrated_on=calibrated).promote
+
+
+def test_a_verdict_measures_both_models_on_rows_that_choose_neither():
+    tune = [Row(100 + row.task, "tune", row.label, row.data) for row in audit(20)]
+    rows = [*audit(60), *tune]
+    found = verdict(ConstantModel("m2", wrong=frozenset({1})), ConstantModel("m1", wrong=frozenset({1, 2})), rows)
+
+    assert (found.rows, found.free_rows) == (60, 20)
+    assert (found.free_accuracy, found.champion_free_accuracy) == (0.95, 0.9)
+    assert "on 60 rows only a loss above" in found.reason
+
+
 def test_a_refresh_is_promoted_unless_proven_worse():
     worse_by_luck, worse_for_sure = frozenset({1, 2}), frozenset(range(0, 120, 3))
 
