@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.features.cache import FeatureCache
-from ml_backend.features.media import Media, MediaError
+from ml_backend.features.image_decoding import MediaError
+from ml_backend.features.media import Media
 
 _LOG = logging.getLogger(__name__)
 ImageRow = tuple[NDArray[np.float32]]  # (SIZE,) of one image
