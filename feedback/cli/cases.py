@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from feedback.store import CaseRow
 
 
+Reveal = Annotated[bool, typer.Option("--reveal", help="Show the answers of cases that are read blind, too.")]
+
+
 def cases(
     project: Project,
     tier: Annotated[str, typer.Option("--tier", help="Only the cases of this tier.")] = "",
@@ -31,9 +34,11 @@ def cases(
     forecast: Annotated[
         bool, typer.Option("--forecast", help="Show the next hours of each tier, with advice where it will be late.")
     ] = False,
+    reveal: Reveal = False,
     as_json: AsJson = False,
 ) -> None:
     """List the review cases, the most urgent first, or show figures about them."""
+    from feedback.reports.case_report import hide_blind_answer
     from feedback.reports.review_report import forecast_tiers, measure_review
     from feedback.review.case_state_machine import OPEN_STATES
 
@@ -54,6 +59,7 @@ def cases(
             for case in store.cases.list_cases(project)
             if (everything or case.state in (*OPEN_STATES, "decided")) and tier in ("", case.tier)
         ]
+        listed = listed if reveal else [hide_blind_answer(case, row.policy) for case in listed]
     if as_json:
         print_json([_case_json(case) for case in listed])
     else:
@@ -66,16 +72,17 @@ def case(
         str, typer.Option("--answered", help="Answer the question of a waiting case. Its clocks continue.")
     ] = "",
     escalate: Annotated[str, typer.Option("--escalate", help="Escalate the case by one tier, for this reason.")] = "",
+    reveal: Reveal = False,
     as_json: AsJson = False,
 ) -> None:
     """Show the history of a case, answer its question, or escalate it."""
-    from feedback.reports.case_report import case_report
+    from feedback.reports.case_report import case_report, hide_blind_answers, is_read_blind
     from feedback.review.case_state_machine import CaseWorkflow
 
     with opened_store(load_settings()) as store:
         row = store.cases.get_case(number)
+        policy = require_project(store, row.project).policy
         if answered or escalate:
-            policy = require_project(store, row.project).policy
             workflow = CaseWorkflow(store, row.project, policy, now_s=time.time())
             if answered:
                 row = workflow.move(row, "answered", note=answered)
@@ -83,10 +90,14 @@ def case(
                 workflow.move(row, "escalate", note=escalate, why=escalate, rule="escalated")
             store.jobs.request_job(row.project, "turn")
         report = case_report(store, number)
+        is_hidden = is_read_blind(report.case, policy) and not reveal
+        report = hide_blind_answers(report, policy) if is_hidden else report
     if as_json:
         print_json(report.to_json())
     else:
         _print_case(report)
+        if is_hidden:
+            echo("This case is read blind, so no answer is shown before it is decided; --reveal shows all.")
 
 
 def _case_json(case: CaseRow) -> dict[str, object]:

@@ -26,7 +26,7 @@ def why(
     as_json: AsJson = False,
 ) -> None:
     """Show where a task was routed and why, replay the decision, and show what people did with the task."""
-    from feedback.reports.case_report import case_report, describe_case
+    from feedback.reports.case_report import case_report, describe_case, hide_blind_answers
     from feedback.routing.router import explain_decision
 
     settings = load_settings()
@@ -38,7 +38,8 @@ def why(
         explained = [explain_decision(store, project, decision, load=load) for decision in decisions]
         signals = store.signals.list_signals(project, task=task)
         known = store.tasks.get_task(project, task) is not None
-        cases = [case_report(store, case.id) for case in store.cases.list_cases(project, tasks=[task])]
+        reports = [case_report(store, case.id) for case in store.cases.list_cases(project, tasks=[task])]
+        cases = [hide_blind_answers(report, row.policy) for report in reports]
         reasons = row.policy.reasons
     if as_json:
         rules = [entry.rule.model_dump(mode="json") if entry.rule else None for entry in explained]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
+from feedback.policy import Policy
 from feedback.reports.formatting import close_direction
 from feedback.review.appeals import HumanReviewRequest, list_human_review_requests
-from feedback.review.case_state_machine import STATE_MEANINGS
+from feedback.review.case_state_machine import OPEN_STATES, STATE_MEANINGS, is_blind
 from feedback.review.honeypots import HONEYPOT_ROUND
 from feedback.review.review_task_content import format_answer, format_time
 from feedback.store import CaseEvent, CaseRow, ReviewRow, Store
@@ -72,6 +73,30 @@ class CaseReport:
             ],
             "requests": [asdict(request) for request in self.requests],
         }
+
+
+def hide_blind_answers(report: CaseReport, policy: Policy) -> CaseReport:
+    """Return the report of an open blind case without any answer: who reads it may be one of the case's reviewers."""
+    if not is_read_blind(report.case, policy):
+        return report
+    events = [
+        replace(event, body={name: value for name, value in event.body.items() if name != "answer"})
+        for event in report.events
+    ]
+    reviews = [replace(review, answer=None, shown=None, comment="") for review in report.reviews]
+    return CaseReport(hide_blind_answer(report.case, policy), events, reviews, ())
+
+
+def hide_blind_answer(case: CaseRow, policy: Policy) -> CaseRow:
+    """Return an open blind case without its proposal and its prediction; any other case as it is."""
+    if not is_read_blind(case, policy):
+        return case
+    return replace(case, proposal=None, proposed_by="", confidence=None, model="", prediction={}, answer=None)
+
+
+def is_read_blind(case: CaseRow, policy: Policy) -> bool:
+    """Return whether people still have to decide a case without seeing the earlier answers."""
+    return case.state in OPEN_STATES and is_blind(case, policy)
 
 
 class TimelineEntry(NamedTuple):

@@ -10,6 +10,7 @@ import pytest
 
 from feedback.policy import read_policy
 from feedback.project.indicators import make_indicator_reader
+from feedback.review.first_tier_questions import add_questions, list_missing_questions
 from feedback.review.review_task_content import FACTS, REASON, VERDICT
 from feedback.store import open_store
 from ml_backend.calibration import Calibrator
@@ -21,7 +22,7 @@ from ml_backend.registry import Bundle, pack, recipe_with_indicators
 from tests.support.fake_platform import TEXT_CONFIG
 from tests.support.label_studio import Site
 from tests.support.real_platform import RealLabelStudio
-from tests.support.review_world import CLEO, World
+from tests.support.review_world import ADA, CLEO, World
 
 pytestmark = pytest.mark.e2e
 
@@ -125,3 +126,25 @@ def test_an_indicator_of_a_reviewer_changes_what_is_predicted_of_the_customer_at
 
 def _chose(name: str, to_name: str, label: str) -> dict[str, Any]:
     return {"from_name": name, "to_name": to_name, "type": "choices", "value": {"choices": [label]}}
+
+
+def test_the_first_tier_is_asked_once_its_questions_are_added_to_its_label_config(real_world: World) -> None:
+    real_world.use(POLICY)
+    site, policy = real_world.site, read_policy(POLICY)
+    assert isinstance(site, RealLabelStudio)
+    admin, config = site.site.admin, read_label_config(TEXT_CONFIG)
+    (task,) = site.add_rows({"text": "refund number 2", "customer": 7})
+    real_world.turn()
+    admin.patch_project(real_world.project, label_config=add_questions(config, config.control(), policy))
+    stored = read_label_config(str(admin.project(real_world.project)["label_config"]))
+    chosen = {"kind": "tool", "fraud_type": "card"}
+    site.client(ADA).submit(task, [_chose(name, "text", label) for name, label in chosen.items()])
+    real_world.turn()
+    real_world.turn()
+
+    assert list_missing_questions(stored, policy) == []
+    (indicator,) = real_world.store.indicators.list_indicators(real_world.project)
+    assert (indicator.value, indicator.task, indicator.person) == ("card", task, site.number(ADA))
+    assert [vote.answer.value for vote in real_world.store.votes.list_votes(real_world.project, control="kind")] == [
+        ("tool",)
+    ]

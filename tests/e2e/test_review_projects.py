@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from feedback.policy import read_policy
 from feedback.review.review_answers import parse_review
-from feedback.review.review_task_content import FACTS, HISTORY, KEY, REASON, VERDICT, review_label_config
+from feedback.review.review_task_content import (
+    FACTS,
+    HISTORY,
+    KEY,
+    REASON,
+    VERDICT,
+    VERDICTS,
+    review_label_config,
+)
 from ml_backend.label_config import read_label_config
 from ml_backend.labelstudio import review_project_client
 from ml_backend.labelstudio.changed_tasks import poll_tasks
@@ -75,6 +84,28 @@ def test_a_label_config_that_moved_on_is_put_in_step(site: Site, review_project:
 
     assert changed == ReviewProject(review_project, is_changed=True)
     assert "mixed" in site.admin.project(review_project)["label_config"]
+
+
+def test_the_instruction_of_the_source_is_shown_and_changes_with_it(site: Site, review_project: str) -> None:
+    same = {"known": review_project, "marker": "", "title": "", "label_config": CONFIG, "description": ""}
+    for instruction in (("<b>Read the whole text</b>", True), ("", False)):
+        done = review_project_client.ensure_review_project(site.admin, instruction=instruction, **same)
+        again = review_project_client.ensure_review_project(site.admin, instruction=instruction, **same)
+
+        body = site.admin.project(review_project)
+        assert (body["expert_instruction"] or "", body["show_instruction"]) == instruction
+        assert (done.is_changed, again.is_changed) == (True, False)
+
+
+def test_each_review_task_names_its_own_verdicts_and_one_without_them_is_accepted(
+    site: Site, review_project: str
+) -> None:
+    """The editor offers the choices that the task's data names; a browser showed it on Label Studio 1.23.2."""
+    shown = replace(copy("shown"), data={**copy("shown").data, VERDICTS: [{"value": "accept"}, {"value": "fix"}]})
+    tasks = review_project_client.import_review_tasks(site.admin, review_project, [shown, copy("old")])
+
+    assert [task.data.get(VERDICTS) for task in tasks] == [[{"value": "accept"}, {"value": "fix"}], None]
+    assert f'Value="${VERDICTS}"' in site.admin.project(review_project)["label_config"]
 
 
 def test_the_most_urgent_review_task_is_served_first_with_its_answer_filled_in(site: Site, review_project: str) -> None:

@@ -52,6 +52,27 @@ def test_a_question_is_answered_and_everybody_sees_the_answer(world: World):
     assert "A nut is a fruit." in str(copy.data)
 
 
+def test_an_open_blind_case_shows_no_answer_unless_asked(world: World):
+    task = open_case(world, l2='blind = true\nprotocol = "two-reader"', l3="")
+    world.review("L2", "answer", "tool", person=CLEO, comment="a hammer is a tool")
+    world.turn()
+    number = str(world.case(task).id)
+    hidden = [
+        run("case", number),
+        run("case", number, "--json"),
+        run("cases", PROJECT, "--json"),
+        run("why", str(task)),
+    ]
+    shown = [run("case", number, "--reveal"), run("case", number, "--json", "--reveal")]
+
+    assert ["tool" in text or "fruit" in text for text in hidden] == [False] * 4
+    assert "--reveal shows all" in hidden[0]
+    assert ["tool" in text for text in shown] == [True, True]
+    world.review("L2", "answer", "tool", person=BEN + 2)
+    world.turn()
+    assert "tool" in run("case", number)
+
+
 def test_a_case_is_sent_up_by_hand_with_its_reason(world: World):
     task = open_case(world)
     run("case", str(world.case(task).id), "--escalate", "the customer is a minister")
