@@ -10,6 +10,7 @@ from http import HTTPStatus
 
 from feedback.errors import FeedbackError
 from feedback.ingest.incidents import IncidentCounts, describe_incidents
+from feedback.reports.file_access import access_problems
 from feedback.settings import Settings
 from feedback.store import InboxStatus, Store
 
@@ -24,6 +25,7 @@ def list_problems(settings: Settings, store: Store | None) -> list[str]:
     return [
         *_store_problems(store),
         *_disk_problems(settings),
+        *access_problems(settings.data_dir),
         *web_problems(settings),
         *(_check_health(label_studio, "Label Studio") if label_studio else ()),
     ]
