@@ -178,6 +178,7 @@ def _print_figures(measured: ReviewFigures, forecasts: Sequence[TierForecast]) -
             "not counted": person.refused,
             "accuracy": person.accuracy if person.compared else "",
             "of": person.compared,
+            "undecided": person.undecided,
             "reviews/h": _decimal(person.reviews_per_hour, 1),
         }
         for person in measured.people
@@ -185,6 +186,12 @@ def _print_figures(measured: ReviewFigures, forecasts: Sequence[TierForecast]) -
     _print_segments(measured)
     for reviewer in measured.unreliable:
         console.print(f"Person {reviewer} should pause: their accuracy is below the limit `gold.pause_below`.")
+    if unsettled := [person for person in measured.people if person.is_open]:
+        named = ", ".join(f"{person.person} ({person.undecided} of {person.compared})" for person in unsettled)
+        console.print(
+            f"Not known yet for person {named}: others answered differently, and nobody has settled who is right. "
+            "A tier above, a third reviewer or honeypots would tell."
+        )
     for ahead in forecasts:
         cases = ", ".join(f"{queue} {expected:.1f}" for queue, expected in ahead.queues.items())
         arrivals = f" Expected cases: {cases}." if cases else ""

@@ -14,15 +14,14 @@ from feedback.reports.formatting import answer_text
 from feedback.review.capacity import Advice, advise, forecast
 from feedback.review.review_metrics import (
     LabelErrors,
-    ReviewerAccuracy,
     TierMetrics,
     add_first_tier_stays,
     compute_label_errors,
-    compute_reviewer_accuracy,
     compute_tier_metrics,
     votes_as_reviews,
 )
 from feedback.review.review_task_content import format_time
+from feedback.review.reviewer_accuracy import ReviewerAccuracy, compute_reviewer_accuracy
 from feedback.stats.intervals import wilson
 from feedback.store import OverrideCount, Store
 

@@ -10,13 +10,18 @@ from typing import TypeVar
 from feedback.policy import Policy
 from feedback.review.case_decisions import leading_answer
 from feedback.review.case_triggers import DISAGREEMENT, SKIPPED
-from feedback.review.honeypots import HONEYPOT_ROUND
 from feedback.review.overrides import NOT_GIVEN
 from feedback.review.review_task_content import format_answer
+from feedback.review.reviewer_accuracy import (
+    ReviewerAccuracy,
+    compute_reviewer_accuracy,
+    lead_time_s,
+    lead_times_s,
+    reviews_per_hour,
+)
 from feedback.stats.intervals import Interval, wilson
 from feedback.store import CaseEvent, CaseRow, OverrideRow, ReviewRow, Skip, TaskRow, Vote
 
-_MAX_LEAD_TIME_S = 3600.0  # a longer lead time is that of a forgotten browser tab
 _HOUR_S = 3600.0
 _Row = TypeVar("_Row")
 _ARRIVALS = ("open", "reopen", "escalate", "recall")  # events that bring a case to a tier
@@ -29,18 +34,6 @@ class LabelErrors:
     label: str
     false_positive: Interval  # share of the answers with other labels for which the model predicted this one
     false_negative: Interval  # share of the answers with this label for which the model predicted another one
-
-
-@dataclass(frozen=True, slots=True)
-class ReviewerAccuracy:
-    """One reviewer compared with others: of the same panel, of the tier above, or of a second look."""
-
-    person: int
-    n_reviews: int
-    refused: int
-    compared: int
-    accuracy: Interval  # share of the compared answers that are the final one
-    reviews_per_hour: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +109,7 @@ def compute_tier_metrics(
             ended = [stay for stay in own_stays if stay.ended_s is not None]
             decided = [stay for stay in ended if stay.end in ("decide", "settle")]
             resolved_s = [stay.resolved_s - stay.opened_s for stay in decided if stay.resolved_s is not None]
-            times_s = _lead_times_s(own_reviews)
+            times_s = lead_times_s(own_reviews)
             handling_s = median(times_s) if times_s else (policy.tiers[tier].handling_s or None)
             found.append(
                 TierMetrics(
@@ -133,7 +126,7 @@ def compute_tier_metrics(
                     resolve_s=fmean(resolved_s) if resolved_s else None,
                     n_reviews=len(own_reviews),
                     handling_s=handling_s,
-                    reviews_per_hour=_reviews_per_hour(times_s),
+                    reviews_per_hour=reviews_per_hour(times_s),
                     cost=_cost(own_reviews, len(decided), wages, handling_s),
                     labels=tuple(compute_label_errors(rows)),
                     people=tuple(compute_reviewer_accuracy(cases, reviews, of=own_reviews)),
@@ -185,7 +178,7 @@ def _cost(
         return None
     usual = fmean(wages[review.person] for review in paid if review.person is not None)
     wage_of = {review.person: wages.get(review.person or 0, usual) for review in reviews}
-    paid_times_s = [(review.person, _lead_time_s(review) or handling_s) for review in reviews]
+    paid_times_s = [(review.person, lead_time_s(review) or handling_s) for review in reviews]
     return sum(time_s / _HOUR_S * wage_of[person] for person, time_s in paid_times_s) / decided
 
 
@@ -222,37 +215,6 @@ def _label_errors(label: str, pairs: Sequence[tuple[str, str]]) -> LabelErrors:
     )
 
 
-def compute_reviewer_accuracy(
-    cases: Sequence[CaseRow], reviews: Sequence[ReviewRow], *, of: Sequence[ReviewRow] | None = None
-) -> list[ReviewerAccuracy]:
-    """Return the accuracy of each reviewer against final answers, the least accurate first (by the upper bound).
-
-    Leave-one-out: a final answer is compared only if another person's review gave it, or all others agree against the
-    reviewer; otherwise one's own answer would confirm itself. A honeypot is always compared.
-
-    `of` are the reviews whose authors are measured, for example those of one tier; None for all.
-    """
-    measured = reviews if of is None else of
-    case_by_id = {case.id: case for case in cases}
-    by_case: dict[int, list[ReviewRow]] = {}
-    for review in reviews:
-        by_case.setdefault(review.case, []).append(review)
-    found: list[ReviewerAccuracy] = []
-    for person in sorted({review.person for review in measured if review.person is not None}):
-        own = [review for review in measured if review.person == person]
-        correct = compared = 0
-        for review in own:
-            case = case_by_id.get(review.case)
-            others = [other for other in by_case[review.case] if other.person != person and other.counted]
-            if case is not None and _is_comparable(review, case, others):
-                compared += 1
-                correct += review.answer == case.answer
-        refused = sum(bool(review.refused) for review in own)
-        rate = _reviews_per_hour(_lead_times_s(own))
-        found.append(ReviewerAccuracy(person, len(own), refused, compared, wilson(correct, compared), rate))
-    return sorted(found, key=lambda row: (row.accuracy.high, row.person))
-
-
 def votes_as_reviews(votes: Iterable[Vote], cases: Sequence[CaseRow], first_tier: str) -> list[ReviewRow]:
     """Return the votes in the source project as reviews of the first tier, so that all tiers are measured alike."""
     case_of_task = {case.task: case for case in cases}
@@ -274,31 +236,6 @@ def votes_as_reviews(votes: Iterable[Vote], cases: Sequence[CaseRow], first_tier
         for vote in votes
         if (case := case_of_task.get(vote.task)) is not None
     ]
-
-
-def _is_comparable(review: ReviewRow, case: CaseRow, others: Sequence[ReviewRow]) -> bool:
-    """Return whether other people's counted reviews tell if the review is right, or the case is a honeypot."""
-    if review.round == HONEYPOT_ROUND:
-        return True
-    if not review.counted or review.answer is None or case.answer is None:
-        return False
-    given = {other.answer for other in others if other.answer is not None}
-    return case.answer in given or (len(given) == 1 and review.answer not in given and len(others) > 1)
-
-
-def _lead_times_s(reviews: Iterable[ReviewRow]) -> list[float]:
-    """Return the plausible lead times of the reviews, in seconds."""
-    return [time_s for review in reviews if (time_s := _lead_time_s(review))]
-
-
-def _lead_time_s(review: ReviewRow) -> float | None:
-    """Return the lead time of a review in seconds; None where it has no plausible one."""
-    return review.lead_time_s if review.lead_time_s and review.lead_time_s <= _MAX_LEAD_TIME_S else None
-
-
-def _reviews_per_hour(times_s: Sequence[float]) -> float | None:
-    """Return the reviews per hour of working time; None if none was timed."""
-    return _HOUR_S * len(times_s) / sum(times_s) if times_s else None
 
 
 def add_first_tier_stays(

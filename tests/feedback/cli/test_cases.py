@@ -92,6 +92,16 @@ def test_figures_and_forecasts_are_printed_and_as_json(world: World):
     assert json.loads(run("case", str(world.case(task).id), "--json"))["case"]["answer"] == "tool"
 
 
+def test_reviewers_whose_differences_nobody_settled_are_said_to_be_unknown(world: World):
+    open_case(world)
+    people = json.loads(run("cases", PROJECT, "--figures", "--json"))["people"]
+    shown = " ".join(run("cases", PROJECT, "--figures").split())
+
+    assert [(row["person"], row["compared"], row["undecided"]) for row in people] == [(1, 1, 1), (2, 1, 1)]
+    assert all(row["accuracy"]["low"] == 0.0 and row["accuracy"]["high"] == 1.0 for row in people)
+    assert "Not known yet for person 1 (1 of 1), 2 (1 of 1): others answered differently" in shown
+
+
 @pytest.mark.slow
 def test_why_lists_what_people_did_with_a_task(world: World):
     task = open_case(world)

@@ -10,7 +10,8 @@ import pytest
 from feedback.policy import read_policy
 from feedback.reports.case_report import case_report
 from feedback.reports.review_report import forecast_tiers, measure_review
-from feedback.review.review_metrics import compute_label_errors, compute_reviewer_accuracy, compute_tier_metrics
+from feedback.review.review_metrics import compute_label_errors, compute_tier_metrics
+from feedback.review.reviewer_accuracy import compute_reviewer_accuracy
 from feedback.store import CaseEvent, CaseRow, OverrideRow, ReviewRow, open_store
 from ml_backend.records import Answer
 from tests.support.review_world import ADA, BEN, CLEO, DAN, EVA, PROJECT, World, policy_text
