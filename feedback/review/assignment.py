@@ -30,7 +30,7 @@ from feedback.review.review_task_content import (
 from feedback.store import CaseRow, ProjectRow, ReviewProjectRow, ReviewRow
 from feedback.store.log import events
 from ml_backend.errors import LabelStudioError, NotFound
-from ml_backend.labelstudio.review_project_client import ReviewTask
+from ml_backend.labelstudio.review_project_client import ReviewTask, review_marker
 
 _MAX_UPDATES_PER_TURN = 50  # each is three requests
 _MAX_TASKS_PER_TURN = 200  # one request imports them, and each that several people answer needs another one
@@ -104,7 +104,7 @@ def _ensure_review_project(context: ReviewContext, platform: LabellingPlatform, 
     title = f"{snapshot.policy.tiers[tier].title or tier} · {snapshot.project.title or project}"
     ensured = platform.ensure_review_project(
         known=last.id if last else "",
-        marker=f"[hitl:{project}:{tier}]",
+        marker=review_marker(project, tier),
         title=title,
         label_config=config,
         description=f"Review of project {project}, tier {tier}. hitl creates and updates this project.",

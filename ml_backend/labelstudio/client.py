@@ -74,6 +74,10 @@ class Client(Transport):
         path = f"api/projects/{project_number(project)}/"
         return as_object(self.send("PATCH", path, body=fields, timeout_s=_BULK_TIMEOUT_S))
 
+    def delete_project(self, project: str) -> None:
+        """Delete a project with everything in it."""
+        self._delete_if_exists(f"api/projects/{project_number(project)}/")
+
     def tasks(
         self,
         project: str,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
 
+from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client, task_filter, version_filter
 from ml_backend.labelstudio.transport import Json
 
@@ -88,7 +90,8 @@ def delete_versions(client: Client, project: str, versions: Sequence[str]) -> No
         client.delete_model_version(project, version)
     # reason: after any project was deleted, Label Studio 1.23 does not lower the counts until it is restarted
     if _miscounted(client, project, expected):
-        client.create_predictions(project, [])  # makes Label Studio count again, unless its memory-efficient flag is on
+        with suppress(LabelStudioError):  # the counts are read again below, and corrected one by one
+            client.create_predictions(project, [])  # makes Label Studio count again, unless its fast flag is on
         for number in _miscounted(client, project, expected):
             client.patch_task(number, total_predictions=expected[number])
 

@@ -13,6 +13,7 @@ from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.local_server import BULK_FLAG
 from ml_backend.labelstudio.projects import DOT_HINT, TITLE, UNCERTAINTY, find_by_url, host_without_dot
+from ml_backend.labelstudio.review_project_client import list_duplicate_review_projects
 from ml_backend.labelstudio.transport import Json
 
 TESTED = ("1.23.",)  # releases of Label Studio that the end-to-end tests run with
@@ -53,6 +54,7 @@ def run_checks(
         findings += _check_settings(body, connected=connected)
         findings += _check_backends(backends, backend_url if connected else "")
         findings += _check_webhooks(client.webhooks(project), backends, backend_url, connected=connected)
+        findings += _check_review_projects(client, project)
         findings += _check_bulk_speed(client, body)
         findings += _check_missed_webhooks(missed)
     return findings
@@ -250,6 +252,17 @@ def _check_webhooks(
                 f"the webhook to {row['url']} belongs to no connected ML backend; each submit still waits for it.",
                 "Remove it: Settings > Webhooks in Label Studio.",
             )
+
+
+def _check_review_projects(client: Client, project: str) -> Iterator[Finding]:
+    """Find tiers with two review projects: Label Studio made one and failed to say so."""
+    for tier, ids in list_duplicate_review_projects(client, project).items():
+        yield Finding(
+            "review project twice",
+            "warning",
+            f"tier {tier} has the review projects {', '.join(ids)}; one of them is used.",
+            "The one with review tasks is used. Delete the others in Label Studio if they hold no answers.",
+        )
 
 
 def _check_bulk_speed(client: Client, project: Json) -> Iterator[Finding]:

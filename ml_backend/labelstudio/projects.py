@@ -13,7 +13,7 @@ from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.delete_predictions import delete_versions
 from ml_backend.labelstudio.parsing import SECRET_HEADER
 from ml_backend.labelstudio.transport import Json
-from ml_backend.labelstudio.verified_writes import create_once
+from ml_backend.labelstudio.verified_writes import create_single
 
 TITLE = "hitl"  # of our ML backend; no model version may have this name
 DOT_HINT = "Give the service a network alias with a dot (hitl.internal), or use an IP address or localhost."
@@ -250,9 +250,10 @@ def _queue_versions(versions: Iterable[str]) -> set[str]:
 
 
 def _set_webhook(client: Client, project: str, url: str, headers: Mapping[str, str]) -> None:
-    found = create_once(
-        lambda: find_by_url(client.webhooks(project), url),
+    found = create_single(
+        lambda: _list_by_url(client.webhooks(project), url),
         lambda: client.create_webhook(project, url=url, headers=headers),
+        lambda extra: client.delete_webhook(extra["id"]),
     )
     if any(found[name] != wanted for name, wanted in _webhook_wanted(headers).items()):
         client.patch_webhook(found["id"], url=url, **_webhook_wanted(headers))
@@ -265,14 +266,14 @@ def _webhook_wanted(headers: Mapping[str, str]) -> Json:
 def _set_backend(client: Client, project: str, url: str, basic_auth: tuple[str, str] | None) -> None:
     login = {"basic_auth_user": basic_auth[0], "basic_auth_pass": basic_auth[1]} if basic_auth else {}
     found = find_by_url(client.backends(project), url)
-    if found is not None:
-        if login:
-            client.patch_backend(found["id"], project, url=url, **login)
-        return
-    create_once(
-        lambda: find_by_url(client.backends(project), url),
-        lambda: client.create_backend(project, url=url, title=TITLE, description="label-studio-hitl", **login),
-    )
+    if found is not None and login:
+        client.patch_backend(found["id"], project, url=url, **login)
+    if found is None:
+        create_single(
+            lambda: _list_by_url(client.backends(project), url),
+            lambda: client.create_backend(project, url=url, title=TITLE, description="label-studio-hitl", **login),
+            lambda extra: client.delete_backend(extra["id"]),
+        )
 
 
 def _set_settings(client: Client, project: str, settings_snapshot: SettingsSnapshot) -> None:
@@ -362,7 +363,11 @@ def _tasks_with_wrong_overlap(client: Client, settings_snapshot: SettingsSnapsho
 
 def find_by_url(rows: list[Json], url: str) -> Json | None:
     """Return the backend or webhook with this address; None where there is none."""
-    return next((row for row in rows if row["url"].rstrip("/") == url.rstrip("/")), None)
+    return next(iter(_list_by_url(rows, url)), None)
+
+
+def _list_by_url(rows: list[Json], url: str) -> list[Json]:
+    return [row for row in rows if row["url"].rstrip("/") == url.rstrip("/")]
 
 
 def host_without_dot(url: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from ml_backend.labelstudio.transport import Json
 from ml_backend.labelstudio.verified_writes import (
     create_once,
     create_prediction_once,
+    create_single,
     of_version,
     read_tasks,
     restore_score,
@@ -23,8 +25,8 @@ from ml_backend.labelstudio.verified_writes import (
 from ml_backend.records import Task
 
 VERSION = "hitl-proposal"  # the model version of the proposed answers; their score is the urgency
-_CONFLICT = 409
-_NEWEST = 400  # tasks among which an import whose answer was lost is looked for
+_BAD_REQUEST, _CONFLICT = 400, 409
+_NEWEST = 20  # more tasks than an import has, among which one whose answer was lost is looked for
 _MARK = "hitl"  # the key in a region's meta
 # not TASKS_CREATED: only this service creates review tasks
 _ACTIONS = ("ANNOTATION_CREATED", "ANNOTATIONS_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_DELETED", "TASKS_DELETED")
@@ -54,6 +56,25 @@ class ReviewTask:
         return {"result": list(self.result), "score": self.urgency, "model_version": VERSION}
 
 
+def review_marker(project: str, tier: str) -> str:
+    """Return what the description of a tier's review project ends with.
+
+    >>> review_marker("7", "L2")
+    '[hitl:7:L2]'
+    """
+    return f"[hitl:{project}:{tier}]"
+
+
+def list_duplicate_review_projects(client: Client, project: str) -> dict[str, list[str]]:
+    """Return the ids of the review projects of each tier that has more than one."""
+    mark = re.compile(rf"\[hitl:{re.escape(project)}:([^\]]+)\]")
+    found: dict[str, list[str]] = {}
+    for row in client.projects():
+        for tier in mark.findall(str(row.get("description") or ""))[-1:]:
+            found.setdefault(tier, []).append(str(row["id"]))
+    return {tier: sorted(ids, key=int) for tier, ids in found.items() if len(ids) > 1}
+
+
 @dataclass(frozen=True, slots=True)
 class ReviewProject:
     """The review project of a marker in Label Studio."""
@@ -76,23 +97,32 @@ def ensure_review_project(
     """Create or update the review project of a marker.
 
     `known` is the stored id, or "". The marker in the description finds a project whose id was not stored. Of several
-    with the marker, one with tasks is used, then the known one, then the first. `instruction` is that of the source
-    project, and whether people see it before they label.
+    with the marker, one with tasks is used, then the known one, then the first; those that were created together with
+    it are deleted. `instruction` is that of the source project, and whether people see it before they label.
     """
     settings = {**_SETTINGS, "expert_instruction": instruction[0], "show_instruction": instruction[1]}
     text = f"{description} {marker}".strip()
+    others: list[Json] = []
 
-    def find() -> list[Json] | None:
+    def list_all() -> list[Json]:
         found = [row for row in client.projects() if marker and marker in str(row.get("description") or "")]
         if known and all(str(row["id"]) != known for row in found):  # somebody may have changed its description
             with suppress(NotFound):
                 found.append(client.project(known))
-        return sorted(found, key=lambda row: (not row["task_number"], str(row["id"]) != known, row["id"])) or None
+        found.sort(key=lambda row: (not row["task_number"], str(row["id"]) != known, row["id"]))
+        others[:] = found[1:]
+        return found
 
-    def create() -> list[Json]:
-        return [client.create_project(title=title[:50], label_config=label_config, description=text, **settings)]
+    def remove(extra: Json) -> None:
+        if not client.project(str(extra["id"]))["task_number"]:
+            client.delete_project(str(extra["id"]))
+            others.remove(extra)
 
-    body, *others = create_once(find, create)
+    body = create_single(
+        list_all,
+        lambda: client.create_project(title=title[:50], label_config=label_config, description=text, **settings),
+        remove,
+    )
     changed = {name: wanted for name, wanted in settings.items() if (body.get(name) or "") != (wanted or "")}
     if body["label_config"] != label_config:
         changed["label_config"] = label_config
@@ -106,9 +136,10 @@ def ensure_webhook(client: Client, project: str, url: str, headers: Mapping[str,
     wanted: Json = {"url": url, "headers": dict(headers), "actions": list(_ACTIONS), "send_for_all_actions": False}
     for extra in _our_webhooks(client, project, headers)[1:]:
         client.delete_webhook(extra["id"])
-    webhook = create_once(
-        lambda: next(iter(_our_webhooks(client, project, headers)), None),
+    webhook = create_single(
+        lambda: _our_webhooks(client, project, headers),
         lambda: client.create_webhook(project, **wanted),
+        lambda extra: client.delete_webhook(extra["id"]),
     )
     if any(webhook.get(name) != value for name, value in wanted.items()) or not webhook["is_active"]:
         client.patch_webhook(webhook["id"], is_active=True, send_payload=True, **wanted)
@@ -150,7 +181,7 @@ def _import_once(client: Client, project: str, review_tasks: Sequence[ReviewTask
         return [at for at in range(len(review_tasks)) if at not in ids]
 
     def find() -> dict[int, int] | None:
-        fields, size = ("id", "data", "is_labeled", "total_annotations"), _NEWEST + len(review_tasks)
+        fields, size = ("id", "data", "is_labeled", "total_annotations"), _NEWEST + 2 * len(review_tasks)
         there: dict[str, list[int]] = {}
         for row in client.tasks(project, ordering="-tasks:id", include=fields, page_size=size):
             if not row["is_labeled"] and not row["total_annotations"] and row["id"] not in ids.values():
@@ -159,9 +190,15 @@ def _import_once(client: Client, project: str, review_tasks: Sequence[ReviewTask
         return None if missing() else ids
 
     def create() -> dict[int, int]:
-        new = [review_tasks[at] for at in missing()]
-        bodies = [{"data": dict(task.data), "predictions": [task.proposal]} for task in new]
-        ids.update(zip(missing(), client.import_tasks(project, bodies), strict=True))
+        bodies = [{"data": dict(review_tasks[at].data)} for at in missing()]
+        proposals = [{"predictions": [review_tasks[at].proposal]} for at in missing()]
+        try:
+            made = client.import_tasks(project, [a | b for a, b in zip(bodies, proposals, strict=True)])
+        except LabelStudioError as error:
+            if error.status != _BAD_REQUEST:
+                raise
+            made = client.import_tasks(project, bodies)  # one proposal that it does not accept must not stop the others
+        ids.update(zip(missing(), made, strict=True))
         return ids
 
     create_once(find, create)
@@ -183,7 +220,7 @@ def complete_review_tasks(client: Client, project: str, review_tasks: Mapping[in
         task, review_task = int(row["id"]), review_tasks[int(row["id"])]
         proposal = of_version(row["predictions"], VERSION)
         if proposal is None:
-            create_prediction_once(client, project, {"task": task, **review_task.proposal})
+            _propose(client, project, task, review_task)
         is_complete = proposal is not None and restore_score(client, proposal, review_task.urgency)
         if row["overlap"] < review_task.n_reviewers:
             client.patch_task(task, overlap=review_task.n_reviewers)
@@ -201,9 +238,20 @@ def update_proposal(client: Client, project: str, task: int, review_task: Review
     """
     proposal = of_version(client.task(task)["predictions"], VERSION)
     if proposal is None:
-        create_prediction_once(client, project, {"task": task, **review_task.proposal})
+        _propose(client, project, task, review_task)
     else:
         client.patch_prediction(int(proposal["id"]), result=list(review_task.result), score=review_task.urgency)
+
+
+def _propose(client: Client, project: str, task: int, review_task: ReviewTask) -> None:
+    """Write the proposed answer of a review task; without regions where Label Studio does not accept them."""
+    body = {"task": task, **review_task.proposal}
+    try:
+        create_prediction_once(client, project, body)
+    except LabelStudioError as error:
+        if error.status != _BAD_REQUEST or not review_task.result:
+            raise
+        create_prediction_once(client, project, body | {"result": []})
 
 
 def _serve_by_urgency(client: Client, project: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 from ml_backend.errors import LabelStudioError
@@ -41,6 +41,36 @@ def create_once(find: Callable[[], _Found | None], create: Callable[[], _Found])
         if found is None:
             raise
         return found
+
+
+def create_single(
+    list_all: Callable[[], Sequence[_Found]], create: Callable[[], object], remove: Callable[[_Found], object]
+) -> _Found:
+    """Return the first of what `list_all` lists; where it lists nothing, create it; remove what is there twice.
+
+    It is listed after a successful create, too: where its SQLite was locked after an insert, Label Studio repeats the
+    whole request by itself, and one POST makes several. Only what was just created is removed.
+
+    >>> made = []
+    >>> create_single(lambda: made, lambda: made.extend([7, 8]), made.remove), made
+    (7, [7])
+    """
+    found = list_all()
+    if found:
+        return found[0]
+    doubt: LabelStudioError | None = None
+    try:
+        create()
+    except LabelStudioError as error:
+        if not error.is_doubtful:
+            raise
+        doubt = error
+    found = list(list_all())
+    if not found:
+        raise doubt or LabelStudioError("Label Studio does not list what it has just created.")
+    for extra in found[1:]:
+        remove(extra)
+    return found[0]
 
 
 def read_predictions(client: Client, project: str, tasks: Collection[int]) -> dict[int, list[Json]]:

@@ -17,6 +17,7 @@ from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter, 
 from feedback.labelling_platform.service_account import find_bot, make_bot
 from feedback.project.connect import connect, disconnect
 from ml_backend.labelstudio.client import Client
+from ml_backend.labelstudio.doctor import run_checks
 from ml_backend.labelstudio.review_project_client import VERSION
 from tests.support import stores
 from tests.support.connected import settings_of
@@ -181,7 +182,9 @@ def test_what_is_lost_later_is_completed_after_the_next_full_sync(world: LossyWo
     run_full_sync(world.store, world.site.platform, world.project, clock=world.site.seconds)
     notes = world.turn().notes
     held = world.held()
+    found = {row.name: row.what for row in run_checks(admin, world.project, connected=False)}
 
+    assert str(twin["id"]) in found["review project twice"]
     assert any("2 review tasks had lost" in note for note in notes)
     assert any(str(twin["id"]) in note and "are not used" in note for note in notes)
     assert admin.project(review_project)["sampling"] == "Uncertainty sampling"
@@ -191,6 +194,21 @@ def test_what_is_lost_later_is_completed_after_the_next_full_sync(world: LossyWo
     scores = {row["task"]: row["score"] for row in admin.predictions(project=world.project) if row["task"] in rows}
     assert None not in scores.values()
     assert not any("had lost" in note for note in world.turn().notes)
+
+
+def test_what_label_studio_creates_several_times_by_itself_is_there_once(world: LossyWorld, site: Site) -> None:
+    """Where its SQLite is locked after an insert, it repeats the whole request, and only the last answer arrives."""
+
+    def repeat(method: str, path: str, body: bytes) -> bytes:
+        if method == "POST" and path in ("/api/projects/", "/api/webhooks/"):
+            site.admin.send("POST", path.lstrip("/"), body=json.loads(body))
+        return body
+
+    world.proxy.change = repeat
+    held = play(world, turns=3)["after"]
+
+    assert (held["review projects"], held["webhooks"]) == (1, [1])
+    assert sorted(held["finals"]) == [0, 1, 1]
 
 
 def test_connecting_with_lost_answers_registers_everything_once(
