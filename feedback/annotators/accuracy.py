@@ -10,12 +10,13 @@ from typing import Literal
 
 import numpy as np
 
+from feedback.annotators.accuracy_intervals import FAMILY_LEVEL, accuracy_intervals
 from feedback.annotators.distance_from_others import AnnotatorDistance, distances_of_answers
 from feedback.annotators.gold import GoldTask, matches_gold
 from feedback.consensus import Consensus, hierarchical_dawid_skene
 from feedback.errors import VotesError
-from feedback.stats.intervals import Bools, Interval, newcombe, wilson
-from feedback.store import OverlapVote, OverrideRow, Vote
+from feedback.stats.intervals import Bools, Interval, clopper_pearson, newcombe
+from feedback.store import OverrideRow, Vote
 from feedback.votes import LABEL_KINDS, EncodedVotes, Floats, Ints, Votes, encode_votes
 from ml_backend.codecs import get_codec
 from ml_backend.errors import UnknownName
@@ -29,7 +30,11 @@ Against = Literal["gold", "others"]
 
 @dataclass(frozen=True, slots=True)
 class Reliability:
-    """The accuracy of one person; the interval is [0, 1] where nothing could be compared."""
+    """The accuracy of one person.
+
+    An interval is [0, 1] where nothing could be compared, and its value is NaN where it is too wide to tell anything.
+    Who is named, and for what, follows from the family's intervals alone.
+    """
 
     person: int  # code
     votes: int
@@ -37,12 +42,21 @@ class Reliability:
     accuracy: Interval
     by_label: tuple[Interval, ...]  # accuracy on tasks with this true label
     against: Against
+    family_accuracy: Interval  # these and those of all other people hold together with probability 0.95
+    family_by_label: tuple[Interval, ...]
+    reason: str = ""  # why votes cannot tell how often this person is right; "" where they can
 
     @property
     def weakest_label(self) -> int | None:
         """Return the label with the lowest accuracy, if that is below the overall accuracy beyond chance; else None."""
-        weak = [k for k, accuracy in enumerate(self.by_label) if accuracy.high < self.accuracy.low]
-        return min(weak, key=lambda k: self.by_label[k].value) if weak else None
+        weak = [k for k, own in enumerate(self.family_by_label) if own.high < self.family_accuracy.low]
+        return min(weak, key=lambda k: self.family_by_label[k].high) if weak else None
+
+    @property
+    def unclear_labels(self) -> tuple[int, ...]:
+        """Return the labels on which the votes of the others cannot tell how often the person is right."""
+        asked = self.compared and self.against == "others"
+        return tuple(k for k, own in enumerate(self.by_label) if asked and math.isnan(own.value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +68,7 @@ class AccuracyTable:
     hits: Floats  # (n_votes,) NaN where the vote was not judged
     weights: Floats  # (n_votes,) information in each hit; 0: none
     distances: Mapping[int, AnnotatorDistance]  # of numbers and regions
+    note: str = ""  # why people are not compared with each other
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,19 +94,19 @@ def measure_accuracy(
     hits, weights = np.full(len(votes), math.nan), np.zeros(len(votes))
     records: dict[int, Reliability] = {}
     label_keys: tuple[str, ...] = ()
+    note = ""
     shared = [votes[row] for row in rows]
     are_labels = {vote.answer.kind for vote in votes} <= set(LABEL_KINDS)
     if shared and are_labels:
         encoded = encode_answers(shared)
         label_keys = tuple(label.key for label in encoded.labels)  # type: ignore[attr-defined]
         try:
-            fit = hierarchical_dawid_skene(encoded.votes)
-        except VotesError:  # too many people times labels
-            pass
+            by_others = against_others(encoded.votes)
+            hits[rows], weights[rows] = hits_against_others(encoded.votes)
+        except VotesError as error:  # too many labels
+            note = str(error)
         else:
-            hits[rows], weights[rows] = hits_against_others(encoded.votes, fit=fit)
-            compared = [record for record in against_others(encoded.votes, fit=fit) if record.compared]
-            records = {encoded.people[record.person]: record for record in compared}  # type: ignore[misc]
+            records = {encoded.people[record.person]: record for record in by_others}  # type: ignore[misc]
     by_gold, gold_keys = _against_gold_tasks(votes, gold, tolerance, by_label=are_labels)
     if by_gold:
         for row, vote in enumerate(votes):
@@ -102,20 +117,24 @@ def measure_accuracy(
                     hits[row], weights[row] = matches_gold(vote.answer, entry, tolerance=tolerance), 1.0
         label_keys = tuple(dict.fromkeys((*label_keys, *gold_keys)))
         records |= {person: _reorder_labels(record, gold_keys, label_keys) for person, record in by_gold.items()}
-    return AccuracyTable(records, label_keys, hits, weights, {} if are_labels else _distances(shared))
+    return AccuracyTable(records, label_keys, hits, weights, {} if are_labels else _distances(shared), note)
 
 
-def compare_people(votes: Votes, *, fit: Consensus | None, gold: Ints | None) -> tuple[Reliability, ...]:
+def compare_people(votes: Votes, *, gold: Ints | None) -> tuple[tuple[Reliability, ...], str]:
     """Compare each person with gold where they answered enough of it, else with the other people.
 
-    `fit` is a Dawid-Skene or hierarchical consensus of these votes; None leaves only gold. `gold` (n_tasks,) are label
-    codes, -1 where unknown; None leaves only the other people.
+    `gold` (n_tasks,) are label codes, -1 where unknown; None leaves only the other people. The text says why people
+    cannot be compared with each other; "" where they can.
     """
-    by_others = against_others(votes, fit=fit) if fit is not None else ()
+    by_others, note = tuple[Reliability, ...](), ""
+    try:
+        by_others = against_others(votes)
+    except VotesError as error:
+        note = str(error)
     if gold is None:
-        return by_others
+        return by_others, note
     by_gold = {record.person: record for record in against_gold(votes, gold) if record.compared >= _MIN_GOLD_ANSWERS}
-    return tuple(by_gold.get(record.person, record) for record in by_others) or tuple(by_gold.values())
+    return tuple(by_gold.get(record.person, record) for record in by_others) or tuple(by_gold.values()), note
 
 
 def onboarding_progress(
@@ -134,41 +153,80 @@ def onboarding_progress(
             for vote in own
             if vote.task in gold and gold[vote.task].answer is not None
         ]
-        progress[person] = OnboardingProgress(len(own), len(tasks), wilson(sum(judged), len(judged)))
+        progress[person] = OnboardingProgress(len(own), len(tasks), clopper_pearson(sum(judged), len(judged)))
     return progress
 
 
 def against_gold(votes: Votes, gold: Ints) -> tuple[Reliability, ...]:
-    """Compare each person with gold labels; intervals are Wilson's.
+    """Compare each person with gold labels; intervals are exact (Clopper-Pearson).
 
     `gold` (n_tasks,) is -1 where unknown. A code of k or more is a label that nobody gave: every vote on that task is
     wrong. VotesError where it does not have one row per task.
 
     >>> records = against_gold(Votes([0, 1, 2], [0, 0, 0], [1, 1, 0]), np.array([1, 0, -1]))
     >>> str(records[0].accuracy), records[0].compared
-    ('0.50 [0.09, 0.91]', 2)
+    ('0.50 [0.01, 0.99]', 2)
     """
     if len(gold) != votes.n_tasks:
         raise VotesError(f"gold has {len(gold)} rows, wanted {votes.n_tasks}: one per task, -1 where unknown.")
-    truth = gold[votes.tasks]
-    judged = truth >= 0
-    expected = np.zeros((len(votes), votes.n_labels + 1))  # the last column is any label that nobody gave
-    expected[judged, np.minimum(truth[judged], votes.n_labels)] = 1.0
-    return _compare(votes, expected, judged, "gold")
+    n, k, truth = votes.n_people, votes.n_labels, gold[votes.tasks]
+    right = np.zeros((n, k + 2), dtype=np.int64)  # by true label, any label that nobody gave, and all together
+    judged = right.copy()
+    for table, rows in ((judged, truth >= 0), (right, truth == votes.labels)):
+        np.add.at(table, (votes.people[rows], np.minimum(truth[rows], k)), 1)
+        table[:, -1] = table.sum(axis=1)
+    n_votes = np.bincount(votes.people, minlength=n)
+    people = np.flatnonzero(n_votes).tolist()
+    confidence = 1.0 - FAMILY_LEVEL / max(int((judged[:, :k] > 0).sum() + (judged[:, -1] > 0).sum()), 1)
+    figures = [*range(k), k + 1]
+
+    def intervals(person: int, confidence: float) -> list[Interval]:
+        counts = zip(right[person, figures].tolist(), judged[person, figures].tolist(), strict=True)
+        return [clopper_pearson(hits, total, confidence=confidence) for hits, total in counts]
+
+    return tuple(
+        _record(person, n_votes, judged[person, -1], "gold", intervals(person, 0.95), intervals(person, confidence))
+        for person in people
+    )
 
 
-def against_others(votes: Votes, *, fit: Consensus | None = None) -> tuple[Reliability, ...]:
-    """Compare each person with the consensus of the other people on the same tasks, without their own votes.
+def against_others(votes: Votes) -> tuple[Reliability, ...]:
+    """Compare each person with the other people on the same tasks; the intervals are those of `accuracy_intervals`.
 
-    `fit` is a Dawid-Skene consensus of these votes; a hierarchical one is fitted by default, and VotesError is raised
-    where its method learns no error rates. A person's own vote is taken out of the probabilities of a task by dividing
-    by their error rate.
+    VotesError where there are too many labels. People who share tasks with fewer than two others are compared with
+    nobody: of two people who differ, nobody can know who is right.
 
     >>> votes = Votes(np.repeat(np.arange(40), 3), np.tile([0, 1, 2], 40), np.repeat(np.arange(40) % 2, 3))
     >>> [round(record.accuracy.value, 2) for record in against_others(votes)]
     [1.0, 1.0, 1.0]
     """
-    return _compare(votes, _label_probabilities_by_others(votes, fit), _shared(votes), "others")
+    found, n_votes = accuracy_intervals(votes), np.bincount(votes.people, minlength=votes.n_people)
+    n_shared = np.bincount(votes.people[_shared(votes)], minlength=votes.n_people)
+    records = []
+    for person in np.flatnonzero(n_votes).tolist():
+        rows = zip(found.low[person], found.high[person], found.value[person], strict=True)
+        family = zip(found.family_low[person], found.family_high[person], found.value[person], strict=True)
+        own, wide = ([Interval(*map(float, bounds)) for bounds in row] for row in (rows, family))
+        reason = ""
+        if n_shared[person] and not found.compared[person]:
+            reason = "only two people share these tasks, and their votes do not tell who is right"
+        elif found.compared[person] and not found.converged:
+            reason = "the fit of all votes did not converge, so the intervals may be too narrow"
+        elif found.compared[person] and math.isnan(own[-1].value):
+            reason = "the votes do not tell how often the answers are right"
+        n_compared = int(n_shared[person]) if found.compared[person] else 0
+        records.append(replace(_record(person, n_votes, n_compared, "others", own, wide), reason=reason))
+    return tuple(records)
+
+
+def _record(
+    person: int, n_votes: Ints, compared: int, against: Against, own: Sequence[Interval], family: Sequence[Interval]
+) -> Reliability:
+    """Return the record from intervals of each label and, last, of all tasks."""
+    *by_label, accuracy = own
+    *family_by_label, family_accuracy = family
+    figures = accuracy, tuple(by_label), against, family_accuracy, tuple(family_by_label)
+    return Reliability(person, int(n_votes[person]), int(compared), *figures)
 
 
 def hits_against_others(votes: Votes, *, fit: Consensus | None = None) -> tuple[Floats, Floats]:
@@ -182,18 +240,19 @@ def hits_against_others(votes: Votes, *, fit: Consensus | None = None) -> tuple[
 
 
 def advise_pause(record: Reliability, *, below: float) -> str:
-    """Return a sentence that advises to pause a person, or "" unless even the upper bound is below the threshold.
+    """Return a sentence that advises to pause a person, or "" unless even the family's upper bound is below it.
 
-    >>> careless = Reliability(3, 40, 40, wilson(20, 40), (), "gold")
+    >>> careless = against_gold(Votes(range(40), [0] * 40, [0, 1] * 20), np.zeros(40, dtype=int))[0]
     >>> advise_pause(careless, below=0.8)
-    'right on 0.50 [0.35, 0.65] of 40 gold answers: proven below 0.8'
+    'right on 0.50 [0.34, 0.66] of 40 gold answers: proven below 0.8'
     >>> advise_pause(careless, below=0.6)
     ''
     """
-    if record.compared < _MIN_COMPARED or not record.accuracy.high < below:
+    if record.compared < _MIN_COMPARED or not record.family_accuracy.high < below:
         return ""
     what = "gold answers" if record.against == "gold" else "tasks that others answered too"
-    return f"right on {record.accuracy} of {record.compared} {what}: proven below {below:g}"
+    own = str(record.accuracy) if not math.isnan(record.accuracy.value) else f"at most {record.accuracy.high:.2f}"
+    return f"right on {own} of {record.compared} {what}: proven below {below:g}"
 
 
 def measure_anchoring(answers: Iterable[OverrideRow]) -> dict[int, Interval]:
@@ -240,8 +299,14 @@ def _against_gold_tasks(
 
 def _reorder_labels(record: Reliability, own_keys: Sequence[str], label_keys: Sequence[str]) -> Reliability:
     """Return the record with its labels in the order of `label_keys`."""
-    figures, unknown = dict(zip(own_keys, record.by_label, strict=False)), Interval(0.0, 1.0, math.nan)
-    return replace(record, by_label=tuple(figures.get(key, unknown) for key in label_keys))
+    unknown = Interval(0.0, 1.0, math.nan)
+
+    def reorder(figures: Sequence[Interval]) -> tuple[Interval, ...]:
+        by_key = dict(zip(own_keys, figures, strict=False))
+        return tuple(by_key.get(key, unknown) for key in label_keys)
+
+    by_label, family = reorder(record.by_label), reorder(record.family_by_label)
+    return replace(record, by_label=by_label, family_by_label=family)
 
 
 def _distances(votes: Sequence[Vote]) -> dict[int, AnnotatorDistance]:
@@ -257,7 +322,7 @@ def _distances(votes: Sequence[Vote]) -> dict[int, AnnotatorDistance]:
     return {encoded.people[record.person]: record for record in records if record.compared}  # type: ignore[misc]
 
 
-def encode_answers(votes: Sequence[Vote] | Sequence[OverlapVote]) -> EncodedVotes:
+def encode_answers(votes: Sequence[Vote]) -> EncodedVotes:
     """Encode votes with their answers as labels."""
     return encode_votes([vote.task for vote in votes], [vote.person for vote in votes], [vote.answer for vote in votes])
 
@@ -277,30 +342,6 @@ def _label_probabilities_by_others(votes: Votes, fit: Consensus | None) -> Float
     return rows
 
 
-def _compare(votes: Votes, expected: Floats, judged: Bools, against: Against) -> tuple[Reliability, ...]:
-    """Compare votes with the label probabilities of their tasks, `expected` (n, k).
-
-    Against an uncertain label, a person who is always right would still seem to be wrong sometimes. The accuracy is
-    therefore a regression of hits on the probabilities; for probabilities of 0 and 1 it is the share of hits.
-    """
-    n, k = votes.n_people, votes.n_labels
-    people, labels, rows = votes.people[judged], votes.labels[judged], expected[judged]
-    n_votes, compared = np.bincount(votes.people, minlength=n), np.bincount(people, minlength=n)
-    hits, weights = (np.bincount(people, weights=values, minlength=n) for values in _hits(rows, labels))
-    by_label = [_recall(people, labels == label, rows[:, label], n) for label in range(k)]
-    return tuple(
-        Reliability(
-            person,
-            int(n_votes[person]),
-            int(compared[person]),
-            _accuracy(hits[person], weights[person]),
-            tuple(_accuracy(right[person], total[person]) for right, total in by_label),
-            against,
-        )
-        for person in np.flatnonzero(n_votes).tolist()
-    )
-
-
 def _hits(rows: Floats, labels: Ints) -> tuple[Floats, Floats]:
     """Return each comparison's hit, and its weight in comparisons with a certain label, both (n,)."""
     sharpness = (rows**2).sum(axis=1)
@@ -311,19 +352,3 @@ def _hits(rows: Floats, labels: Ints) -> tuple[Floats, Floats]:
 
 def _shared(votes: Votes) -> Bools:
     return np.bincount(votes.tasks, minlength=votes.n_tasks)[votes.tasks] > 1
-
-
-def _recall(people: Ints, given: Bools, proba: Floats, n: int) -> tuple[Floats, Floats]:
-    """Return, per person, the hits on one true label and their number: a regression on the label's probability."""
-    other = 1.0 - proba
-    own_squared, mixed, other_squared, right, wrong = (
-        np.bincount(people, weights=weights, minlength=n)
-        for weights in (proba**2, proba * other, other**2, proba * given, other * given)
-    )
-    slope = mixed / np.maximum(other_squared, _EPS)
-    return right - slope * wrong, own_squared - slope * mixed
-
-
-def _accuracy(hits: float, total: float) -> Interval:
-    total = float(total) if total > _EPS else 0.0
-    return wilson(min(max(float(hits), 0.0), total), total)

@@ -41,6 +41,22 @@ def _print(project: str, found: list[dict[str, Any]]) -> None:
     for row in found:
         if row["advice"]:
             echo(f"{row['person']} should pause: {row['advice']}.")
+    for reason, named in _people_by(found, "reason").items():
+        echo(f"{named}: {reason}.")
+    for labels, named in _people_by(found, "unclear_labels").items():
+        echo(f"{named}: the votes do not tell how often they find {labels}.")
+    if any(row["unclear_labels"] or row["reason"] for row in found):
+        echo("What tells: gold tasks (hitl gold add), or a third vote on the shared tasks.")
+
+
+def _people_by(found: list[dict[str, Any]], name: str) -> dict[str, str]:
+    """Return the people, as text, by their text or list of texts under a name; those without one are left out."""
+    people: dict[str, list[str]] = {}
+    for row in found:
+        if row[name]:
+            text = row[name] if isinstance(row[name], str) else ", ".join(row[name])
+            people.setdefault(text.removesuffix("."), []).append(str(row["person"]))
+    return {text: ", ".join(who) for text, who in people.items()}
 
 
 def _accuracy_cells(row: dict[str, Any]) -> dict[str, object]:

@@ -19,7 +19,7 @@ from feedback.dashboard.sign_in import LabelStudioAccounts, add_sign_in
 from feedback.errors import NotStored, PolicyError
 from feedback.reports.annotator_report import people_page
 from feedback.reports.case_report import CaseReport, case_report, case_timeline
-from feedback.reports.formatting import percent, when
+from feedback.reports.formatting import percent, when, within
 from feedback.reports.project_status import count_cases, project_overview, project_state
 from feedback.reports.review_report import override_figures
 from feedback.reports.svg_charts import Point, interval_bar, over_time
@@ -119,7 +119,7 @@ class _Views:
     def people(self, project: str) -> Response:
         """Show everybody's figures to admins and approvers, and their own to all others."""
         access = self._project_access(project)
-        figures = people_page(self._store, access.row, access.policy)
+        figures = people_page(self._store, access.row)
         everybody = may_administer(access.role)
         if not everybody:
             figures["people"] = [row for row in figures["people"] if row["person"] == access.visitor.person]
@@ -326,7 +326,7 @@ def _accuracy_chart(points: Sequence[Mapping[str, Any]]) -> str:
     return over_time(drawing, label="Audit accuracy of the serving model over time, with 95 % intervals")
 
 
-def _accuracy_bar(figure: Mapping[str, float] | None) -> str:
+def _accuracy_bar(figure: dict[str, Any] | None) -> str:
     if figure is None:
         return ""
-    return interval_bar(figure["value"], figure["low"], figure["high"], label=percent(figure["value"]))
+    return interval_bar(figure["value"], figure["low"], figure["high"], label=within(figure))

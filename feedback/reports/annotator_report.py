@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,7 +12,6 @@ import numpy as np
 from feedback.annotators.accuracy import (
     Reliability,
     advise_pause,
-    against_others,
     encode_answers,
     measure_accuracy,
     measure_anchoring,
@@ -20,18 +19,12 @@ from feedback.annotators.accuracy import (
 )
 from feedback.annotators.gold import load_gold_tasks, matches_gold
 from feedback.annotators.speed import AccuracyTrend, accuracy_trends, measure_speed, time_share_by_label
-from feedback.errors import VotesError
 from feedback.policy import Policy
-from feedback.project.snapshot import ProjectSnapshot, load_splits
+from feedback.project.snapshot import ProjectSnapshot
 from feedback.reports.formatting import answer_text
 from feedback.stats.intervals import Interval
-from feedback.store import AnnotatorCounts, OverlapVote, ProjectRow, Store, Vote
+from feedback.store import AnnotatorCounts, ProjectRow, Store, Vote
 from feedback.votes import LABEL_KINDS, Floats, Ints
-from ml_backend.errors import LabelConfigError
-from ml_backend.label_config import read_label_config
-from ml_backend.records import Answer
-
-_MAX_VOTES = 40_000  # of the newest tasks; more would hardly change the figures and take longer
 
 
 def annotator_figures(store: Store, snapshot: ProjectSnapshot) -> list[dict[str, Any]]:
@@ -40,7 +33,10 @@ def annotator_figures(store: Store, snapshot: ProjectSnapshot) -> list[dict[str,
     The keys that need a word:
 
     - `accuracy`: against gold where a person answered enough of it, else against the other people on tasks drawn for
-      several people. A person's own vote never confirms itself. None where nothing could be compared.
+      several people. A person's own vote never confirms itself. None where nothing could be compared; its `value` is
+      None where the votes cannot tell. `reason` says why.
+    - `weakest_label`, `advice`: only what is proven for all people and labels together.
+    - `unclear_labels`: labels on which the votes cannot tell how often the person is right.
     - `distance`: mean distance from the other people, for numbers and regions.
     - `by_hour`, `by_practice`: accuracy by hour of a session and by fifty answers; `change` is all later steps minus
       the first.
@@ -68,7 +64,7 @@ def annotator_figures(store: Store, snapshot: ProjectSnapshot) -> list[dict[str,
         rows.append(
             {
                 "person": person,
-                **_accuracy_json(record, label_texts),
+                **_accuracy_json(record, label_texts, accuracy.note),
                 "distance": distance and distance.distance.to_json(digits=4) | {"compared": distance.compared},
                 "answers": speed[person].answers,
                 "hours": round(speed[person].hours, 3),
@@ -87,59 +83,31 @@ def annotator_figures(store: Store, snapshot: ProjectSnapshot) -> list[dict[str,
     return sorted(rows, key=_need_for_help)
 
 
-def people_page(store: Store, project: ProjectRow, policy: Policy) -> dict[str, Any]:
-    """Return the figures of all people for the people page, from the tasks drawn for several people.
+def people_page(store: Store, project: ProjectRow) -> dict[str, Any]:
+    """Return what the people page shows: counts of now, and the figures that the "report" job recorded last.
 
-    `work` is what the "report" job recorded last for a person: gold, onboarding, speed and trends. It is None
-    before the first record.
+    `work` is None for a person before the first record, `at_s` before any.
     """
     record = store.records.get_latest_record(project.id, "people")
     recorded = {row["person"]: row for row in record.body["people"]} if record else {}
-    votes, note = list[OverlapVote](), {}
-    try:
-        control = read_label_config(project.label_config).control(policy.model.control).name
-    except LabelConfigError as error:
-        note = {"note": str(error)}
-    else:
-        draws = load_splits(store, project, policy)
-        votes = overlap_votes(
-            store.votes.list_overlap_votes(project.id, control),
-            lambda contents: draws.in_overlap_sample([draws.dedup_key_of(content) for content in contents]),
-        )
-    figures = annotator_counts(store.annotations.list_annotators(project.id), votes, bots=project.bots) | note
-    return figures | {"people": [row | {"work": _work(recorded.get(row["person"]))} for row in figures["people"]]}
-
-
-def overlap_votes(
-    votes: Iterable[OverlapVote], in_sample: Callable[[Sequence[str]], Sequence[bool]]
-) -> list[OverlapVote]:
-    """Keep the votes on tasks drawn for several people; `in_sample` decides this from the dedup keys.
-
-    Tasks that several people answered because they are hard would make people look worse than they are.
-    """
-    listed = list(votes)
-    contents = sorted({vote.content for vote in listed})
-    sample = {content for content, kept in zip(contents, in_sample(contents), strict=True) if kept}
-    return [vote for vote in listed if vote.content in sample]
+    rows = annotator_counts(store.annotations.list_annotators(project.id), recorded, bots=project.bots)
+    return {"people": rows, "at_s": record.body["at_s"] if record else None}
 
 
 def annotator_counts(
-    people: Iterable[AnnotatorCounts], votes: Sequence[OverlapVote], *, bots: Iterable[int] = ()
-) -> dict[str, Any]:
-    """Return how much each person answered and how often the others agree; those who surely need help come first.
+    people: Iterable[AnnotatorCounts], recorded: Mapping[int, Mapping[str, Any]], *, bots: Iterable[int] = ()
+) -> list[dict[str, Any]]:
+    """Return how much each person answered and their recorded figures; those who surely need help come first.
 
-    `votes` are on tasks drawn for several people. `accuracy` is None for a person who cannot be compared with anybody;
-    `note` says why no person can be compared.
+    `recorded` are rows of `annotator_figures` by user id.
     """
-    accuracy, note = _accuracy_against_others(votes[-_MAX_VOTES:])
-    unknown = _accuracy_json(None, ())
-    not_people, rows = set(bots), []
+    not_people, unknown, rows = set(bots), _accuracy_json(None, (), ""), []
     for person in people:
         if person.id not in not_people:
-            counts = asdict(person)
-            rows.append({"person": counts.pop("id"), **counts, **accuracy.get(person.id, unknown)})
-    rows.sort(key=lambda row: (row["accuracy"]["high"] if row["accuracy"] else 2.0, row["person"]))
-    return {"people": rows, "tasks_compared": len({vote.task for vote in votes}), "note": note}
+            counts, figures = asdict(person), recorded.get(person.id)
+            accuracy = {name: figures.get(name, none) for name, none in unknown.items()} if figures else unknown
+            rows.append({"person": counts.pop("id"), **counts, **accuracy, "work": _work(figures)})
+    return sorted(rows, key=lambda row: (row["accuracy"]["high"] if row["accuracy"] else 2.0, row["person"]))
 
 
 def gold_figures(store: Store, project: ProjectRow, policy: Policy) -> list[dict[str, Any]]:
@@ -165,22 +133,6 @@ def gold_figures(store: Store, project: ProjectRow, policy: Policy) -> list[dict
         answer, n_right = (None, None) if entry.answer is None else (answer_text(entry.answer.key), sum(right[task]))
         rows.append({"task": task, "answer": answer, "answers": n_answers, "right": n_right, "state": state})
     return rows
-
-
-def _accuracy_against_others(votes: Sequence[OverlapVote]) -> tuple[dict[int, dict[str, Any]], str]:
-    if not votes:
-        return {}, "No task that was drawn for several people has two answers yet, so nobody can be compared."
-    kinds = {Answer.from_key(key).kind for key in {vote.answer for vote in votes}}
-    if not kinds <= set(LABEL_KINDS):
-        return {}, f"Answers of type {', '.join(sorted(kinds))} are compared by `hitl agree PROJECT`, not on this page."
-    named = encode_answers(votes)
-    try:
-        records = against_others(named.votes)
-    except VotesError as error:
-        return {}, str(error)
-    texts = [answer_text(str(label)) for label in named.labels]
-    figures = {int(str(named.people[record.person])): _accuracy_json(record, texts) for record in records}
-    return figures, ""
 
 
 def _need_for_help(row: Mapping[str, Any]) -> tuple[float, float, int]:
@@ -209,9 +161,11 @@ def _time_shares(votes: Sequence[Vote]) -> dict[int, dict[str, Any]]:
     }
 
 
-def _accuracy_json(record: Reliability | None, label_texts: Sequence[str]) -> dict[str, Any]:
-    if record is None or not record.compared or math.isnan(record.accuracy.value):
-        return {"accuracy": None, "compared": 0, "against": None, "weakest_label": None}
+def _accuracy_json(record: Reliability | None, label_texts: Sequence[str], note: str) -> dict[str, Any]:
+    if record is None or not record.compared:
+        reason = (record.reason if record else "") or note
+        nothing = {"accuracy": None, "compared": 0, "against": None, "weakest_label": None}
+        return nothing | {"unclear_labels": [], "reason": reason}
     weakest = record.weakest_label
     figure = None if weakest is None else record.by_label[weakest].to_json(digits=4) | {"label": label_texts[weakest]}
     return {
@@ -219,6 +173,8 @@ def _accuracy_json(record: Reliability | None, label_texts: Sequence[str]) -> di
         "compared": record.compared,
         "against": record.against,
         "weakest_label": figure,
+        "unclear_labels": [label_texts[label] for label in record.unclear_labels],
+        "reason": record.reason,
     }
 
 

@@ -62,18 +62,18 @@ def over_time(points: Sequence[Point], *, label: str) -> str:
     return _svg(_WIDTH, _HEIGHT, label, parts)
 
 
-def interval_bar(value: float, low: float, high: float, *, label: str) -> str:
-    """Draw one share within its interval, on a track from 0 to 100 %.
+def interval_bar(value: float | None, low: float, high: float, *, label: str) -> str:
+    """Draw one share within its interval, on a track from 0 to 100 %; None draws the interval alone.
 
     >>> 'aria-label="92 %"' in interval_bar(0.92, 0.8, 0.97, label="92 %")
     True
     """
     width, middle = 124.0, 7.0
-    left, right, spot = (round(6 + share * (width - 12), 1) for share in (low, high, value))
+    left, right, *spots = (round(6 + share * (width - 12), 1) for share in (low, high, value) if share is not None)
     parts = [
         f'<path d="M6 {middle}H{width - 6}" style="stroke: {_GRID}; stroke-width: 4; stroke-linecap: round"/>',
         f'<path d="M{left} {middle}H{right}" style="stroke: {_ACCENT}; stroke-width: 4; opacity: .4"/>',
-        f'<circle cx="{spot}" cy="{middle}" r="4" style="fill: {_ACCENT}"/>',
+        *[f'<circle cx="{spot}" cy="{middle}" r="4" style="fill: {_ACCENT}"/>' for spot in spots],
     ]
     return _svg(width, 2 * middle, label, parts)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -119,7 +120,7 @@ def _analyse_labels(
     figures = _ordered_figures(named) if ordered else _label_figures(votes)
     reading = interpret_agreement(votes, named.labels, coefficient=figures["alpha"], drawn=drawn)
     scorer = LabelScorer(votes, known, calibrate_gold)
-    people = compare_people(votes, fit=fits.get("hierarchical"), gold=known)
+    people, people_note = compare_people(votes, gold=known)
     best = scorer.score(choice.consensus, choose=lambda given: prefer_proven_on_gold(choice, given).consensus)
     return Analysis(
         figures,
@@ -127,7 +128,7 @@ def _analyse_labels(
         tuple(named.tasks[task] for task in reading.open_first),
         {"auto": replace(best, reason=choice.reason), **{name: scorer.score(fit) for name, fit in fits.items()}},
         tuple(_reliability_json(named, record) for record in people),
-        (*notes, *gold_notes),
+        (*notes, *gold_notes, *_notes_on_people(people, people_note)),
         pairs=_agreement_by_pair(named),
         by_label=_agreement_by_label(named),
     )
@@ -253,14 +254,26 @@ def _agreement_by_label(named: EncodedVotes) -> dict[str, Coefficient]:
     return {str(label): figure for label, figure in zip(named.labels, per_label_agreement(votes), strict=True)}
 
 
+def _notes_on_people(people: Sequence[Reliability], note: str) -> list[str]:
+    """Return what the votes cannot tell, without names: readers may see pseudonyms. Notes end without a full stop."""
+    reasons = Counter(record.reason for record in people if record.reason)
+    return [note.removesuffix(".")] * bool(note) + [
+        f"{count} of {len(people)} people: {reason}" for reason, count in reasons.items()
+    ]
+
+
 def _reliability_json(named: EncodedVotes, record: Reliability) -> dict[str, Any]:
     labels = {
         str(label): _interval_json("accuracy", own)
         for label, own in zip(named.labels, record.by_label, strict=True)
-        if not math.isnan(own.value)
+        if (own.low, own.high) != (0.0, 1.0)
     }
+    weakest = record.weakest_label
     return (
-        _person_json(named, record, record.against) | _interval_json("accuracy", record.accuracy) | {"labels": labels}
+        _person_json(named, record, record.against)
+        | _interval_json("accuracy", record.accuracy)
+        | {"labels": labels, "weakest_label": None if weakest is None else str(named.labels[weakest])}
+        | {"unclear_labels": [str(named.labels[label]) for label in record.unclear_labels], "reason": record.reason}
     )
 
 

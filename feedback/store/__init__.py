@@ -3,7 +3,7 @@
 from feedback.store.log.event_erasure import ErasureResult
 from feedback.store.log.inbox import InboxStatus
 from feedback.store.log.projections import AnnotatorCounts
-from feedback.store.repositories.annotations import OverlapVote, Skip
+from feedback.store.repositories.annotations import Skip
 from feedback.store.repositories.event_queries import AnnotationVersion
 from feedback.store.repositories.jobs import JobClaim
 from feedback.store.repositories.reviews import OverrideCount
@@ -29,7 +29,6 @@ __all__ = [
     "IndicatorValue",
     "JobClaim",
     "NewestSignal",
-    "OverlapVote",
     "OverrideCount",
     "OverrideRow",
     "ProjectRow",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 from sqlalchemy import and_, distinct, func, select
@@ -17,7 +17,6 @@ from feedback.store.repositories.repository import (
     are_skips,
     are_votes,
     in_existing_project,
-    made_by_people,
     of_current_task,
 )
 from feedback.store.tables import main_tables
@@ -38,15 +37,6 @@ class Skip:
     person: int
     annotation: int
     at_s: float
-
-
-class OverlapVote(NamedTuple):
-    """One person's latest answer to a task that another person answered too; a tuple, because there may be many."""
-
-    task: int
-    content: str  # names the task's data, as TaskRow does
-    person: int
-    answer: str  # Answer.key
 
 
 class AnnotationsRepository(Repository):
@@ -174,32 +164,6 @@ class VotesRepository(Repository):
                     before = (task, name, person)
                     found.append(Vote(task, name, person, answer_of_key(key), annotation, at_s, lead_time_s, shown))
         return found
-
-    def list_overlap_votes(self, project: str, control: str) -> list[OverlapVote]:
-        """Return the votes on tasks with two people or more (one, where the other is a bot), by task and person."""
-        votes, tasks = main_tables.vote.c, main_tables.task.c
-        with self._database.read() as connection:
-            own_votes = (in_existing_project(votes, project), votes.control == control)
-            # bots are still in here: sorting out whom to count costs more than this, and is done for these tasks only
-            several = (
-                select(votes.task).where(*own_votes).group_by(votes.task).having(func.count(distinct(votes.person)) > 1)
-            )
-            counted = (*own_votes, *made_by_people(connection, project, votes, votes.annotation))
-            newest = func.row_number().over(
-                partition_by=(votes.task, votes.person), order_by=(votes.version.desc(), votes.annotation.desc())
-            )
-            ranked = (
-                select(votes.task, votes.person, votes.answer, newest.label("place"))
-                .where(*counted, votes.task.in_(several), of_current_task(votes))
-                .subquery()
-            )
-            query = (
-                select(ranked.c.task, tasks.content, ranked.c.person, ranked.c.answer)
-                .join_from(ranked, main_tables.task, (tasks.project == project) & (tasks.id == ranked.c.task))
-                .where(ranked.c.place == 1)
-                .order_by(ranked.c.task, ranked.c.person)
-            )
-            return [OverlapVote(row[0], row[1][:32], row[2], row[3]) for row in connection.execute(query)]
 
     def list_vote_times(self, project: str, annotations: frozenset[int]) -> list[float]:
         """Return when these annotations were made, those that still are votes; in no order."""

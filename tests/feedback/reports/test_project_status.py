@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from feedback.project.snapshot import load_splits
-from feedback.reports.annotator_report import annotator_counts, overlap_votes, people_page
+from feedback.reports.annotator_report import annotator_counts, people_page
 from feedback.reports.project_status import (
     accuracy_over_time,
     project_overview,
@@ -21,12 +20,9 @@ from feedback.reports.project_status import (
 )
 from feedback.reports.svg_charts import Point, interval_bar, over_time
 from feedback.stats.intervals import wilson
-from feedback.store import AnnotatorCounts, OverlapVote, ProjectRow, Record, Store, open_store
-from ml_backend.records import Answer, content_hash
+from feedback.store import AnnotatorCounts, ProjectRow, Record, Store, open_store
 from ml_backend.registry import Artefact, digest_of
 from tests.support import make_events, pages
-
-SPAM, HAM = Answer("choices", ("spam",)).key, Answer("choices", ("ham",)).key
 
 
 def verdict(number: int, *, promote: bool, accuracy: float | None, champion: float | None, rows: int = 100) -> Record:
@@ -61,86 +57,24 @@ def test_an_old_verdict_that_lacks_fields_is_still_shown():
     assert accuracy_over_time(found) == []
 
 
-def vote(task: int, person: int, key: str) -> OverlapVote:
-    return OverlapVote(task, f"c{task}", person, key)
+def recorded(person: int, low: float, high: float) -> dict[str, Any]:
+    return {"person": person, "accuracy": {"value": None, "low": low, "high": high}, "compared": 60, "time_share": {}}
 
 
-def test_people_are_judged_by_the_drawn_tasks_only():
-    votes = [vote(task, person, HAM if task == 1 and person == 3 else SPAM) for task in (1, 2) for person in (1, 2, 3)]
-
-    kept = overlap_votes(votes, lambda names: [name == "c2" for name in names])
-
-    assert {entry.task for entry in kept} == {2}
-
-
-def test_somebody_who_is_often_alone_with_an_answer_comes_first():
-    votes = []
-    for task in range(60):
-        right, wrong = (SPAM, HAM) if task % 2 else (HAM, SPAM)
-        votes += [vote(task, 1, right), vote(task, 2, right), vote(task, 3, wrong if task % 3 == 0 else right)]
+def test_who_surely_needs_help_comes_first_and_bots_are_no_people():
     people = [AnnotatorCounts(number, 60, 0, "2026-01-01", "2026-01-02") for number in (1, 2, 3, 4, 99)]
+    figures = {
+        1: recorded(1, 0.9, 0.99),
+        2: recorded(2, 0.9, 1.0),
+        3: recorded(3, 0.5, 0.8),
+        99: recorded(99, 0.1, 0.2),
+    }
 
-    figures = annotator_counts(people, votes, bots=(99,))
+    rows = annotator_counts(people, figures, bots=(99,))
 
-    assert [entry["person"] for entry in figures["people"]] == [3, 1, 2, 4]
-    careless, careful, *_, unknown = figures["people"]
-    assert careless["accuracy"]["high"] < 0.85 < careful["accuracy"]["low"]
-    assert careless["accuracy"]["low"] < 2 / 3 < careless["accuracy"]["high"]
-    assert unknown["accuracy"] is None
-    assert figures["tasks_compared"] == 60
-
-
-def test_regions_are_not_compared_as_if_they_were_labels():
-    key = Answer("labels", ((0, 3, "name"),)).key
-
-    figures = annotator_counts([AnnotatorCounts(1, 1, 0, "", "")], [vote(1, 1, key), vote(1, 2, key)])
-
-    assert "labels" in figures["note"]
-    assert figures["people"][0]["accuracy"] is None
-
-
-def test_the_store_names_contents_as_the_draws_do(store: Store):
-    pages.create_project(store, "7", pages.policy())
-    store.append(
-        [
-            *make_events.task_events(make_events.task(1, "ünïcode", project="7")),
-            make_events.annotation_event(1, task=1, person=1, project="7"),
-        ]
-    )
-    store.append([make_events.annotation_event(2, task=1, person=2, project="7")])
-    row = store.projects.get_project("7")
-    assert row is not None
-    draws = load_splits(store, row, row.policy)
-
-    found = store.votes.list_overlap_votes("7", "c")
-
-    assert draws.dedup_key_of(found[0].content) == draws.dedup_key({"text": "ünïcode"})
-    assert found[0].content == content_hash({"text": "ünïcode"})
-
-
-def test_the_crowd_is_people_with_their_newest_votes(store: Store):
-    pages.create_project(store, "7", bots=(9,))
-    store.append(make_events.task_events(*[make_events.task(number, project="7") for number in (1, 2, 3, 4)]))
-    votes_in_status = [(1, 1, "A"), (1, 2, "B"), (2, 1, "A"), (3, 1, "A"), (3, 2, "B"), (4, 1, "A"), (4, 2, "A")]
-    store.append(
-        [
-            make_events.annotation_event(n, label, task=task, person=who, project="7")
-            for n, (task, who, label) in enumerate(votes_in_status, 1)
-        ]
-    )
-    store.append([make_events.annotation_event(20, "B", task=1, person=1, project="7", second=9)])  # changed their mind
-    store.append([make_events.annotation_event(21, "B", task=2, person=9, project="7")])  # a bot is no second person
-    store.append([make_events.deletion_event(4, entity="task", project="7")])
-
-    found = [
-        (entry.task, entry.person, entry.answer)
-        for entry in store.votes.list_overlap_votes("7", "c")
-        if entry.task != 2
-    ]
-
-    a, b = Answer("choices", ("A",)).key, Answer("choices", ("B",)).key
-    assert found == [(1, 1, b), (1, 2, b), (3, 1, a), (3, 2, b)]
-    assert store.votes.list_vote_times("7", frozenset({1, 999})) == [store.votes.list_votes("7")[0].at_s - 8.0]
+    assert [row["person"] for row in rows] == [3, 1, 2, 4]
+    assert rows[0]["accuracy"] == {"value": None, "low": 0.5, "high": 0.8}
+    assert rows[-1]["accuracy"] is rows[-1]["work"] is None
 
 
 def test_a_drawing_is_valid_whatever_stands_in_it():
@@ -196,7 +130,11 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 
 @pytest.mark.timed
-@pytest.mark.parametrize("figures", [project_overview, people_page])
+@pytest.mark.parametrize(
+    "figures",
+    [project_overview, lambda store, project, _policy: people_page(store, project)],
+    ids=["project", "people"],
+)
 def test_a_page_of_a_hundred_thousand_tasks_comes_within_a_second(large: Store, figures):
     row = large.project("7")
     assert row is not None
