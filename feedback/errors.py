@@ -7,6 +7,7 @@ class FeedbackError(Exception):
     """The root of all errors of feedback."""
 
     hint = ""  # what to do next, shown with the message
+    of_service = False  # True where a service is away, so that no row is the cause (`ml_backend.left_out`)
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -20,6 +21,7 @@ class EventError(FeedbackError):
 class StoreError(FeedbackError):
     """The database cannot be opened, read or written."""
 
+    of_service = True
     hint = "Look at HITL_DATA_DIR or HITL_DATABASE_URL: free space, rights, and whether the server answers."
 
 
@@ -38,10 +40,20 @@ class ChainBroken(StoreError):
 class NotStored(StoreError):
     """The store has nothing under this name or number."""
 
+    of_service = False
+
+
+class ValueRefused(StoreError):
+    """The database does not take a value: it is out of range, of another type, or contradicts another row."""
+
+    of_service = False
+    hint = "The row is left out; `hitl status` names it."
+
 
 class LeaseLost(FeedbackError):
     """The lease of a job passed to another worker; the job must not write any more."""
 
+    of_service = True
     hint = "The job runs again on another worker. Nothing needs to be done."
 
 

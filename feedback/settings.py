@@ -176,9 +176,13 @@ def _check(settings: Settings) -> None:
 def _check_addresses(settings: Settings) -> None:
     for name in ("label_studio_url", "label_studio_public_url", "public_url"):
         value = getattr(settings, name)
-        if value and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname):
+        try:
+            parts = urlsplit(value)
+        except ValueError:  # http://[::1
+            parts = urlsplit("")
+        if value and (parts.scheme not in ("http", "https") or not parts.hostname):
             raise SettingsError(f"{_variable(name)} is {value!r}; wanted http://host:port or https://host.")
-        if "@" in urlsplit(value).netloc:  # it would appear in links, logs and errors
+        if "@" in parts.netloc:  # it would appear in links, logs and errors
             raise SettingsError(f"{_variable(name)} contains a user or password; wanted the address only.")
 
 

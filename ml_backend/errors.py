@@ -5,6 +5,7 @@ class BackendError(Exception):
     """The root of all errors that ml_backend raises on purpose."""
 
     hint = ""  # what to do next, shown after the message
+    of_service = False  # True where a service is away, so that no row is the cause (`ml_backend.left_out`)
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -55,6 +56,11 @@ class LabelStudioError(BackendError):
     def __init__(self, message: str, *, hint: str = "", status: int | None = None) -> None:
         super().__init__(message, hint=hint)
         self.status = status
+
+    @property
+    def of_service(self) -> bool:  # type: ignore[override]
+        """Return whether Label Studio is away, busy, or refuses us altogether."""
+        return not self.is_refusal or self.status in (401, 403, 408, 429)
 
     @property
     def is_refusal(self) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ml_backend.codecs import get_codec
 from ml_backend.errors import BackendError
 from ml_backend.label_config import LabelConfig, read_label_config
+from ml_backend.left_out import collect_left_out, compute_rows, contained
 from ml_backend.records import Indicators, Task, with_indicators
 
 if TYPE_CHECKING:
@@ -108,18 +109,38 @@ class Predictor:
         if bundle is None:
             self._count("label_config_differs", len(tasks))
             return results
-        until_s = self._clock() + self._within_s
         shown = [place for place, raw in enumerate(tasks) if self._may_show(project, raw, blind)]
+        with collect_left_out() as left_out:
+            self._predict_shown(project, bundle, tasks, shown, results, model.read_indicators)
+        if left_out.rows:
+            self._count("left_out", left_out.count)
+            _log.warning("project %s: predict: %s", project, left_out.describe())
+        return results
+
+    def _predict_shown(
+        self,
+        project: str,
+        bundle: Bundle,
+        tasks: Sequence[Any],
+        shown: Sequence[int],
+        results: list[Result],
+        read_indicators: IndicatorReader | None,
+    ) -> None:
+        """Put the predictions of the tasks that may be shown, by their places, into the results."""
+        until_s = self._clock() + self._within_s
         for start in range(0, len(shown), _CHUNK):
             if self._clock() > until_s:
                 self._count("out_of_time", len(shown) - start)
                 break
             places = shown[start : start + _CHUNK]
-            data = self._read_data(project, bundle, [tasks[place] for place in places], model.read_indicators)
-            for place, result in zip(places, self._predict_chunk(bundle, data), strict=True):
+            data = self._read_data(project, bundle, [tasks[place] for place in places], read_indicators)
+            names = [_name(tasks[place]) for place in places]
+            predictions = _predict(bundle, data, names)
+            for place, result in zip(places, predictions, strict=True):
                 if result is not None:
                     results[place]["result"], results[place]["score"] = result
-        return results
+            if missing := sum(prediction is None for prediction in predictions):
+                self._count("unanswered", missing)
 
     def _may_show(self, project: str, raw: Any, blind: BlindRule) -> bool:
         """Return whether a task can be read and may be shown with a prediction."""
@@ -142,35 +163,19 @@ class Predictor:
         """Return what the model reads of raw tasks: their data, with indicators where it learned from them."""
         if not bundle.indicators or read_indicators is None:
             return [with_indicators(raw["data"], {}) for raw in tasks]
+
+        def read(part: Sequence[Any]) -> Sequence[Indicators]:
+            return read_indicators([_task(project, raw) for raw in part])
+
         try:
-            indicators = read_indicators([_task(project, raw) for raw in tasks])
-        except Exception as error:  # noqa: BLE001 - the reader may raise anything; the task's own data suffice
-            self._count("indicators_unavailable", len(tasks))
+            found = compute_rows("read the indicators", tasks, read, name=_name)
+        except Exception as error:  # noqa: BLE001 - a database that is down; the task's own data suffice
             _log.error("project %s: the indicators of its tasks cannot be read: %s", project, error)
-            indicators = [{}] * len(tasks)
+            found = [None] * len(tasks)
+        if missing := sum(values is None for values in found):
+            self._count("indicators_unavailable", missing)
+        indicators = [values or {} for values in found]
         return [with_indicators(raw["data"], values) for raw, values in zip(tasks, indicators, strict=True)]
-
-    def _predict_chunk(self, bundle: Bundle, data: list[Mapping[str, Any]]) -> list[_Prediction | None]:
-        """Return regions and confidence of each task; None where the model has no answer."""
-        try:
-            predictions = _predict(bundle, data)
-        except Exception:  # noqa: BLE001 - a model is a plug-in and may raise anything; at most one task must be lost
-            _log.exception("a model call of %d tasks failed; calling it again with halves", len(data))
-            predictions = self._predict_in_halves(bundle, data)
-        if missing := sum(prediction is None for prediction in predictions):
-            self._count("unanswered", missing)
-        return predictions
-
-    def _predict_in_halves(self, bundle: Bundle, data: list[Mapping[str, Any]]) -> list[_Prediction | None]:
-        """Find the task that makes the call fail; of 2,000 tasks this loses only that one, with about twenty calls."""
-        try:
-            return _predict(bundle, data)
-        except Exception:  # noqa: BLE001 - as above
-            self._count("model_failed", 1)
-            middle = len(data) // 2
-            if not middle:
-                return [None]
-            return [*self._predict_in_halves(bundle, data[:middle]), *self._predict_in_halves(bundle, data[middle:])]
 
     def _current(self, project: str) -> _ProjectModel:
         """Return the state of a project's champion, refreshed after `cache_s`."""
@@ -269,17 +274,29 @@ class _ProjectModel:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
-def _predict(bundle: Bundle, data: list[Mapping[str, Any]]) -> list[_Prediction | None]:
+def _predict(bundle: Bundle, data: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[_Prediction | None]:
+    """Return regions and confidence of each task; None where the model has no answer, or the task makes it fail."""
     encode = get_codec(bundle.control.kind).encode
-    answers = bundle.predict(data)
-    if len(answers) != len(data):
-        raise BackendError(f"the model returned {len(answers)} answers for {len(data)} tasks.")
-    return [
-        None
-        if answer is None or score is None or not math.isfinite(score)
-        else (encode(answer, bundle.control, score), round(min(1.0, max(0.0, float(score))), 6))
-        for answer, score in answers
-    ]
+
+    def predict(places: Sequence[int]) -> Sequence[Any]:
+        answers = bundle.predict([data[place] for place in places])
+        if len(answers) != len(places):
+            raise BackendError(f"the model returned {len(answers)} answers for {len(places)} tasks.")
+        return answers
+
+    answers = compute_rows("predict", range(len(data)), predict, name=names.__getitem__)
+    found: list[_Prediction | None] = [None] * len(data)
+    for place, row in enumerate(answers):
+        answer, score = row or (None, None)
+        if answer is not None and score is not None and math.isfinite(score):
+            with contained("encode the prediction", names[place]):
+                regions = encode(answer, bundle.control, score)
+                found[place] = regions, round(min(1.0, max(0.0, float(score))), 6)
+    return found
+
+
+def _name(raw: Mapping[str, Any]) -> str:
+    return f"task {raw.get('id')}"
 
 
 def _task(project: str, raw: Mapping[str, Any]) -> Task:

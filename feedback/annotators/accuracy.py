@@ -18,7 +18,7 @@ from feedback.errors import VotesError
 from feedback.stats.intervals import Bools, Interval, clopper_pearson, newcombe
 from feedback.store import OverrideRow, Vote
 from feedback.votes import LABEL_KINDS, EncodedVotes, Floats, Ints, Votes, encode_votes
-from ml_backend.codecs import get_codec
+from ml_backend.codecs import answer_distance, get_codec
 from ml_backend.errors import UnknownName
 
 _EPS = 1e-10
@@ -314,11 +314,12 @@ def _distances(votes: Sequence[Vote]) -> dict[int, AnnotatorDistance]:
     if not votes:
         return {}
     try:
-        distance = get_codec(votes[0].answer.kind).distance
+        get_codec(votes[0].answer.kind)
     except UnknownName:
         return {}
     encoded = encode_answers(votes)
-    records = distances_of_answers(encoded.votes.tasks, encoded.votes.people, [vote.answer for vote in votes], distance)
+    answers = [vote.answer for vote in votes]
+    records = distances_of_answers(encoded.votes.tasks, encoded.votes.people, answers, answer_distance)
     return {encoded.people[record.person]: record for record in records if record.compared}  # type: ignore[misc]
 
 

@@ -9,7 +9,7 @@ from typing import cast
 from feedback.errors import VotesError
 from feedback.stats.hash_sampling import draws
 from feedback.store import Store
-from ml_backend.codecs import get_codec
+from ml_backend.codecs import answer_distance
 from ml_backend.records import Answer
 
 _KIND = "gold"
@@ -48,7 +48,7 @@ def matches_gold(answer: Answer, gold: GoldTask, *, tolerance: float) -> bool:
     allowed = gold.tolerance if gold.tolerance is not None else 0.0 if answer.kind in _EXACT else tolerance
     if answer.kind in _QUANTITIES:
         return abs(cast("float", answer.value) - cast("float", truth.value)) <= allowed + _ROUNDING
-    return allowed > 0.0 and get_codec(answer.kind).distance(answer, truth) <= allowed + _ROUNDING
+    return allowed > 0.0 and answer_distance(answer, truth) <= allowed + _ROUNDING
 
 
 def load_gold_tasks(store: Store, project: str) -> dict[int, GoldTask]:

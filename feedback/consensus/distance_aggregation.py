@@ -13,8 +13,9 @@ from feedback.consensus.consensus import AggregatedLabel, AggregatedLabels
 from feedback.consensus.region_fusion import FUSED_KINDS, answer_weights, fuse_regions
 from feedback.errors import VotesError
 from feedback.votes import EncodedVotes, Floats
-from ml_backend.codecs import get_codec
+from ml_backend.codecs import answer_distance, get_codec
 from ml_backend.errors import UnknownName
+from ml_backend.left_out import contained
 from ml_backend.records import Answer
 
 _MIN_PEOPLE = 3  # with two people who differ, one cannot see who is wrong
@@ -46,7 +47,7 @@ def medoid(
     of each person; 1 by default. VotesError where there are no answers, or the weights have another length or are all
     0.
 
-    >>> from ml_backend.codecs import get_codec
+    >>> from ml_backend.codecs import answer_distance, get_codec
     >>> answers = [Answer("rating", stars) for stars in (1, 4, 5)]
     >>> medoid(answers, get_codec("rating").distance).answer.value
     4
@@ -88,11 +89,11 @@ def aggregate_by_distance(encoded: EncodedVotes, gold: Mapping[int, Answer]) -> 
         by_task.setdefault(encoded.tasks[task], []).append((person, answers[label]))
     distances = _mean_distances(by_task, gold, votes.n_people)
     weights = None if distances is None else _weights(distances)
-    labels = {
-        task: _aggregate_task(kind, given, weights, distances)
-        for task, given in by_task.items()
-        if task not in gold and (len(given) > 1 or distances is not None)  # else the single answer stays as it is
-    }
+    labels = dict[int, AggregatedLabel]()
+    for task, given in by_task.items():
+        if task not in gold and (len(given) > 1 or distances is not None):  # else the single answer stays as it is
+            with contained("weigh the answers", f"task {task}"):
+                labels[task] = _aggregate_task(kind, given, weights, distances)
     method = "fusion" if kind in FUSED_KINDS else "median" if kind == "number" else "medoid"
     equal = "all alike: too little is known of people"
     reason = "by how near people are to the others" if distances is not None else equal
@@ -173,4 +174,4 @@ def _training_weight(confidence: float) -> float:
 
 @lru_cache(maxsize=_CACHE_SIZE)
 def _distance(answer: Answer, other: Answer) -> float:
-    return get_codec(answer.kind).distance(answer, other) if answer.kind == other.kind else 1.0
+    return answer_distance(answer, other)

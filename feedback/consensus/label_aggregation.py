@@ -15,6 +15,7 @@ from feedback.consensus.sparse_votes import LabelSums, TaskGroups
 from feedback.errors import VotesError
 from feedback.votes import LABEL_KINDS, Floats, Ints, VoteColumns, VoteLike, Votes
 from ml_backend.errors import UnknownName
+from ml_backend.left_out import describe_error
 from ml_backend.records import Answer
 
 _MAX_LABELS = 200  # error rates grow with its square
@@ -46,6 +47,13 @@ def aggregate(votes: Sequence[VoteLike], *, by: str, gold: Mapping[int, Answer] 
 
 def aggregate_columns(columns: VoteColumns, *, by: str, gold: Mapping[int, Answer]) -> AggregatedLabels:
     """Return what `aggregate` returns for these votes."""
+    try:
+        return _aggregate_columns(columns, by=by, gold=gold)
+    except Exception as error:  # noqa: BLE001 - the majority needs no model of people, and decides
+        return AggregatedLabels(reason=f"error rates cannot be learnt: {describe_error(error)}")
+
+
+def _aggregate_columns(columns: VoteColumns, *, by: str, gold: Mapping[int, Answer]) -> AggregatedLabels:
     encoded = columns.encode()
     answers: list[Answer] = list(encoded.labels)  # type: ignore[arg-type]
     if by == "majority" or not answers:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
-from feedback.ingest.polling import record_missed_changes, record_unreadable
+from feedback.ingest.polling import append_events, record_missed_changes, record_unreadable
 from feedback.labelling_platform.interface import LabellingPlatform
 from feedback.store import Store
 from feedback.store.log import events
 from feedback.store.log.events import Event
 from ml_backend.errors import NotFound
+from ml_backend.left_out import contained
 
 _PAGE = 500  # tasks in memory, and in one transaction
 _STORED = 4 * _PAGE  # stored tasks per page: of a range that was deleted there may be many more than Label Studio shows
@@ -109,7 +110,8 @@ def _sync_page(
 
     batch, unreadable = list[Event](), list(page.skipped)
     for task, given in page.tasks:
-        batch += events.events_from_task(task, given, source="sweep", seen_s=seen_s, unread=unreadable)
+        with contained("sweep", f"task {task.id}"):
+            batch += events.events_from_task(task, given, source="sweep", seen_s=seen_s, unread=unreadable)
     for number, created in annotations.items():
         if is_compared(number):
             present = page.annotation_ids.get(number, frozenset())  # empty for a task that was deleted or never stored
@@ -122,8 +124,8 @@ def _sync_page(
         {key: born for key, born in stored.items() if key not in page.annotation_ids and is_compared(key)},
     )
     store.ingest_inbox()  # events that arrived while the page was read were not missed
+    changed += append_events(store, batch)
     with store.transaction():
-        changed += store.append(batch).changed if batch else 0
         record_missed_changes(store, project, changed)
         record_unreadable(store, project, "sweep", unreadable)
         reached = replace(

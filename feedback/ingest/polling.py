@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from feedback.labelling_platform.interface import LabellingPlatform
 from feedback.store import Store
 from feedback.store.log import events
+from ml_backend.left_out import compute_rows, contained
+from ml_backend.printable import printable
+from ml_backend.records import Annotation, Task
 
 _OVERLAP = timedelta(seconds=2)  # a transaction may commit after a later one was already seen
 _MAX_SKEW_S = 86_400.0  # no clock that runs is further ahead; a time beyond it is wrong and not the newest
@@ -37,25 +40,46 @@ def poll_changes(
     for task, given in platform.list_changed_tasks(project, _subtract_overlap(last), unreadable=unreadable):
         if not events.is_future(events.canonical_time(task.updated_at), now_s, ahead_s=_MAX_SKEW_S):
             newest = max(newest, task.updated_at)  # else no later change would ever be found
-        batch += events.events_from_task(task, given, source="poll", seen_s=now_s, unread=unreadable)
-        # by Label Studio's own clock: a webhook event after this read is newer than the task as read
-        until = events.canonical_time(task.updated_at)
-        stored = store.annotations.list_annotation_creation_times(
-            project, above=task.id - 1, upto=task.id, before=until
-        ).get(task.id, {})
-        present = {annotation.id for annotation in given}
-        deleted = {number: created_at for number, created_at in stored.items() if number not in present}
-        batch += events.deletions(project, "annotation", deleted, source="poll")
+        with contained("poll", f"task {task.id}"):
+            batch += _events_of(store, project, task, given, now_s=now_s, unreadable=unreadable)
         if len(batch) >= _BATCH:
-            new += store.append(batch, want=want).changed
+            new += append_events(store, batch, want=want)
             batch = []
     if batch:
-        new += store.append(batch, want=want).changed
+        new += append_events(store, batch, want=want)
     record_missed_changes(store, project, new)
     record_unreadable(store, project, "poll", unreadable)
     if newest != last:
         store.records.create_record(project, "cursor", {"since": newest})
     return new
+
+
+def append_events(store: Store, batch: Sequence[events.Event], *, want: str | None = None) -> int:
+    """Append events, each once; return how many changed something. One that the database refuses is left out."""
+    changed: list[int] = []
+
+    def append(part: Sequence[events.Event]) -> Sequence[events.Event]:
+        changed.append(store.append(part, want=want).changed)
+        return part
+
+    compute_rows("store", batch, append, name=lambda event: f"{event.entity} {event.entity_id}")
+    return sum(changed)
+
+
+def _events_of(
+    store: Store, project: str, task: Task, given: Sequence[Annotation], *, now_s: float, unreadable: list[str]
+) -> list[events.Event]:
+    """Return the events of a task as Label Studio shows it now, with those of its annotations that it lacks."""
+    found = events.events_from_task(task, given, source="poll", seen_s=now_s, unread=unreadable)
+    # by Label Studio's own clock: a webhook event after this read is newer than the task as read
+    until = events.canonical_time(task.updated_at)
+    stored = store.annotations.list_annotation_creation_times(
+        project, above=task.id - 1, upto=task.id, before=until
+    ).get(task.id, {})
+    present = {annotation.id for annotation in given}
+    deleted = {number: created_at for number, created_at in stored.items() if number not in present}
+    found += events.deletions(project, "annotation", deleted, source="poll")
+    return found
 
 
 def update_project_description(store: Store, project: str, description: Mapping[str, Any]) -> int:
@@ -89,7 +113,8 @@ def count_missed_changes(store: Store, project: str) -> int:
 
 def record_unreadable(store: Store, project: str, source: str, reasons: Iterable[str]) -> None:
     """Record why something was left out, each reason once; `source` is a webhook's action, "poll" or "sweep"."""
-    for reason in dict.fromkeys(reason[:_LONGEST_REASON] for reason in reasons):
+    source = printable(source)
+    for reason in dict.fromkeys(printable(reason)[:_LONGEST_REASON] for reason in reasons):
         body = {"action": source, "reason": reason}
         store.records.create_record(project, _UNREADABLE, body, key=f"{source}: {reason}")
 
@@ -104,4 +129,7 @@ def _subtract_overlap(since: str) -> str:
     """Step back by the overlap; a version that is read twice is stored once."""
     if not since:
         return ""
-    return (datetime.fromisoformat(since) - _OVERLAP).isoformat().replace("+00:00", "Z")
+    try:
+        return (datetime.fromisoformat(since) - _OVERLAP).isoformat().replace("+00:00", "Z")
+    except OverflowError:  # of the year 1
+        return ""

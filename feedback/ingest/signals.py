@@ -21,6 +21,7 @@ from ml_backend.app import Mount, make_post_route
 from ml_backend.app.openapi import PROJECT
 from ml_backend.errors import BodyError
 from ml_backend.labelstudio.parsing import read_project_id
+from ml_backend.left_out import contained
 
 Answer = dict[str, Any]
 
@@ -161,10 +162,12 @@ def match_waiting_signals(store: Store, project: str, policy: Policy) -> int:
     store.tasks.index_external_ids(project, policy.tasks.key, lambda data: identifier_text(read(data)))
     n_waiting = 0
     for signal in store.signals.list_unmatched_signals(project):
-        task, reason = find_task_by_key(store, project, policy, signal.external)
-        if task is not None or reason != signal.unmatched:
-            store.signals.update_signal_task(signal, task=task, unmatched=reason)
-        n_waiting += task is None
+        n_waiting += 1
+        with contained("match", f"signal {signal.key}"):
+            task, reason = find_task_by_key(store, project, policy, signal.external)
+            if task is not None or reason != signal.unmatched:
+                store.signals.update_signal_task(signal, task=task, unmatched=reason)
+            n_waiting -= task is not None
     return n_waiting
 
 

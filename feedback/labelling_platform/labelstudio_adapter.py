@@ -26,6 +26,7 @@ from ml_backend.labelstudio.parsing import read_task, utc
 from ml_backend.labelstudio.projects import SettingsSnapshot
 from ml_backend.labelstudio.queue_writer import Written
 from ml_backend.labelstudio.review_project_client import ReviewProject, ReviewTask
+from ml_backend.left_out import contained
 from ml_backend.predictor import NO_MODEL_VERSION
 from ml_backend.records import Annotation, Answer, Task
 
@@ -90,18 +91,14 @@ class LabelStudioAdapter:
     ) -> WriteResult:
         version = rows[0].version
         without_model = version.rpartition("+q")[0] == NO_MODEL_VERSION
-        wanted = [
-            queue_writer.queue_row(
-                row.task,
-                row.place,
-                row.answer if row.is_answer_ours else None,
-                row.confidence,
-                control,
-                blind=row.blind,
-                gives_way=without_model,
-            )
-            for row in rows
-        ]
+        wanted = []
+        for row in rows:
+            ours = {"blind": row.blind, "gives_way": without_model}
+            queued = queue_writer.queue_row(row.task, row.place, None, None, control, **ours)
+            if row.is_answer_ours:
+                with contained("encode the prediction", f"task {row.task}"):  # else nothing is shown
+                    queued = queue_writer.queue_row(row.task, row.place, row.answer, row.confidence, control, **ours)
+            wanted.append(queued)
         written = queue_writer.write_queue_window(
             self._client,
             project,

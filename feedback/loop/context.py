@@ -47,6 +47,7 @@ class Turn:
     window: str  # the window that is served
     notes: tuple[str, ...]
     waits: str = ""  # what the first model still waits for, "" once one serves
+    left_out: str = ""  # rows without which it went on, "" for none
     stages: Mapping[str, float] = field(default_factory=dict, hash=False)  # seconds of each stage, by its name
     requests: int = 0  # number of the newest training request that came before it began
 

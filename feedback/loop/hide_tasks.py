@@ -12,6 +12,7 @@ from feedback.loop.context import TurnContext
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.store.log import events
 from ml_backend.errors import LabelStudioError, NotFound
+from ml_backend.left_out import RequestRows
 from ml_backend.records import Task
 
 _MAX_CHANGES_PER_TURN = 200  # each is a request of about 0.06 s, and the next turn waits for them
@@ -55,13 +56,16 @@ def _hide_and_show(context: TurnContext, platform: LabellingPlatform) -> tuple[i
     due = sorted(servable, key=lambda task: (task not in window, task))
     store.tasks.create_hidden_tasks(project, due[:_MAX_CHANGES_PER_TURN])
     hidden = shown = 0
+    requests = RequestRows("hide or show")
     for task in _while_allowed(context, due):
-        _change(context, partial(platform.hide_task, project, task))
         hidden += 1
+        with requests.row(f"task {task}"):
+            _change(context, partial(platform.hide_task, project, task))
     for task in _while_allowed(context, free):
-        _change(context, partial(platform.reopen_task, project, task, max(1, snapshot.tasks[task].overlap)))
-        store.tasks.delete_hidden_tasks(project, [task])
         shown += 1
+        with requests.row(f"task {task}"):
+            _change(context, partial(platform.reopen_task, project, task, max(1, snapshot.tasks[task].overlap)))
+            store.tasks.delete_hidden_tasks(project, [task])
     return shown, len(due) + len(free) - hidden - shown
 
 

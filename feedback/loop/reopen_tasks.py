@@ -9,6 +9,7 @@ from feedback.project.incremental_caches import Changes
 from feedback.store.log import events
 from feedback.store.repositories.event_queries import ProjectHeads
 from ml_backend.errors import LabelStudioError
+from ml_backend.left_out import RequestRows
 
 if TYPE_CHECKING:
     from feedback.loop.context import TurnContext
@@ -41,7 +42,7 @@ def reopen_tasks(context: TurnContext) -> TurnContext:
     ]
     # Label Studio counts all answers: also ours, and those that no longer count
     annotators = store.annotations.count_annotators(project, [task for task, _votes in due])
-    opened = list[events.Event]()
+    opened, requests = list[events.Event](), RequestRows("re-open")
     for task, votes in due:
         row, given = snapshot.tasks[task], max(votes, annotators.get(task, 0))
         if not row.is_labeled and row.overlap > given:
@@ -53,11 +54,14 @@ def reopen_tasks(context: TurnContext) -> TurnContext:
         if not context.may_write():
             break
         try:
-            now = platform.reopen_task(project, task, given + 1)
+            with requests.row(f"task {task}"):
+                now = platform.reopen_task(project, task, given + 1)
+                opened.append(events.event_from_task(now, "own", seen_s=context.services.clock()))
+                continue
         except LabelStudioError as error:
             context = context.noted(f"task {task} was not re-opened: {error}")
             break
-        opened.append(events.event_from_task(now, "own", seen_s=context.services.clock()))
+        is_open[task] = votes  # left out: it is tried again when something happens to it
     if opened:  # together: after a kill before this, the next poll brings what it left out
         store.append(opened, want=None)
     return replace(context, reopened=len(opened))

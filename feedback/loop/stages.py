@@ -20,8 +20,9 @@ from feedback.training.challenger import challenge
 from feedback.training.consensus_labels import reweigh_with_model
 from feedback.training.model_factory import export_champion
 from feedback.training.retrain_triggers import first_model_waits_for
-from ml_backend.errors import LabelConfigError, LabelStudioError, NotTrained, UnknownName
+from ml_backend.errors import LabelConfigError, LabelStudioError
 from ml_backend.label_config import read_label_config
+from ml_backend.left_out import describe_error
 
 
 def collect_changes(context: TurnContext) -> TurnContext:
@@ -35,8 +36,10 @@ def collect_changes(context: TurnContext) -> TurnContext:
         record_guideline(store, project, described, now_s=services.clock())
         described_anew = update_project_description(store, project, described)
         found = poll_changes(store, services.platform, project, now_s=services.clock())
-    except LabelStudioError as error:
-        return context.noted(f"not collected: {error}")
+    except Exception as error:
+        if getattr(error, "of_service", False) and not isinstance(error, LabelStudioError):
+            raise
+        return context.noted(f"not collected: {describe_error(error)}")
     return replace(context, collected=described_anew + found)
 
 
@@ -100,8 +103,10 @@ def train_and_judge(context: TurnContext) -> TurnContext:
             claim=context.held.claim if context.held else None,
             cache=services.trainings,
         )
-    except (NotTrained, UnknownName) as error:
-        return _with_champion(context.noted(f"not trained: {error}"))
+    except Exception as error:
+        if getattr(error, "of_service", False):
+            raise
+        return _with_champion(context.noted(f"not trained: {describe_error(error)}"))
     finally:
         export_champion(context.store.registry, services.model_folder, context.project_id)
     context = _with_champion(context)

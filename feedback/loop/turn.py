@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 
 from feedback.automation.thresholds import refresh_threshold_table
+from feedback.ingest.left_out_rows import record_left_out
 from feedback.ingest.webhook_handler import TRAINING_ASKED
 from feedback.jobs.worker import Held
 from feedback.labelling_platform.interface import LabellingPlatform
@@ -25,6 +26,7 @@ from feedback.review.review_stage import ReviewStage
 from feedback.store import Store
 from feedback.training.model_cache import ChampionCache, Committee
 from feedback.training.model_factory import ModelFactory
+from ml_backend.left_out import collect_left_out
 from ml_backend.registry import Registry
 
 _LOG = logging.getLogger(__name__)
@@ -86,13 +88,16 @@ class Loop:
         context = TurnContext(self._services, project_id, held, poll)
         requests = self._services.store.records.get_record_head(project_id, TRAINING_ASKED)
         seconds: dict[str, float] = {}
-        for name, stage in STAGES:
-            began_s = time.perf_counter()
-            context = stage(context)
-            seconds[name] = round(time.perf_counter() - began_s, 4)
-            if name == "load snapshot" and context.eligible is None:
-                break  # its label config cannot be read
-        turn = replace(_as_turn(context, seconds, self._count_trainable(context)), requests=requests)
+        with collect_left_out() as rows:
+            for name, stage in STAGES:
+                began_s = time.perf_counter()
+                context = stage(context)
+                seconds[name] = round(time.perf_counter() - began_s, 4)
+                if name == "load snapshot" and context.eligible is None:
+                    break  # its label config cannot be read
+        left_out = record_left_out(self._services.store, project_id, rows)
+        turn = _as_turn(context, seconds, self._count_trainable(context))
+        turn = replace(turn, requests=requests, left_out=left_out)
         self._services.store.records.create_record(project_id, "turn", asdict(turn))
         if context.eligible is not None:
             self._request_report(context)
@@ -101,6 +106,11 @@ class Loop:
 
     def report(self, project_id: str, *, held: Held | None = None) -> None:
         """Record agreement, the annotators' figures and the threshold table; the turn does not wait for them."""
+        with collect_left_out() as rows:
+            self._report(project_id, held)
+        record_left_out(self._services.store, project_id, rows)
+
+    def _report(self, project_id: str, held: Held | None) -> None:
         context = TurnContext(self._services, project_id, held, poll=False)
         context = stages.load_snapshot(context)
         if context.eligible is None:

@@ -14,6 +14,7 @@ from feedback.training.dataset import ConsensusLabel
 from ml_backend.codecs import get_codec
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.parsing import own_unique_id
+from ml_backend.left_out import RequestRows
 
 if TYPE_CHECKING:
     from feedback.loop.context import TurnContext
@@ -32,6 +33,7 @@ class WrittenConsensus:
     labels: Changes = field(default_factory=Changes)
     due: frozenset[int] = frozenset()  # tasks with something left to write
     exclude: frozenset[int] = frozenset()
+    refused: set[str] = field(default_factory=set, repr=False)  # labels that could not be written: not tried again
 
 
 def write_consensus(context: TurnContext) -> TurnContext:
@@ -44,23 +46,27 @@ def write_consensus(context: TurnContext) -> TurnContext:
     platform, snapshot, store = context.platform, context.snapshot, context.store
     if platform is None or not snapshot.policy.consensus.write_back:
         return context
-    due, names = _list_due(context)
-    done = 0
+    due, names, refused = _list_due(context)
+    done, requests = 0, RequestRows("write the consensus")
     try:
         for label, name in due[:_MAX_ANSWERS_PER_TURN]:
             if not context.may_write():
                 break
-            _write(store, platform, snapshot, label, name, names.get(label.task, ()))
             done += 1
+            refused.add(name)
+            with requests.row(f"task {label.task}"):
+                _write(store, platform, snapshot, label, name, names.get(label.task, ()))
+                refused.discard(name)
     except LabelStudioError as error:
+        refused.discard(name)
         return context.noted(f"the consensus was not written to Label Studio; the next turn tries again: {error}")
     if 0 < done < len(due):
         context.request_turn()
     return context
 
 
-def _list_due(context: TurnContext) -> tuple[list[tuple[ConsensusLabel, str]], dict[int, list[str]]]:
-    """Return the labels to write with their names, and the names of those that were written for each task."""
+def _list_due(context: TurnContext) -> tuple[list[tuple[ConsensusLabel, str]], dict[int, list[str]], set[str]]:
+    """Return the labels to write with their names, the names of those written for each task, and those refused."""
     snapshot, labels, project = context.snapshot, context.consensus_labels, context.project_id
     excluded = frozenset(context.final_answers.cases if context.final_answers else ())
     cache = context.services.written_consensus
@@ -78,12 +84,13 @@ def _list_due(context: TurnContext) -> tuple[list[tuple[ConsensusLabel, str]], d
         skipped = label.task in excluded or label.task in labels.needs_more_votes
         if label.votes > 1 and not skipped and snapshot.roles[label.task] != "gold":
             name = own_unique_id(f"review/{project}/{label.task}/consensus/{label.answer.key}")
-            if name not in kept.names.get(label.task, ()):
+            if name not in kept.refused and name not in kept.names.get(label.task, ()):
                 due.append((label, name))
     left = frozenset(label.task for label, _name in due)
     newest = newer[-1].id if newer else kept.record
-    cache.put(project, WrittenConsensus(newest, kept.names, labels.changes, left, excluded), size=len(kept.names))
-    return due, kept.names
+    made = WrittenConsensus(newest, kept.names, labels.changes, left, excluded, kept.refused)
+    cache.put(project, made, size=len(kept.names))
+    return due, kept.names, kept.refused
 
 
 def _write(

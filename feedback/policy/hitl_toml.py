@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from feedback.errors import PolicyError
 from feedback.policy.field_types import NAME
 from feedback.policy.schema import Policy
+from ml_backend.left_out import describe_error
 
 _ORDER = "order"  # an added key for the order of keys, because the store sorts the keys of JSON
 _IN_ORDER = ("reasons", "feedback")  # tables that reviewers read from top to bottom
@@ -31,10 +32,14 @@ def read_policy(text: str, *, source: str = "hitl.toml") -> Policy:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise PolicyError(f"{source} is not TOML: {error}") from None
+    except Exception as error:  # noqa: BLE001 - RecursionError at 1,000 brackets, or whatever a text makes it raise
+        raise PolicyError(f"{source} is not TOML that can be read: {type(error).__name__}.") from None
     try:
         return Policy.model_validate(raw)
     except ValidationError as error:
         raise PolicyError(f"{source}: {_describe(error)}") from None
+    except Exception as error:
+        raise PolicyError(f"{source} cannot be read: {describe_error(error)}.") from error
 
 
 def read_policy_file(path: Path) -> Policy:
@@ -45,6 +50,8 @@ def read_policy_file(path: Path) -> Policy:
         raise PolicyError(f"{path} cannot be read: {error.strerror}.", hint="Give the path of a policy file.") from None
     except UnicodeDecodeError:
         raise PolicyError(f"{path} is not text in UTF-8.", hint="Save it as UTF-8, which TOML needs.") from None
+    except ValueError:  # a NUL in the path
+        raise PolicyError(f"{path} is not a path.", hint="Give the path of a policy file.") from None
     return read_policy(text, source=path.name)
 
 

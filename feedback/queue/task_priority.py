@@ -14,6 +14,7 @@ from feedback.project.routing_decisions import NORMAL
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.queue.interleave import OpenTask, Place, interleave, sort_audit
 from feedback.training.model_cache import Floats, PredictionCache
+from ml_backend.left_out import contained
 from ml_backend.records import Answer
 from ml_backend.registry import Bundle
 from sampling.ordering import Ordering, TaskStream, interleave_streams, order_tasks
@@ -127,10 +128,14 @@ def _ordering(
     vectors = (
         prediction_cache.vectors(champion, snapshot, tasks) if champion and policy.sampling.looks_at_distances else None
     )
-    return order_tasks(
+    order = partial(
+        order_tasks,
         Pool(tuple(tasks), table, np.zeros(len(tasks)), vectors=vectors),
-        strategy=policy.sampling.strategy if champion else "random",
         random_share=policy.sampling.random_share,
         seed=zlib.crc32(f"{snapshot.project.id}/{number}".encode()),
         size=policy.queue.window,
     )
+    strategy = policy.sampling.strategy if champion else "random"
+    with contained("order the queue", f"the strategy {strategy}"):  # it is a plug-in; somebody may wait for a task
+        return order(strategy=strategy)
+    return order(strategy="random")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from feedback.ingest.left_out_rows import count_left_out, list_left_out
 from feedback.ingest.polling import count_missed_changes, list_unreadable
 from feedback.labelling_platform.deletion_schedule import count_deleted_predictions
 from feedback.policy import Policy
@@ -52,7 +53,7 @@ def project_status(store: Store, project: ProjectRow) -> dict[str, Any]:
         "behind": sum(row.state != "idle" for row in jobs),
         "parked": [f"{row.kind}: {row.reason}" for row in jobs if row.state == "parked"],
         "unreadable": counts.unreadable,
-        "left_out": list_unreadable(store, project.id),
+        "left_out": [*list_left_out(store, project.id), *list_unreadable(store, project.id)],
         "notes": list(turn.get("notes", ())),
     }
 
@@ -145,6 +146,7 @@ def service_gauges(store: Store) -> dict[str, float]:
         "hitl_inbox_refused": len(waiting.problems),
         "hitl_jobs_pending": sum(row.state != "idle" for row in jobs),
         "hitl_jobs_parked": sum(row.state == "parked" for row in jobs),
+        "hitl_rows_left_out": sum(count_left_out(store, row.id) for row in projects),
         "hitl_missed_changes_total": sum(count_missed_changes(store, row.id) for row in projects),
         "hitl_old_predictions_deleted_total": sum(counts["deleted"] for counts in deletions),
         "hitl_old_predictions_waiting": sum(counts["waiting"] for counts in deletions),

@@ -27,7 +27,7 @@ from feedback.consensus.region_fusion import FUSED_KINDS, fuse_regions
 from feedback.reports.consensus_scores import ConsensusScore, LabelScorer, encode_gold, gold_by_code, score_by_distance
 from feedback.stats.intervals import Interval
 from feedback.votes import EncodedVotes, Floats, Votes, encode_votes
-from ml_backend.codecs import get_codec
+from ml_backend.codecs import answer_distance
 from ml_backend.records import Answer
 
 NUMBER_KINDS = ("rating", "number")
@@ -173,7 +173,7 @@ def _analyse_answers(
     notes: Sequence[str],
 ) -> Analysis:
     """Analyse answers of any type with a codec: alpha by distance, medoid or fusion, and each person's distance."""
-    tasks, people, distance = named.votes.tasks, named.votes.people, get_codec(kind).distance
+    tasks, people, distance = named.votes.tasks, named.votes.people, answer_distance
     alpha = alpha_by_distance(tasks.tolist(), answers, distance)
     by_task: dict[int, list[Answer]] = {}
     for task, answer in zip(tasks.tolist(), answers, strict=True):

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 from feedback.labelling_platform.interface import LabellingPlatform
 from feedback.project.guidelines import get_instruction
@@ -31,6 +32,7 @@ from feedback.store import CaseRow, ProjectRow, ReviewProjectRow, ReviewRow
 from feedback.store.log import events
 from ml_backend.errors import LabelStudioError, NotFound
 from ml_backend.labelstudio.review_project_client import ReviewTask, review_marker
+from ml_backend.left_out import compute_rows, contained
 
 _MAX_UPDATES_PER_TURN = 50  # each is three requests
 _MAX_TASKS_PER_TURN = 200  # one request imports them, and each that several people answer needs another one
@@ -58,7 +60,8 @@ def assign_cases(
         if tier not in context.policy.tiers:
             context.result.notes.append(f"cases wait at tier {tier!r}, which the policy no longer has")
         elif context.may_write():
-            _assign_tier(context, platform, tier, [case for case in waiting if case.tier == tier])
+            with contained("assign the cases", f"tier {tier}"):
+                _assign_tier(context, platform, tier, [case for case in waiting if case.tier == tier])
     tell_cases_without_readers(context, list_emails)
 
 
@@ -164,7 +167,11 @@ def _create_review_tasks(
     """Import a review task for each case, with honeypots among them."""
     store = context.store
     counted = [context.with_model_answer(replace(case, copies=case.copies + 1)) for case in cases]
-    review_tasks = _make_review_tasks(context, counted)
+    made = compute_rows(
+        "make the review task", counted, partial(_make_review_tasks, context), name=lambda case: f"case {case.id}"
+    )
+    counted = [case for case, review_task in zip(counted, made, strict=True) if review_task is not None]
+    review_tasks = [review_task for review_task in made if review_task is not None]
     honeypots = choose_honeypots(context, counted)
     try:
         tasks = platform.import_review_tasks(review_project, [*review_tasks, *(task for _case, task in honeypots)])

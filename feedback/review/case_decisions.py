@@ -19,6 +19,7 @@ from feedback.review.review_task_content import KEY, SKIP, read_review_task_key,
 from feedback.store import CaseEvent, CaseRow, ReviewRow, Skip, Store, Vote
 from feedback.training.dataset import ConsensusLabel
 from ml_backend.errors import NotFound
+from ml_backend.left_out import contained
 from ml_backend.records import Annotation, Answer, Task
 
 _DECIDED = "came after the case was decided"
@@ -85,7 +86,8 @@ def decide_cases(
     _sync_review_projects(context)
     found = changed_reviews.find(context.store, context.project, context.cases)
     for case_id, review_project, annotation in found.changed:
-        _reopen_changed(context, case_id, review_project, annotation)
+        with contained("read the changed review", f"case {case_id}"):
+            _reopen_changed(context, case_id, review_project, annotation)
     _decide_open_cases(context, list_emails)
     _save_late_reviews(context, found)
 
@@ -99,31 +101,32 @@ def _decide_open_cases(context: ReviewContext, list_emails: Callable[[], Mapping
     saved = context.store.reviews.list_reviews_of_cases(case_ids)
     skips = context.skips_on([case.task for case in cases])
     for case in cases:
-        blind: dict[bool, list[Annotation]] = {False: [], True: []}  # a new policy may make a tier blind
-        for review_project, task, is_blind in list_review_tasks(events[case.id]):
-            if _belongs_to_stay(context.store.tasks.get_task(review_project, task), case):
-                blind[is_blind] += list_human_annotations(context, review_project, task)
-        if not any(blind.values()):
-            continue
-        involved = find_involved(
-            case,
-            context.policy,
-            votes=context.votes_on(case.task),
-            skips=skips.get(case.task, ()),
-            reviews=saved[case.id],
-            current={annotation.id for annotations in blind.values() for annotation in annotations},
-        )
-        reviews = read_reviews(
-            case,
-            blind[False],
-            context.snapshot.control,
-            context.policy,
-            list_emails(),
-            involved,
-            blind=blind[True],
-        )
-        if new := new_reviews(reviews, saved[case.id]):
-            _move_by_protocol(context, case, reviews, new)
+        with contained("read the reviews", f"case {case.id}"):
+            blind: dict[bool, list[Annotation]] = {False: [], True: []}  # a new policy may make a tier blind
+            for review_project, task, is_blind in list_review_tasks(events[case.id]):
+                if _belongs_to_stay(context.store.tasks.get_task(review_project, task), case):
+                    blind[is_blind] += list_human_annotations(context, review_project, task)
+            if not any(blind.values()):
+                continue
+            involved = find_involved(
+                case,
+                context.policy,
+                votes=context.votes_on(case.task),
+                skips=skips.get(case.task, ()),
+                reviews=saved[case.id],
+                current={annotation.id for annotations in blind.values() for annotation in annotations},
+            )
+            reviews = read_reviews(
+                case,
+                blind[False],
+                context.snapshot.control,
+                context.policy,
+                list_emails(),
+                involved,
+                blind=blind[True],
+            )
+            if new := new_reviews(reviews, saved[case.id]):
+                _move_by_protocol(context, case, reviews, new)
 
 
 def _save_late_reviews(context: ReviewContext, found: ReviewChanges) -> None:
@@ -155,8 +158,11 @@ def move_first_tier_cases(context: ReviewContext) -> None:
     labels = {label.task: label for label in context.consensus_labels.settled}
     skips = context.skips_on([case.task for case in cases])
     for case in cases:
-        votes = in_current_round(case, context.votes_on(case.task))
-        _move_by_votes(context, case, votes, in_current_round(case, skips.get(case.task, ())), labels.get(case.task))
+        with contained("move the case", f"case {case.id}"):
+            votes = in_current_round(case, context.votes_on(case.task))
+            _move_by_votes(
+                context, case, votes, in_current_round(case, skips.get(case.task, ())), labels.get(case.task)
+            )
 
 
 def leading_answer(votes: Sequence[Vote]) -> Answer | None:

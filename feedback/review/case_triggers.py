@@ -28,6 +28,7 @@ from feedback.stats.hash_sampling import draws
 from feedback.store import CaseRow, CurrentDecision, Signal, Store
 from feedback.training.consensus_labels import ConsensusLabels
 from feedback.training.dataset import ConsensusLabel
+from ml_backend.left_out import contained
 
 DISAGREEMENT, SKIPPED = "disagreement", "skipped"
 # the rule of a case that no routing rule opened
@@ -66,13 +67,14 @@ def _find_new_cases(context: ReviewContext) -> list[CaseRow]:
     answered_first = (routes.first_tier_before & settled & snapshot.tasks.keys()) - context.cases.by_task.keys()
     found = [_case_by_rule(context, task) for task in sorted(answered_first)]
     for task in sorted((tasks - context.cases.by_task.keys() - settled) & snapshot.tasks.keys()):
-        n_answers, wants_votes = len(votes.get(task, ())), task in context.consensus_labels.needs_more_votes
-        if task in routes.tiers and task not in routes.first_tier_before:
-            found.append(_case_by_rule(context, task))
-        elif above and (why := blocked_reason(n_answers, wants_votes=wants_votes, skipped=task in skipped)):
-            found.append(_new_case(context, task, above, *why))
-        elif clock_runs and task not in routes.held and not snapshot.tasks[task].is_labeled:
-            found.append(_new_case(context, task, first, "its clock runs", ""))
+        with contained("open the case", f"task {task}"):
+            n_answers, wants_votes = len(votes.get(task, ())), task in context.consensus_labels.needs_more_votes
+            if task in routes.tiers and task not in routes.first_tier_before:
+                found.append(_case_by_rule(context, task))
+            elif above and (why := blocked_reason(n_answers, wants_votes=wants_votes, skipped=task in skipped)):
+                found.append(_new_case(context, task, above, *why))
+            elif clock_runs and task not in routes.held and not snapshot.tasks[task].is_labeled:
+                found.append(_new_case(context, task, first, "its clock runs", ""))
     return found
 
 
@@ -164,16 +166,19 @@ def _reroute_unstarted(context: ReviewContext) -> None:
     """Send cases that nobody has started to the tier that the routing, or a new policy, now names."""
     routes, policy = context.snapshot.routes, context.policy
     for case in context.list_open_cases(in_first_tier=False):
-        tier = routes.tiers.get(case.task, context.policy.first_tier)
-        unstarted = case.state == "queued" and case.started_s is None and case.rule not in _INTERNAL_RULES
-        if case.tier not in policy.tiers:
-            context.move(case, "recall", tier=policy.first_tier, note=f"the policy has no tier {case.tier} any more")
-        elif unstarted and tier != case.tier and case.task in routes.standing:
-            changes: dict[str, Any] = {}
-            if rule := _rule_of(context, case.task):
-                changes = {"rule": rule.id, "skills": rule.skills, "why": rule.reason or f"rule {rule.id}"}
-            context.move(case, "recall", tier=tier, note="the routing sends it elsewhere now", **changes)
-            context.result.more_to_do = True
+        with contained("route the case", f"case {case.id}"):
+            tier = routes.tiers.get(case.task, context.policy.first_tier)
+            unstarted = case.state == "queued" and case.started_s is None and case.rule not in _INTERNAL_RULES
+            if case.tier not in policy.tiers:
+                context.move(
+                    case, "recall", tier=policy.first_tier, note=f"the policy has no tier {case.tier} any more"
+                )
+            elif unstarted and tier != case.tier and case.task in routes.standing:
+                changes: dict[str, Any] = {}
+                if rule := _rule_of(context, case.task):
+                    changes = {"rule": rule.id, "skills": rule.skills, "why": rule.reason or f"rule {rule.id}"}
+                context.move(case, "recall", tier=tier, note="the routing sends it elsewhere now", **changes)
+                context.result.more_to_do = True
 
 
 def _hide_from_measuring(context: ReviewContext) -> None:
@@ -195,14 +200,20 @@ def _open_signalled(context: ReviewContext) -> None:
     settled = {label.task for label in context.consensus_labels.settled}
     found: list[CaseRow] = []
     for task, names in names_of.items():
-        newest_s = max((received_s[task, name] for name in names if (task, name) in received_s), default=None)
-        case = cases.get(task)
-        if case is None:
-            decided_s = 0.0 if task in settled else None
-        else:
-            decided_s = case.resolved_s if case.state == "resolved" else None
-        if newest_s is not None and decided_s is not None and newest_s > decided_s and task in context.snapshot.tasks:
-            found.append(_case_by_rule(context, task))
+        with contained("open the case", f"task {task}"):
+            newest_s = max((received_s[task, name] for name in names if (task, name) in received_s), default=None)
+            case = cases.get(task)
+            if case is None:
+                decided_s = 0.0 if task in settled else None
+            else:
+                decided_s = case.resolved_s if case.state == "resolved" else None
+            if (
+                newest_s is not None
+                and decided_s is not None
+                and newest_s > decided_s
+                and task in context.snapshot.tasks
+            ):
+                found.append(_case_by_rule(context, task))
     _open_or_reopen(context, found)
 
 
@@ -215,27 +226,28 @@ def _open_requested(context: ReviewContext) -> None:
     tier = policy.rights.tier or policy.tier_after(policy.first_tier) or policy.first_tier
     within_s = parse_duration_s(policy.rights.within)
     for signal in list_open_requests(context.store, context.project, context.policy):
-        if signal.task is None or signal.task not in context.snapshot.tasks:
-            continue
-        new = _new_case(context, signal.task, tier, signal.note or "a person was asked for", ON_REQUEST)
-        new = replace(new, priority=priority_value("high"))
-        if (case := _case_for_request(context, new, within_s)) is not None:
-            body = {
-                "task": new.task,
-                "asked_s": signal.at_s,
-                "source": signal.source,
-                "note": signal.note,
-                "case": case.id,
-                "round": case.round,
-                "tier": case.tier,
-                "due_s": case.due_s,
-                "model": new.model,
-                "answer": new.proposal.key if new.proposal else None,
-                "confidence": new.confidence,
-                "policy": case.policy,
-                "opened_s": context.workflow.now_s,
-            }
-            context.store.records.create_record(context.project, ON_REQUEST, body, key=signal.key)
+        with contained("open the case", f"signal {signal.key}"):
+            if signal.task is None or signal.task not in context.snapshot.tasks:
+                continue
+            new = _new_case(context, signal.task, tier, signal.note or "a person was asked for", ON_REQUEST)
+            new = replace(new, priority=priority_value("high"))
+            if (case := _case_for_request(context, new, within_s)) is not None:
+                body = {
+                    "task": new.task,
+                    "asked_s": signal.at_s,
+                    "source": signal.source,
+                    "note": signal.note,
+                    "case": case.id,
+                    "round": case.round,
+                    "tier": case.tier,
+                    "due_s": case.due_s,
+                    "model": new.model,
+                    "answer": new.proposal.key if new.proposal else None,
+                    "confidence": new.confidence,
+                    "policy": case.policy,
+                    "opened_s": context.workflow.now_s,
+                }
+                context.store.records.create_record(context.project, ON_REQUEST, body, key=signal.key)
 
 
 def _case_for_request(context: ReviewContext, new: CaseRow, within_s: float) -> CaseRow | None:

@@ -17,6 +17,7 @@ from feedback.review.review_context import ReviewContext
 from feedback.review.review_task_content import SKIP
 from feedback.store import CaseRow, ReviewRow, Skip, Store, Vote
 from feedback.store.log import events
+from ml_backend.left_out import RequestRows
 
 _MAX_TASKS_PER_TURN = 200  # each is a request of about 0.1 s, and the next turn waits for them
 
@@ -159,6 +160,7 @@ def reopen_for_others(context: ReviewContext, platform: LabellingPlatform, eligi
     for vote, _reason in eligible.excluded.values():
         if vote.task not in settled and vote.task not in snapshot.routes.held:
             n_excluded[vote.task] = n_excluded.get(vote.task, 0) + 1
+    requests = RequestRows("re-open for others")
     for task_id, excluded in n_excluded.items():
         task = snapshot.tasks[task_id]
         n_answers = excluded + len(snapshot.votes_by_task.get(task_id, ()))
@@ -166,9 +168,11 @@ def reopen_for_others(context: ReviewContext, platform: LabellingPlatform, eligi
             context.result.more_to_do = True
             break
         if (task.is_labeled or task.overlap <= n_answers) and context.may_write():
-            reopened = platform.reopen_task(context.project, task_id, n_answers + 1)
-            context.store.append([events.event_from_task(reopened, "own", seen_s=context.workflow.now_s)], want=None)
-            context.result.reopened[task_id] = reopened
+            with requests.row(f"task {task_id}"):
+                reopened = platform.reopen_task(context.project, task_id, n_answers + 1)
+                event = events.event_from_task(reopened, "own", seen_s=context.workflow.now_s)
+                context.store.append([event], want=None)
+                context.result.reopened[task_id] = reopened
 
 
 def _excluded_of(

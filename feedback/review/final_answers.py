@@ -19,8 +19,8 @@ from feedback.store import CaseRow, Store
 from feedback.training.consensus_labels import ConsensusLabels
 from feedback.training.dataset import ConsensusLabel
 from ml_backend.codecs import get_codec
-from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.parsing import own_unique_id
+from ml_backend.left_out import RequestRows
 from ml_backend.records import Answer
 
 _MAX_ANSWERS_PER_TURN = 50  # each is two requests, and the reviewers' next answers wait for the end of the turn
@@ -117,15 +117,12 @@ def write_final_answers(context: ReviewContext, platform: LabellingPlatform) -> 
     """Write the decided answers to the source project, up to a number of them a turn."""
     decided = context.store.cases.list_cases(context.project, states=("decided",))
     context.result.more_to_do |= len(decided) > _MAX_ANSWERS_PER_TURN
+    requests = RequestRows("write the final answer")
     for case in decided[:_MAX_ANSWERS_PER_TURN]:
         if not context.may_write():
             return
-        try:
+        with requests.row(f"case {case.id}"):
             _write_final_answer(context, platform, case)
-        except LabelStudioError as error:
-            if not error.is_refusal:
-                raise
-            context.result.notes.append(f"the answer of case {case.id} is not written: {error}")
 
 
 def _load(cases: Cases, snapshot: ProjectSnapshot, last: _Loaded) -> _Loaded:

@@ -15,6 +15,7 @@ from feedback.store import AnnotationVersion, IndicatorValue, Store
 from feedback.store.log.events import canonical_json
 from feedback.store.log.projections import epoch_s
 from feedback.store.tables.routing_tables import Value
+from ml_backend.left_out import contained
 
 _BATCH = 5000  # events that are read at once: the log of a large project does not fit in memory
 
@@ -103,6 +104,12 @@ def _entity(question: Question, snapshot: ProjectSnapshot, task: int | None) -> 
 
 def _answers(event: AnnotationVersion, policy: Policy) -> dict[str, Value]:
     """Return the indicator values of an annotation by question; {} for a skip."""
+    with contained("read the answers", f"annotation {event.annotation}"):
+        return _read_answers(event, policy)
+    return {}
+
+
+def _read_answers(event: AnnotationVersion, policy: Policy) -> dict[str, Value]:
     result = (event.body or {}).get("result")
     if not isinstance(result, Sequence) or isinstance(result, str) or (event.body or {}).get("was_cancelled"):
         return {}

@@ -22,6 +22,7 @@ from feedback.store import CaseRow, Store
 from feedback.training.consensus_labels import ConsensusLabels
 from feedback.training.model_cache import PredictionCache
 from ml_backend.errors import LabelStudioError
+from ml_backend.left_out import contained
 from ml_backend.registry import Bundle
 
 _MAX_DRAFT_REQUESTS = 50  # a turn: each case is one request
@@ -132,14 +133,20 @@ def _act_on_clocks(context: ReviewContext, platform: LabellingPlatform | None) -
     if platform is not None:
         cases = _start_cases_with_drafts(context, cases, platform)
     for case in cases:
-        tier, workflow, current = context.policy.tiers.get(case.tier), context.workflow, case
-        if tier is None:
-            continue
-        for alarm in new_alarms(case, tier, workflow.calendar(case.tier), workflow.now_s):
-            moved = _act_on_alarm(context, current, tier, alarm)
-            if moved is None or (moved.entered_s, moved.tier) != (case.entered_s, case.tier):
-                break  # somebody else moved it, or the alarm has restarted its clocks
-            current = moved
+        with contained("watch the clocks", f"case {case.id}"):
+            _act_on_case_alarms(context, case)
+
+
+def _act_on_case_alarms(context: ReviewContext, case: CaseRow) -> None:
+    """Do what the tier says about each new alarm of one case."""
+    tier, workflow, current = context.policy.tiers.get(case.tier), context.workflow, case
+    if tier is None:
+        return
+    for alarm in new_alarms(case, tier, workflow.calendar(case.tier), workflow.now_s):
+        moved = _act_on_alarm(context, current, tier, alarm)
+        if moved is None or (moved.entered_s, moved.tier) != (case.entered_s, case.tier):
+            break  # somebody else moved it, or the alarm has restarted its clocks
+        current = moved
 
 
 def _act_on_alarm(context: ReviewContext, case: CaseRow, tier: Tier, alarm: Alarm) -> CaseRow | None:

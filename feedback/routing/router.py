@@ -23,8 +23,11 @@ from feedback.training.consensus_labels import ConsensusLabels
 from feedback.training.model_cache import Committee, PredictionCache
 from feedback.training.prediction_explanation import explain_prediction
 from ml_backend.errors import BackendError
+from ml_backend.left_out import compute_rows, contained
 from ml_backend.records import with_indicators
 from ml_backend.registry import Bundle
+
+_AT_ONCE = 1_000  # decisions in one transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +102,13 @@ class RoutingCache:
                 now_s=now_s,
             )
             contents = store.tasks.list_content_hashes(project) if changed is None else {}
-            decisions = _to_decisions(router.route_table(inputs.table), policy.hash, model)
+            decisions = _to_decisions(_route_all(router, inputs, tasks), policy.hash, model)
             new = _list_changed_decisions(tasks, decisions, inputs, current, contents, now_s=now_s)
         routes = snapshot.routes
         if new:
             # before the decisions: without its policy a decision could not be replayed
             store.policies.create_policy(project, policy)
-            store.decisions.create_decisions(project, new)
+            new = _record_decisions(store, project, new)
             current = self._decisions.read(store, project)
             standing = {**routes.standing, **{decision.task: decision.standing for decision in new}}
             routes = routes_of(standing, first_tier=policy.first_tier)
@@ -125,16 +128,41 @@ def _changed_tasks(
     return changed | changes.tasks | changes.annotated
 
 
-def _to_decisions(outcomes: Sequence[Outcome], policy: str, model: str) -> list[CurrentDecision]:
+def _route_all(router: Router, inputs: RuleInputs, tasks: Sequence[int]) -> Sequence[Outcome | None]:
+    """Return the outcome of each task; None for a task whose values make a rule fail, which keeps its last decision."""
+
+    def route(rows: Sequence[int]) -> Sequence[Outcome]:
+        if len(rows) == len(tasks):
+            return router.route_table(inputs.table)
+        return [router.route_task(make_lookup(inputs.inputs(row), inputs.data(row))) for row in rows]
+
+    return compute_rows("route", range(len(tasks)), route, name=lambda row: f"task {tasks[row]}")
+
+
+def _record_decisions(store: Store, project: str, new: Sequence[Decision]) -> list[Decision]:
+    """Record decisions and return them, without those that the database refuses."""
+
+    def record(part: Sequence[Decision]) -> Sequence[Decision]:
+        store.decisions.create_decisions(project, part)
+        return part
+
+    recorded: list[Decision | None] = []
+    for start in range(0, len(new), _AT_ONCE):
+        part = new[start : start + _AT_ONCE]
+        recorded += compute_rows("record the decision", part, record, name=lambda decision: f"task {decision.task}")
+    return [decision for decision in recorded if decision is not None]
+
+
+def _to_decisions(outcomes: Sequence[Outcome | None], policy: str, model: str) -> list[CurrentDecision | None]:
     # the router returns the same object for the same outcome
     different = {id(outcome): outcome for outcome in outcomes}
-    made = {number: _to_decision(outcome, policy, model) for number, outcome in different.items()}
+    made = {number: outcome and _to_decision(outcome, policy, model) for number, outcome in different.items()}
     return [made[id(outcome)] for outcome in outcomes]
 
 
 def _list_changed_decisions(
     tasks: Sequence[int],
-    decisions: Sequence[CurrentDecision],
+    decisions: Sequence[CurrentDecision | None],
     inputs: RuleInputs,
     current: CurrentDecisions,
     contents: Mapping[int, str],
@@ -144,12 +172,13 @@ def _list_changed_decisions(
     """Return the decisions that differ from the current ones; `contents` are the hashes of tasks' data, where known."""
     new: list[Decision] = []
     for row, (task, decision) in enumerate(zip(tasks, decisions, strict=True)):
-        if current.get(task) == (decision, contents.get(task)):
+        if decision is None or current.get(task) == (decision, contents.get(task)):
             continue
-        # hashed again: a webhook may have changed the stored data since the inputs were loaded
-        content = hashlib.sha256(canonical_json(inputs.data(row))).hexdigest()
-        if current.get(task) != (decision, content):
-            new.append(Decision(task, now_s, content, decision, inputs.inputs(row)))
+        with contained("record the decision", f"task {task}"):
+            # hashed again: a webhook may have changed the stored data since the inputs were loaded
+            content = hashlib.sha256(canonical_json(inputs.data(row))).hexdigest()
+            if current.get(task) != (decision, content):
+                new.append(Decision(task, now_s, content, decision, inputs.inputs(row)))
     return new
 
 

@@ -76,17 +76,19 @@ class PredictionCache:
             return {}
         kept = self._kept.get(snapshot.project.id)
         rows = kept[1] if kept is not None and kept[0] == champion.version else dict[str, Floats]()
-        names = _content_names(champion, snapshot, tasks)
-        new = {name: task for task, name in names.items() if name not in rows}
+        contents = _content_names(champion, snapshot, tasks)
+        new = {content: task for task, content in contents.items() if content not in rows}
         if new:
-            table = champion.proba([snapshot.data(task) for task in new.values()])
+            names = [f"task {task}" for task in new.values()]
+            table = champion.proba([snapshot.data(task) for task in new.values()], names=names)
             rows.update(zip(new, table, strict=True))
         self._kept.put(snapshot.project.id, (champion.version, rows), size=len(rows))
-        return {task: rows[name] for task, name in names.items()}
+        return {task: rows[content] for task, content in contents.items()}
 
     def vectors(self, champion: Bundle, snapshot: ProjectSnapshot, tasks: Sequence[int]) -> Vectors:
         """Return the vectors (n, d) of tasks, for strategies that look at distances; features are cached by content."""
-        return champion.vectors([snapshot.tasks[task].data for task in tasks])
+        names = [f"task {task}" for task in tasks]
+        return champion.vectors([snapshot.tasks[task].data for task in tasks], names=names)
 
 
 def _content_names(champion: Bundle, snapshot: ProjectSnapshot, tasks: Iterable[int]) -> dict[int, str]:

@@ -18,6 +18,7 @@ from feedback.votes import Floats, Ints, VoteLike, Votes
 from ml_backend.calibration import fit_temperature
 from ml_backend.errors import NotTrained
 from ml_backend.models import Recipe
+from ml_backend.models.failing_rows import fit_rows, predict_rows
 
 Bools = NDArray[np.bool_]
 
@@ -120,18 +121,23 @@ def out_of_fold(
     for left_out in range(_FOLDS):
         learned, asked = np.flatnonzero(fold != left_out), np.flatnonzero(fold == left_out)
         try:
-            model = recipe.fit(
+            model = fit_rows(
+                recipe,
                 [rows[at].data for at in learned],
                 [rows[at].label for at in learned],
                 field=field,
                 weights=weights[learned] if weights.min() < 1.0 else None,
                 seed=seed,
+                names=[f"task {rows[at].task}" for at in learned],
             )
         except NotTrained:
             continue
         met = [at for at in asked if rows[at].label in model.classes]
         table = np.zeros((len(met), len(labels)))
-        table[:, [column[label] for label in model.classes]] = model.predict_proba([rows[at].data for at in met])
+        names = [f"task {rows[at].task}" for at in met]
+        table[:, [column[label] for label in model.classes]] = predict_rows(
+            model, [rows[at].data for at in met], names=names
+        )
         proba[met] = table
     return proba
 

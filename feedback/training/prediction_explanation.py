@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from feedback.training.model_cache import Floats
+from ml_backend.left_out import contained
 from ml_backend.models.explanations import strongest_contributions
 from ml_backend.registry import Bundle
 
@@ -21,10 +22,11 @@ def explain_prediction(bundle: Bundle, data: Mapping[str, Any], row: Floats | No
     answer, confidence = bundle.predict_label(proba)
     if answer is None:
         return {}
-    reasons = bundle.explain(data, proba)
     listed = None
-    if reasons is not None:
-        listed = [[reason.what, round(reason.weight, 3)] for reason in strongest_contributions(reasons)]
+    with contained("explain the prediction", "a task"):  # the model may be a plug-in; the case goes on without reasons
+        reasons = bundle.explain(data, proba)
+        if reasons is not None:
+            listed = [[reason.what, round(reason.weight, 3)] for reason in strongest_contributions(reasons)]
     return {"model": bundle.version, "answer": answer.key, "confidence": confidence, "reasons": listed}
 
 

@@ -11,6 +11,7 @@ from feedback.training.dataset import Dataset, Row
 from ml_backend.calibration import Calibrator, fit_calibrator
 from ml_backend.label_config import Control
 from ml_backend.models import Model, Recipe
+from ml_backend.models.failing_rows import fit_rows, predict_rows
 from ml_backend.registry import Bundle, recipe_with_indicators
 
 
@@ -41,12 +42,14 @@ def train(
     rows, name = dataset.of("train"), recipe_with_indicators(recipe.name, indicators)
     labels = [row.label for row in rows]
     weights = np.array([row.weight for row in rows])
-    model = recipe.fit(
+    model = fit_rows(
+        recipe,
         [row.data for row in rows],
         labels,
         field=control.field,
         weights=weights if weights.size and weights.min() < 1.0 else None,
         seed=seed,
+        names=[f"task {row.task}" for row in rows],
     )
     return Bundle(
         model=model,
@@ -66,7 +69,7 @@ def calibrate(model: Model, rows: Sequence[Row]) -> Calibrator:
     if not rows:
         return Calibrator()
     place = {label: index for index, label in enumerate(model.classes)}
-    proba = model.predict_proba([row.data for row in rows])
+    proba = predict_rows(model, [row.data for row in rows], names=[f"task {row.task}" for row in rows])
     readable = ~np.isnan(proba).any(axis=1)
     labels = np.array([place.get(row.label, -1) for row in rows])  # -1: a label that the model never saw
     return fit_calibrator(proba[readable], labels[readable]) if readable.any() else Calibrator()

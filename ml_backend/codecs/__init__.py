@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ml_backend import plugins
-from ml_backend.errors import CodecError, UnknownName
 from ml_backend.label_config import Control
+from ml_backend.left_out import contained, describe_error
 from ml_backend.records import Answer
 
 _MAX_WORDS = 2_000  # characters of an answer in words
@@ -67,7 +67,7 @@ def describe_answer(answer: Answer, text: str = "") -> str:
     """
     try:
         words = get_codec(answer.kind).describe(answer, text)
-    except (AttributeError, CodecError, LookupError, TypeError, UnknownName, ValueError):
+    except Exception:  # noqa: BLE001
         # no codec, one of a plug-in that cannot describe, or a stored value that is not of its kind
         return f"an answer of type {cut_text(str(answer.kind), _MAX_KIND)}"
     return cut_text(words, _MAX_WORDS)
@@ -104,6 +104,21 @@ def cut_text(text: str, length: int) -> str:
     return text if len(text) <= length else f"{text[:length]}… (cut: {len(text):,} characters)"
 
 
+def answer_distance(a: Answer, b: Answer) -> float:
+    """Return the distance of two answers by their codec, in [0, 1]; answers that it cannot compare count as different.
+
+    >>> answer_distance(Answer("rating", 1), Answer("rating", 4)), answer_distance(Answer("rating", 1), Answer("x", 1))
+    (0.75, 1.0)
+    """
+    if a.kind != b.kind:
+        return 1.0
+    with contained("compare answers", f"answers of the type {a.kind}"):
+        found = float(get_codec(a.kind).distance(a, b))
+        if 0.0 <= found <= 1.0:  # a plug-in's may be NaN
+            return found
+    return float(a != b)
+
+
 def decode_result(result: Any) -> DecodedResult:
     """Decode a whole result; a wrong region affects its own control only. Raises on no JSON value.
 
@@ -127,6 +142,6 @@ def decode_result(result: Any) -> DecodedResult:
     for (name, kind), regions in grouped.items():
         try:
             answers[name] = get_codec(kind).decode(regions)
-        except (CodecError, UnknownName) as error:
-            problems.append(f"control {name}: {error}")
+        except Exception as error:  # noqa: BLE001 - whatever a region holds, the other controls are read
+            problems.append(f"control {name}: {describe_error(error)}")
     return DecodedResult(answers, tuple(problems))

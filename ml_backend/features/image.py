@@ -5,19 +5,16 @@ scikit-image has `hog`, too, for one image at a time, and would be a large depen
 
 from __future__ import annotations
 
-import logging
 import time
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.features.cache import FeatureCache
-from ml_backend.features.image_decoding import MediaError
-from ml_backend.features.media import Media
+from ml_backend.features.media import Media, shown_address
+from ml_backend.left_out import contained, note_left_out
 
-_LOG = logging.getLogger(__name__)
 ImageRow = tuple[NDArray[np.float32]]  # (SIZE,) of one image
 
 VERSION = "image/1"  # part of every cache key: change it with every change of the features
@@ -99,21 +96,15 @@ def _unit(blocks: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _compute(addresses: Sequence[str], media: Media) -> list[ImageRow | None]:
     squares: dict[int, NDArray[np.float32]] = {}
-    reasons = Counter[str]()
     until_s = time.monotonic() + media.within_s
     for place, address in enumerate(addresses):
         if time.monotonic() > until_s:
-            reasons[f"the images of one request took longer than {media.within_s:.0f} s"] += len(addresses) - place
+            late = f"the images of one request took longer than {media.within_s:.0f} s"
+            note_left_out("open the image", f"{len(addresses) - place} images", late)
             break
-        try:
+        with contained("open the image", shown_address(address)):
             image = media.open_image(address, size=_SIDE)
-        except MediaError as error:
-            reasons[str(error)] += 1
-            continue
-        small = image.resize((_SIDE, _SIDE), resample=2, reducing_gap=2.0)  # 2: bilinear, averaged when shrinking
-        squares[place] = np.asarray(small, np.float32) / np.float32(255)
-    if reasons:
-        reason, _ = reasons.most_common(1)[0]
-        _LOG.warning("%d of %d images have no features for now: %s", reasons.total(), len(addresses), reason)
+            small = image.resize((_SIDE, _SIDE), resample=2, reducing_gap=2.0)  # 2: bilinear, averaged when shrinking
+            squares[place] = np.asarray(small, np.float32) / np.float32(255)
     rows = dict(zip(squares, image_features(np.stack([*squares.values()])), strict=True)) if squares else {}
     return [(rows[place],) if place in rows else None for place in range(len(addresses))]

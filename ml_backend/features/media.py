@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any
-from urllib.parse import SplitResult, unquote, unquote_to_bytes, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, unquote, unquote_to_bytes, urljoin, urlsplit
 
 import httpcore
 
@@ -40,6 +40,7 @@ _PATIENCE_S = 20.0  # of a host, over its slow files
 _MEDIA_PATH = re.compile(r"data/upload/.|data/local-files/|(tasks|projects)/[0-9]+/(resolve|presign)/$")
 _REDIRECT = (301, 302, 303, 307, 308)
 _OK = 200
+_ADDRESS_SIGNS = "%/:=&?~#+!$,;'@()*[]"  # they have a meaning in an address, or are encoded already
 _MAX_SHOWN = 80  # characters of an address in a message
 
 
@@ -143,28 +144,30 @@ class MediaFetcher:
             if isinstance(response, bytes):
                 return response
             address = urljoin(url.geturl(), response)
-        raise MediaError(f"{_shown(address)} was redirected more than {_HOPS} times.")
+        raise MediaError(f"{shown_address(address)} was redirected more than {_HOPS} times.")
 
     def _check_address(self, address: str) -> tuple[SplitResult, bool]:
         """Return the full address, and whether it is Label Studio's; MediaError where it is not allowed."""
         if any(ord(letter) <= 0x20 or letter == "\\" for letter in address):
-            raise MediaError(f"{_shown(address)} contains blanks or backslashes, so it is not an address.")
+            raise MediaError(f"{shown_address(address)} contains blanks or backslashes, so it is not an address.")
         if address.startswith("/") and not address.startswith("//") and self._home is not None:
             address = urljoin(self._home.geturl(), address)
         try:
             url = urlsplit(address)
             host, port = (url.hostname or "").rstrip("."), url.port
         except ValueError as error:
-            raise MediaError(f"{_shown(address)} is not an address.") from error
+            raise MediaError(f"{shown_address(address)} is not an address.") from error
         if url.scheme not in ("http", "https") or not host or url.username is not None:
-            raise MediaError(f"{_shown(address)} is not fetched: only http and https, without user and password.")
+            raise MediaError(
+                f"{shown_address(address)} is not fetched: only http and https, without user and password."
+            )
         if self._home is not None and _is_below(url, self._home):
             return url, True
         names = {f"{host}:{port}", host} if port in (None, 80, 443) else {f"{host}:{port}"}
         if names & (self._hosts | self._private):
             return url, False
         raise MediaError(
-            f"{_shown(address)} is on a host that is not allowed.",
+            f"{shown_address(address)} is on a host that is not allowed.",
             hint=f"To show media of {host} in tasks, add it to HITL_MEDIA_HOSTS.",
         )
 
@@ -189,14 +192,15 @@ class MediaFetcher:
         try:
             with (
                 httpcore.ConnectionPool(network_backend=network) as pool,
-                pool.stream("GET", url.geturl(), headers=headers, extensions={"timeout": timeouts}) as response,
+                pool.stream("GET", _in_ascii(url), headers=headers, extensions={"timeout": timeouts}) as response,
             ):
                 budget.head_is_read = True
                 if response.status in _REDIRECT:
                     redirect = {name.lower(): value for name, value in response.headers}
                     return redirect.get(b"location", b"").decode("latin-1")
                 if response.status != _OK:
-                    raise MediaError(f"{_shown(url.geturl())} was answered with status {response.status}.")
+                    what = f"{shown_address(url.geturl())} was answered with status {response.status}."
+                    raise MediaError(what)  # noqa: TRY301 - the other errors of this block come from libraries
                 body = self._read(response)
         except (_HostFault, httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError) as error:
             with self._lock:
@@ -204,8 +208,11 @@ class MediaFetcher:
             if isinstance(error, _HostFault):
                 raise
             raise MediaError(f"{host} cannot be read: {type(error).__name__}.") from error
-        except (httpcore.UnsupportedProtocol, UnicodeError, ValueError) as error:
-            raise MediaError(f"{_shown(url.geturl())} is not an address that can be fetched.") from error
+        except MediaError:
+            raise
+        except Exception as error:  # an address may make a library raise anything
+            what = f"{shown_address(url.geturl())} cannot be fetched: {type(error).__name__}."
+            raise MediaError(what, hint="Look at the address for signs that no address has.") from error
         with self._lock:
             speed.note(self._clock() - began_s, self._clock())
         return body
@@ -366,6 +373,17 @@ def _is_media(url: SplitResult, home: SplitResult) -> bool:
     return is_plain and _MEDIA_PATH.match(url.path.removeprefix(home.path)) is not None
 
 
+def _in_ascii(url: SplitResult) -> str:
+    """Return an address as browsers send it.
+
+    >>> _in_ascii(urlsplit("http://käse.example/größe 1%20.png?a=ü"))
+    'http://xn--kse-qla.example/gr%C3%B6%C3%9Fe%201%20.png?a=%C3%BC'
+    """
+    host = url.netloc if url.netloc.isascii() else url.netloc.encode("idna").decode()
+    path, query = (quote(part, safe=_ADDRESS_SIGNS) for part in (url.path, url.query))
+    return url._replace(netloc=host, path=path, query=query, fragment="").geturl()
+
+
 def _origin(url: SplitResult) -> tuple[str, str, int]:
     return url.scheme, (url.hostname or "").rstrip("."), url.port or (443 if url.scheme == "https" else 80)
 
@@ -378,6 +396,6 @@ def _resolve(host: str, port: int) -> Sequence[str]:
     return [str(entry[4][0]) for entry in entries]
 
 
-def _shown(address: str) -> str:
+def shown_address(address: str) -> str:
     """Return an address for a message, without its query, which may contain a signature."""
     return repr(address.partition("?")[0][:_MAX_SHOWN])

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from ml_backend.errors import BodyError
 from ml_backend.labelstudio.client import Client, task_filter
 from ml_backend.labelstudio.parsing import read_annotation, read_task
 from ml_backend.labelstudio.transport import Json
+from ml_backend.left_out import describe_error
 from ml_backend.records import Annotation, Task
 
 # reason: Label Studio applies this list to the annotations inside each task, too, so it names their fields as well
@@ -80,13 +80,14 @@ def _records(raws: Iterable[Json], project: str, skipped: list[str] | None) -> I
     for raw in raws:
         try:
             task = read_task(raw, project)
-        except BodyError as error:
-            reasons.append(str(error))
+            given = list(raw.get("annotations") or ())
+        except Exception as error:  # noqa: BLE001 - whatever a record holds, the others are read
+            reasons.append(describe_error(error))
             continue
         annotations = []
-        for annotation in raw.get("annotations") or ():
+        for annotation in given:
             try:
                 annotations.append(read_annotation(annotation, project, task=task.id))
-            except BodyError as error:
-                reasons.append(str(error))
+            except Exception as error:  # noqa: BLE001 - the same
+                reasons.append(describe_error(error))
         yield task, tuple(annotations)

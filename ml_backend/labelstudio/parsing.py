@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from ml_backend.errors import BodyError
+from ml_backend.left_out import describe_error
 from ml_backend.records import Annotation, Task
 
 Entity = Literal["annotation", "task", "project"]
@@ -207,8 +208,8 @@ def _read_each(raws: list[Any], read: Callable[[Any], _Record], skipped: list[st
     for raw in raws:
         try:
             records.append(read(raw))
-        except BodyError as error:
-            reasons.append(str(error))
+        except Exception as error:  # noqa: BLE001 - whatever a record holds, the others are read
+            reasons.append(describe_error(error))
     skipped += reasons[:_MAX_REASONS]
     if len(reasons) > _MAX_REASONS:
         skipped.append(f"and {len(reasons) - _MAX_REASONS} more like these")

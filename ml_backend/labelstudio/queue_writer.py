@@ -21,6 +21,7 @@ from ml_backend.labelstudio.verified_writes import (
     read_tasks,
     restore_score,
 )
+from ml_backend.left_out import RequestRows, describe_error
 from ml_backend.records import Answer, Task
 
 _NOTHING: Mapping[int, int] = MappingProxyType({})
@@ -196,12 +197,16 @@ def _write_each(
     stop: Callable[[], bool],
 ) -> bool:
     """Write the rows that are not written yet; False where `stop` ended it."""
+    requests = RequestRows("write the queue")
     for body in bodies:
         if body["task"] in written:
             continue
         if stop():
             return False
-        _write_row(client, project, body, written, failed)
+        with requests.row(f"task {body['task']}"):
+            _write_row(client, project, body, written, failed)
+        if body["task"] not in written:
+            failed.setdefault(body["task"], "Label Studio failed")
     return True
 
 
@@ -243,7 +248,13 @@ def _bodies(
             "score": row.place / SCORE_SPAN,
             "model_version": version,
         }
-        if row.result and (problems := interface.validate_prediction(body, return_errors=True)):
+        problems: Any = ()
+        if row.result:
+            try:
+                problems = interface.validate_prediction(body, return_errors=True)
+            except Exception as error:  # noqa: BLE001 - of the SDK, over one result
+                problems = [describe_error(error)]
+        if problems:
             failed[row.task] = f"shown empty: {'; '.join(map(str, problems))[:300]}"
             body["result"] = []
         if (other := imported.get(row.task)) is not None:

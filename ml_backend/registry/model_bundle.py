@@ -14,6 +14,7 @@ from ml_backend.features.cache import FeatureCache
 from ml_backend.label_config import Control
 from ml_backend.models import Floats, Model, Recipe, Tasks, Vectors, get_recipe
 from ml_backend.models.explanations import Contribution, ExplainableModel
+from ml_backend.models.failing_rows import predict_rows, vector_rows
 from ml_backend.records import Answer
 from ml_backend.registry.archive import read_archive, write_archive
 from ml_backend.registry.protocol import Artefact, digest_of
@@ -58,9 +59,12 @@ class Bundle:
         names = self.recipe.partition(_WITH)[2]
         return tuple(names.split(", ")) if names else ()
 
-    def proba(self, data: Tasks) -> Floats:
-        """Return calibrated probabilities of `classes`, shape (n, k); a row of NaN where there is no prediction."""
-        proba = self.calibrator.apply(self.model.predict_proba(data))
+    def proba(self, data: Tasks, *, names: Sequence[object] | None = None) -> Floats:
+        """Return calibrated probabilities of `classes`, shape (n, k); a row of NaN where there is no prediction.
+
+        A task that makes the model fail has none, and is noted as left out, by its name in `names`, (n,).
+        """
+        proba = self.calibrator.apply(predict_rows(self.model, data, names=names))
         if len(self._columns) == len(self.model.classes):
             return proba
         kept = proba[:, list(self._columns)]
@@ -92,9 +96,9 @@ class Bundle:
         best, second = np.argsort(-row, kind="stable")[:2].tolist()
         return self.model.explain(item, self.classes[best], self.classes[second])
 
-    def vectors(self, data: Tasks) -> Vectors:
-        """Return vectors of the tasks, shape (n, d), for distances between them."""
-        return self.model.vectors(data)
+    def vectors(self, data: Tasks, *, names: Sequence[object] | None = None) -> Vectors:
+        """Return vectors of the tasks, shape (n, d), for distances between them; `names` as in `proba`."""
+        return vector_rows(self.model, data, names=names)
 
 
 def recipe_with_indicators(name: str, indicators: Sequence[str]) -> str:

@@ -15,9 +15,9 @@ import orjson
 from sqlalchemy import ColumnElement, Connection, Select, Table, text
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
-from feedback.errors import StoreError
+from feedback.errors import StoreError, ValueRefused
 from feedback.store.database.drivers import Durability, make_private, open_engine, parse, writer
 from feedback.store.database.prepared_statements import Prepared
 
@@ -274,11 +274,11 @@ def rows_in(connection: Connection, query: Select[Any], column: ColumnElement[An
 
 
 def dumps(value: Any) -> bytes:
-    """Write a row's JSON column, keys sorted; StoreError for what JSON cannot hold."""
+    """Write a row's JSON column, keys sorted; ValueRefused for what JSON cannot hold."""
     try:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY)
     except TypeError as error:
-        raise StoreError(f"this cannot be kept as JSON: {error}.") from error
+        raise ValueRefused(f"this cannot be kept as JSON: {error}.") from error
 
 
 def plain(value: str) -> str:
@@ -294,9 +294,18 @@ def plain(value: str) -> str:
 
 @contextmanager
 def store_errors() -> Iterator[None]:
-    """Turn a database's errors into a StoreError of one line, without parameters: those may be private."""
+    """Turn a database's errors into a StoreError of one line, without parameters: those may be private.
+
+    ValueRefused where a value is the cause: out of range, of another type, or in contradiction to another row.
+    """
     try:
         yield
+    except (DataError, IntegrityError) as error:
+        raise ValueRefused(f"the database refused: {_first_line(error.orig)}") from error
+    except (sqlite3.DataError, sqlite3.IntegrityError) as error:
+        raise ValueRefused(f"the database refused: {_first_line(error)}") from error
+    except (OverflowError, UnicodeError) as error:  # of the drivers, before they send it: 2 ** 70, half a character
+        raise ValueRefused(f"the database refused a value: {type(error).__name__}") from error
     except DBAPIError as error:
         raise StoreError(f"the database refused: {_first_line(error.orig)}") from error
     except sqlite3.Error as error:  # of a prepared statement

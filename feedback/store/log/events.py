@@ -15,6 +15,7 @@ import orjson
 from feedback.errors import EventError
 from ml_backend.errors import BodyError
 from ml_backend.labelstudio.parsing import ParsedWebhook, utc
+from ml_backend.left_out import describe_error
 from ml_backend.records import Annotation, Task
 
 Entity = Literal["annotation", "task", "project"]
@@ -236,7 +237,7 @@ def _try_event(unread: list[str] | None, make: Callable[..., Event], *args: Any,
     """Return one event, or none where it cannot be stored, with the reason in `unread`."""
     try:
         return [make(*args, **options)]
-    except EventError as error:
+    except Exception as error:  # noqa: BLE001 - whatever a record holds, the others are stored
         if unread is not None:
-            unread.append(str(error))
+            unread.append(describe_error(error))
         return []

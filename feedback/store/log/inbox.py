@@ -29,6 +29,7 @@ from feedback.store.database.prepared_statements import Prepared
 from feedback.store.log.event_log import EventBatch
 from feedback.store.log.events import EVENT_FIELDS, Event, canonical_json
 from feedback.store.tables import main_tables
+from ml_backend.left_out import describe_error
 
 _LOG = logging.getLogger(__name__)
 _AT_ONCE = 50  # deliveries in one transaction
@@ -112,7 +113,7 @@ class Inbox:
                 try:
                     taken += self._ingest_rows(rows)
                 except Exception as error:  # a hostile delivery may fail in any way
-                    if _is_the_databases(error):
+                    if getattr(error, "of_service", False):
                         raise
                     _LOG.warning("deliveries are taken in one by one: %s", type(error).__name__)
                     taken += sum(map(self._ingest_alone, rows))
@@ -207,23 +208,14 @@ class Inbox:
         try:
             return self._ingest_rows([row])
         except Exception as error:
-            if _is_the_databases(error):
+            if getattr(error, "of_service", False):
                 raise
-            problem = str(error) if isinstance(error, EventError | StoreError) else type(error).__name__
+            problem = describe_error(error)
             with self._box.write() as connection:
                 connection.execute(
                     _TABLE.update().where(_C.key == row["key"]).values(problem=problem[:_LONGEST_REASON])
                 )
             return 0
-
-
-def _is_the_databases(error: Exception) -> bool:
-    """Return whether the database was away, full or busy, so that the delivery is not the cause."""
-    if not isinstance(error, StoreError):
-        return False
-    cause = error.__cause__
-    names = {kind.__name__ for kind in type(cause).__mro__}
-    return cause is None or not names.isdisjoint(("OperationalError", "InterfaceError"))  # of either driver
 
 
 def _written(events: Sequence[Event], want: str | None) -> bytes:
@@ -253,12 +245,12 @@ def _may_be_about(delivery: bytes, project: str, whom: Mapping[str, int | None])
 
 
 def _read(row: dict[str, Any]) -> EventBatch:
-    """Return a delivery as it was received; StoreError where the row is not ours."""
+    """Return a delivery as it was received; EventError where the row is not ours."""
     try:
         delivery = orjson.loads(row["delivery"])
         return EventBatch(tuple(_event(event) for event in delivery["events"]), delivery["want"], row["received_s"])
     except (KeyError, TypeError, ValueError) as error:
-        raise StoreError(f"a delivery cannot be read: {type(error).__name__}.") from error
+        raise EventError(f"a delivery cannot be read: {type(error).__name__}.") from error
 
 
 def _event(fields: Any) -> Event:

@@ -28,6 +28,7 @@ from feedback.store.database.engine import plain
 from feedback.store.log.events import canonical_json, canonical_time
 from ml_backend.codecs import decode_result
 from ml_backend.labelstudio.parsing import is_own_annotation
+from ml_backend.left_out import describe_error
 
 BEYOND_VERSION = frozenset({"unique_id"})  # known to webhooks only: the REST API never shows it
 _OUTLIVES = ("id", "deleted_until", "deleted_s", "erased_until")  # the fields that stay after an erasure
@@ -371,8 +372,13 @@ def _decoded(body: Mapping[str, Any]) -> tuple[dict[str, str], tuple[str, ...]]:
     if body.get("was_cancelled"):
         return {}, ()
     decoded = decode_result(body.get("result"))
-    answers = {plain(control): plain(answer.key) for control, answer in decoded.answers.items()}
-    return answers, decoded.problems
+    answers, problems = dict[str, str](), list(decoded.problems)
+    for control, answer in decoded.answers.items():
+        try:
+            answers[plain(control)] = plain(answer.key)
+        except Exception as error:  # noqa: BLE001 - a codec is a plug-in, and may return what JSON cannot hold
+            problems.append(f"control {control}: {describe_error(error)}")
+    return answers, tuple(problems)
 
 
 def _seconds(value: Any) -> float | None:

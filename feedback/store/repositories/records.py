@@ -22,6 +22,7 @@ RECORDS_KEPT: Mapping[str, int] = {
     "cursor": 200,
     "incident": 10_000,
     "indicators": 200,
+    "left_out": 200,
     "missed": 200,
     "people": 200,
     "rebuilt": 200,

@@ -27,7 +27,7 @@ class Champion:
 
     version, created_s, classes, indicators = "m2", 0.0, ("A", "B"), ()
 
-    def proba(self, data: list[object]) -> list[list[float]]:
+    def proba(self, data: list[object], names: object = None) -> list[list[float]]:
         return [[0.8, 0.2] for _ in data]
 
     def predict_label(self, row: list[float]) -> tuple[Answer, float]:

@@ -37,7 +37,7 @@ class Model:
     classes: tuple[str, ...] = ("fruit", "tool")
     indicators: tuple[str, ...] = ()
 
-    def proba(self, data: Sequence[Mapping[str, Any]]) -> np.ndarray[Any, Any]:
+    def proba(self, data: Sequence[Mapping[str, Any]], names: object = None) -> np.ndarray[Any, Any]:
         known = [self.fruit.get(str(entry["text"]), float("nan")) for entry in data]
         return np.array([[entry, 1.0 - entry] for entry in known])
 

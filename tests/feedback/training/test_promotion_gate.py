@@ -26,7 +26,7 @@ class ConstantModel:
     sure: float = 0.9
     classes: tuple[str, ...] = CLASSES
 
-    def proba(self, data: Sequence[Mapping[str, Any]]) -> np.ndarray[Any, Any]:
+    def proba(self, data: Sequence[Mapping[str, Any]], names: object = None) -> np.ndarray[Any, Any]:
         table = np.full((len(data), 2), 1 - self.sure)
         for row, one in enumerate(data):
             right = CLASSES.index(one["truth"]) ^ (one["n"] in self.wrong)

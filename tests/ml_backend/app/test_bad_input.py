@@ -9,7 +9,7 @@ import pytest
 
 from ml_backend.app import Limits
 from tests.support.posted import client, predict_body, setup_body
-from tests.support.serving import predicted_labels
+from tests.support.serving import CONFIG, predicted_labels
 
 POSTS = (
     "/predict",
@@ -29,15 +29,25 @@ BAD_REQUEST_BODIES = {
     "not utf-8": b'{"project": "\xff\xfe"}',
     "utf-16": '{"project": "1"}'.encode("utf-16"),
     "byte order mark": b'\xef\xbb\xbf{"project": "1"}',
-    "lone surrogate": b'{"project": "\\ud800"}',
-    "not a number": b'{"project": NaN}',
-    "infinite": b'{"project": 1e999}',
     "null": b"null",
     "a list": b"[]",
     "a text": b'"x"',
     "a number": b"7",
     "no keys": b"{}",
 }
+
+
+@pytest.mark.parametrize("odd", [b'"\\ud800 B"', b"NaN", b"-Infinity", b"1e999", b'"\\udfff\\u0000"'])
+def test_what_python_writes_and_json_does_not_know_costs_no_other_task_of_the_body(odd: bytes):
+    tasks = (
+        b'[{"id": 1, "data": {"text": "A"}}, {"id": 2, "data": {"text": %s}}, {"id": 3, "data": {"text": "B"}}]' % odd
+    )
+    body = b'{"project": "1", "label_config": %s, "tasks": %s}' % (orjson.dumps(CONFIG), tasks)
+
+    answer = client().post("/predict", data=body)
+
+    assert answer.status_code == 200
+    assert predicted_labels(answer.json["results"]) == ["A", None, "B"]
 
 
 @pytest.mark.parametrize("path", POSTS)

@@ -135,4 +135,4 @@ def test_serving_goes_on_without_what_cannot_be_read():
     (answer,) = predictor.predict("7", CONFIG, [{"id": 3, "data": {"text": "A"}}])
 
     assert answer["score"] == 0.75
-    assert counted[-1] == "indicators_unavailable"
+    assert "indicators_unavailable" in counted

@@ -1,0 +1,199 @@
+"""Rows that are left out: whatever one row makes a step raise, the step goes on with the others and says so.
+
+A row is what somebody else wrote: a task, an annotation, an image, a region. Libraries may raise anything over it, so
+no list of expected errors is complete. Every `Exception` is taken as the row's own, also MemoryError, which one row may
+cause by its size; except errors that concern the service (`of_service`: the database or Label Studio is away, the lease
+is lost), which would be the same for each row. Interrupts are no `Exception` and end the step.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from traceback import walk_tb
+from typing import TypeVar
+
+from ml_backend.errors import BackendError
+from ml_backend.printable import printable
+
+_Row = TypeVar("_Row")
+_Result = TypeVar("_Result")
+
+_MOST_NAMED = 200  # rows that are kept by name; more are counted
+_LONGEST_REASON = 300  # characters
+_MOST_IN_SUCCESSION = 3  # failed requests, after which the service is the cause and no row
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A row that a step left out."""
+
+    row: str  # "task 17"
+    step: str  # what was done with it: "predict"
+    reason: str  # a sentence without the row's own content, which may be private
+
+
+@dataclass(slots=True)
+class LeftOutRows:
+    """What was left out while it collects, each row and step once; of very many rows the first ones."""
+
+    rows: list[LeftOut] = field(default_factory=list)
+    more: int = 0  # left out besides `rows`
+
+    def add(self, found: LeftOut) -> None:
+        """Note one row."""
+        if found in self.rows:
+            return
+        if len(self.rows) < _MOST_NAMED:
+            self.rows.append(found)
+        else:
+            self.more += 1
+
+    @property
+    def count(self) -> int:
+        """Return how many were left out."""
+        return len(self.rows) + self.more
+
+    def describe(self) -> str:
+        """Return a sentence for a log, in which each reason stands once."""
+        named: dict[tuple[str, str], list[str]] = {}
+        for found in self.rows:
+            named.setdefault((found.step, found.reason), []).append(found.row)
+        reasons = [f"{name_some(rows)} ({step}): {reason}" for (step, reason), rows in named.items()]
+        return f"{self.count} left out: {name_some(reasons, separator='; ')}"
+
+
+def name_some(names: Sequence[str], *, separator: str = ", ") -> str:
+    """Return the first three names, and how many more there are.
+
+    >>> name_some(["task 1", "task 2"]), name_some([f"task {number}" for number in range(9)])
+    ('task 1, task 2', 'task 0, task 1, task 2 and 6 more')
+    """
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return separator.join(names[:3]) + more
+
+
+_collecting: ContextVar[LeftOutRows | None] = ContextVar("left_out_rows", default=None)
+
+
+@contextmanager
+def collect_left_out() -> Iterator[LeftOutRows]:
+    """Collect the rows that are left out inside the block, instead of logging each."""
+    rows = LeftOutRows()
+    token = _collecting.set(rows)
+    try:
+        yield rows
+    finally:
+        _collecting.reset(token)
+
+
+@contextmanager
+def contained(step: str, row: object) -> Iterator[None]:
+    """Leave a row out, and go on after the block, if the block raises because of the row.
+
+    >>> with collect_left_out() as left_out:
+    ...     for task in (1, 2):
+    ...         with contained("divide", f"task {task}"):
+    ...             _ = 1 / (task - 1)
+    >>> [(found.row, found.reason) for found in left_out.rows]
+    [('task 1', 'ZeroDivisionError in <doctest ml_backend.left_out.contained[0]>, line 4')]
+    """
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - see above
+        leave_out(step, row, error)
+
+
+def compute_rows(
+    step: str,
+    rows: Sequence[_Row],
+    compute: Callable[[Sequence[_Row]], Sequence[_Result]],
+    *,
+    name: Callable[[_Row], object] = "task {}".format,
+) -> list[_Result | None]:
+    """Return what `compute` returns for all rows, in order; None for a row that makes it raise.
+
+    It is called once. Only where it raises, it is called for halves, until the rows that it cannot take are alone:
+    about 20 calls for each such row of 1,000.
+
+    >>> compute_rows("invert", [1.0, 0.0, 4.0], lambda part: [1 / number for number in part])
+    [1.0, None, 0.25]
+    """
+    if not rows:
+        return []
+    try:
+        return list(compute(rows))
+    except Exception as error:
+        if len(rows) == 1:
+            leave_out(step, name(rows[0]), error)
+            return [None]
+        if _is_of_service(error):
+            raise
+    middle = len(rows) // 2
+    return [
+        *compute_rows(step, rows[:middle], compute, name=name),
+        *compute_rows(step, rows[middle:], compute, name=name),
+    ]
+
+
+class RequestRows:
+    """Contains what single rows raise in requests to another service.
+
+    A service that refuses or fails at one row may take the next one. After three failures in succession, or where it
+    does not answer at all, the error is raised: no row is the cause.
+    """
+
+    def __init__(self, step: str) -> None:
+        self._step, self._failed = step, 0
+
+    @contextmanager
+    def row(self, row: object) -> Iterator[None]:
+        """Leave a row out if its request fails."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - see above
+            status = getattr(error, "status", None)
+            failed = isinstance(status, int) and status >= 500
+            self._failed += failed
+            if failed and self._failed < _MOST_IN_SUCCESSION:
+                note_left_out(self._step, row, describe_error(error))
+                return
+            leave_out(self._step, row, error)
+        else:
+            self._failed = 0
+
+
+def leave_out(step: str, row: object, error: Exception) -> None:
+    """Note that a row is left out because of this error; raise the error where it concerns the service."""
+    if _is_of_service(error):
+        raise error
+    _log.debug("%s: %s is left out", step, row, exc_info=error)
+    note_left_out(step, row, describe_error(error))
+
+
+def note_left_out(step: str, row: object, reason: str) -> None:
+    """Note that a row is left out, for this reason."""
+    found = LeftOut(printable(row)[:80], step, printable(reason)[:_LONGEST_REASON])
+    collecting = _collecting.get()
+    if collecting is None:
+        _log.warning("%s: %s is left out: %s", found.step, found.row, found.reason)
+    else:
+        collecting.add(found)
+
+
+def describe_error(error: BaseException) -> str:
+    """Return why something failed: our own sentence, or where a library failed; its message may quote private data."""
+    if isinstance(error, BackendError) or hasattr(error, "hint"):
+        return str(error)
+    frames = [frame.f_code.co_filename + f"\0{line}" for frame, line in walk_tb(error.__traceback__)]
+    file, _, line = frames[-1].partition("\0") if frames else ("?", "", "?")
+    return f"{type(error).__name__} in {Path(file).name}, line {line}"
+
+
+def _is_of_service(error: BaseException) -> bool:
+    return bool(getattr(error, "of_service", False))
