@@ -179,12 +179,12 @@ def _accuracy_json(record: Reliability | None, label_texts: Sequence[str], note:
 
 
 def _trend_json(trend: AccuracyTrend, record: Reliability | None) -> dict[str, Any] | None:
-    """Return the accuracy of each step and the change after the first; None where nothing was judged.
+    """Return the accuracy of each step and the change after the first; None where nothing was judged or is known.
 
     Only gold proves a change: compared with others who tire at the same hours, a fresh person seems to tire, too.
     """
     steps = [_interval_json(step) for step in trend.steps]
-    if record is None or not any(steps):
+    if record is None or math.isnan(record.accuracy.value) or not any(steps):
         return None
     proven = record.against == "gold" and 0.0 not in trend.change
     return {"steps": steps, "change": _interval_json(trend.change, proven=proven)}

@@ -56,6 +56,21 @@ def test_the_page_shows_work_practice_and_onboarding_with_intervals(store_with_p
     assert "<script>alert" not in page
 
 
+def test_the_page_says_where_votes_do_not_tell(store_with_projects: Store, browser: FlaskClient):
+    wide = {"value": None, "low": 0.2, "high": 1.0}
+    unknown = {"unclear_labels": ["ham", EVIL], "reason": "the votes do not tell how often the answers are right"}
+    alone = {"accuracy": None, "compared": 0, "against": None, "unclear_labels": [], "reason": "only two people"}
+    record(store_with_projects, figures(2, accuracy=wide, against="others", **unknown), figures(3, **alone), figures(4))
+    page = browser.get("/projects/7/people", headers=HTML).text
+    text = words(page)
+
+    assert "20 to 100 %, 7 compared: the votes do not tell how often the answers are right" in text
+    assert "cannot tell: ham" in text
+    assert "only two people" in text
+    assert "86 % 49 to 97 %, 7 gold answers" in text
+    assert "<script>alert" not in page
+
+
 def test_no_user_id_is_shown_with_a_pseudonym(store_with_projects: Store, browser: FlaskClient):
     record(store_with_projects, figures(2), figures(3))
     found = browser.get("/projects/7/people", headers=JSON).json

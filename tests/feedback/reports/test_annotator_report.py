@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -49,6 +50,22 @@ def test_the_careless_person_stands_first_and_should_pause(store: Store):
     assert first["accuracy"]["low"] < 0.5 < first["accuracy"]["high"] < 0.62
     assert "proven below 0.6" in first["advice"]
     assert all(row["accuracy"]["high"] > 0.97 and not row["advice"] for row in others)
+
+
+@pytest.mark.parametrize("agree", [False, True])
+def test_of_two_people_alone_nothing_is_said(store: Store, agree: bool):
+    given = [vote for vote in votes(300) if vote.person < 3]
+    other = {A: B, B: A}
+    pair = [
+        replace(vote, answer=second.answer if agree else other[second.answer]) if vote.person == 1 else vote
+        for vote, second in zip(given, [given[at | 1] for at in range(len(given))], strict=True)
+    ]
+    found = annotator_figures(store, snapshot(pair, range(300)))
+
+    for row in found:
+        assert row["accuracy"] is row["weakest_label"] is row["by_hour"] is row["by_practice"] is None
+        assert "only two people share these tasks" in row["reason"]
+        assert row["advice"] == ""
 
 
 def test_few_comparisons_give_wide_intervals_and_no_advice(store: Store):
