@@ -37,6 +37,7 @@ _N_OPEN_FIRST = 10
 _MAX_RATING_CELLS = 20_000_000  # items times people
 _MAX_VOTES = 200_000  # beyond it the overall figures are precise enough, and breakdowns would double the time
 _MAX_LABELS = 50
+_MAX_NAMED = 5  # labels in a note
 _ROUNDING = 1e-9  # numbers that differ by less are equal
 
 
@@ -128,7 +129,7 @@ def _analyse_labels(
         tuple(named.tasks[task] for task in reading.open_first),
         {"auto": replace(best, reason=choice.reason), **{name: scorer.score(fit) for name, fit in fits.items()}},
         tuple(_reliability_json(named, record) for record in people),
-        (*notes, *gold_notes, *_notes_on_people(people, people_note)),
+        (*notes, *gold_notes, *_notes_on_people(named, people, people_note)),
         pairs=_agreement_by_pair(named),
         by_label=_agreement_by_label(named),
     )
@@ -254,12 +255,16 @@ def _agreement_by_label(named: EncodedVotes) -> dict[str, Coefficient]:
     return {str(label): figure for label, figure in zip(named.labels, per_label_agreement(votes), strict=True)}
 
 
-def _notes_on_people(people: Sequence[Reliability], note: str) -> list[str]:
+def _notes_on_people(named: EncodedVotes, people: Sequence[Reliability], note: str) -> list[str]:
     """Return what the votes cannot tell, without names: readers may see pseudonyms. Notes end without a full stop."""
     reasons = Counter(record.reason for record in people if record.reason)
-    return [note.removesuffix(".")] * bool(note) + [
-        f"{count} of {len(people)} people: {reason}" for reason, count in reasons.items()
-    ]
+    notes = [note.removesuffix(".")] if note else []
+    notes += [f"{count} of {len(people)} people: {reason}" for reason, count in reasons.items()]
+    unclear = [str(named.labels[label]) for label in sorted({label for row in people for label in row.unclear_labels})]
+    if unclear:
+        more = f" and {len(unclear) - _MAX_NAMED} other labels" if len(unclear) > _MAX_NAMED else ""
+        notes.append(f"the votes do not tell how often everybody finds {', '.join(unclear[:_MAX_NAMED])}{more}")
+    return notes
 
 
 def _reliability_json(named: EncodedVotes, record: Reliability) -> dict[str, Any]:

@@ -157,6 +157,13 @@ def test_people_in_a_chain_are_not_known_better_than_their_pairs():
     assert all(record.weakest_label is None for record in records)
 
 
+def test_two_votes_a_task_do_not_tell_about_a_rare_label_and_say_so():
+    for record in against_others(crowd(binary(CROWDS["good"]), [0.95, 0.05], 2, 1500, 2)):
+        assert record.unclear_labels == (1,)
+        assert math.isnan(record.by_label[1].value)
+        assert record.accuracy.high - record.accuracy.low < 0.15
+
+
 def test_one_answer_that_everybody_gives_tells_nothing():
     votes = Votes(np.repeat(np.arange(50), 3), np.tile([0, 1, 2], 50), np.zeros(150, dtype=int))
 
