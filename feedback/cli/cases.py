@@ -77,13 +77,18 @@ def case(
 ) -> None:
     """Show the history of a case, answer its question, or escalate it."""
     from feedback.reports.case_report import case_report, hide_blind_answers, is_read_blind
-    from feedback.review.case_state_machine import CaseWorkflow
+    from feedback.review.case_state_machine import CaseWorkflow, NoSuchMove
 
     with opened_store(load_settings()) as store:
         row = store.cases.get_case(number)
         policy = require_project(store, row.project).policy
         if answered or escalate:
             workflow = CaseWorkflow(store, row.project, policy, now_s=time.time())
+            if answered and row.state != "waiting":
+                raise NoSuchMove(
+                    f"case {number} asks nothing: it is {row.state} at {row.tier}.",
+                    hint="Only the question of a case that is waiting can be answered (hitl cases lists their states).",
+                )
             if answered:
                 row = workflow.move(row, "answered", note=answered)
             if escalate:

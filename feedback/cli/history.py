@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,16 +17,19 @@ if TYPE_CHECKING:
 
 
 def history(task: Task, project: OfProject, as_json: AsJson = False) -> None:
-    """Show all annotations of a task, including changed and deleted versions."""
+    """Show all annotations of a task, including changed and deleted versions, and which do not count and why."""
+    from feedback.reports.uncounted_answers import list_uncounted
+
     with opened_project(project) as (store, row):
         versions = store.events.list_task_history(row.id, task)
+        uncounted = {answer.annotation: answer.why for answer in list_uncounted(store, row, task)}
     if as_json:
-        print_json(versions)
+        print_json([asdict(version) | {"not_counted": uncounted.get(version.annotation, "")} for version in versions])
         return
     if not versions:
         echo(f"Task {task} has no annotation.")
         return
-    print_table(map(_version_cells, versions), title=f"Task {task}")
+    print_table((_version_cells(version, uncounted) for version in versions), title=f"Task {task}")
     echo(f"`hitl restore VERSION --project {project}` restores a version.")
 
 
@@ -43,7 +47,7 @@ def restore(
             echo(f"Version {version} is now annotation {made}.")
 
 
-def _version_cells(version: AnnotationVersion) -> dict[str, object]:
+def _version_cells(version: AnnotationVersion, uncounted: Mapping[int, str]) -> dict[str, object]:
     body: Mapping[str, Any] = version.body or {}
     return {
         "version": version.seq,
@@ -53,6 +57,7 @@ def _version_cells(version: AnnotationVersion) -> dict[str, object]:
         "answer": _answer_text(version),
         "time": version.version or datetime.fromtimestamp(version.received_s, UTC).isoformat(timespec="seconds"),
         "source": version.source,
+        "not counted": uncounted.get(version.annotation, ""),
     }
 
 

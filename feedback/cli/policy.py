@@ -12,9 +12,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from feedback.app.bootstrap import load_settings, make_client, make_model_factory, opened_project
+from feedback.app.bootstrap import (
+    list_emails,
+    load_settings,
+    make_client,
+    make_model_factory,
+    opened_project,
+    opened_store,
+)
 from feedback.cli.terminal import AsJson, OfProject, echo, print_found, print_json
-from feedback.errors import PolicyError
+from feedback.errors import FeedbackError, PolicyError
 
 if TYPE_CHECKING:
     from feedback.policy import Policy
@@ -22,6 +29,8 @@ if TYPE_CHECKING:
     from feedback.project.policy_validation import PolicyFinding
     from feedback.settings import Settings
     from feedback.store import ProjectRow, Store
+
+_MAX_TASKS_READ = 1000  # of a project that is not connected yet
 
 app = typer.Typer(help="Explain, check, simulate and activate the policy of a project.", no_args_is_help=True)
 
@@ -63,7 +72,7 @@ def check(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check a policy file and all names in it; with --project also against its labels and tasks.
+    """Check a policy file and all names in it; with --project also against its labels and tasks, connected or not.
 
     Code that the policy names is read, and not run without --run. Exit status 2 if the policy is not valid.
     """
@@ -71,8 +80,12 @@ def check(
 
     policy, settings = _read(file), load_settings()
     if project:
-        with opened_project(project, settings) as (store, row):
-            findings = _validate(settings, store, row, policy, run=run)
+        with opened_store(settings) as store:
+            row = store.projects.get_project(project)
+            if row is not None:
+                findings = _validate(settings, store, row, policy, run=run)
+            else:
+                findings = _validate_unconnected(settings, project, policy, run=run)
     else:
         findings = validate_policy(policy, lock_ttl_s=settings.lock_ttl_s, run=run)
     raise_policy_errors(findings)
@@ -148,6 +161,21 @@ def show(
 
 
 @app.command()
+def secret(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The `secret` of a [notify] target.")],
+    new: Annotated[bool, typer.Option("--new", help="Replace it. Receivers need the new one from then on.")] = False,
+) -> None:
+    """Print the secret that signs the notifications of [notify] targets with `secret = NAME`; make it if there is none.
+
+    docs/policy.md shows how a receiver verifies the signature.
+    """
+    from feedback.review.notifications import notification_secret
+
+    with opened_store(load_settings()) as store:
+        echo(notification_secret(store, name, new=new))
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON Schema of policy files, for completion and checks in editors."""
     from feedback.policy.schema import Policy
@@ -184,7 +212,33 @@ def _validate(
     from feedback.project.policy_validation import validate_policy
 
     data = [task.data for task in store.tasks.list_tasks(row.id)]
-    return validate_policy(policy, lock_ttl_s=settings.lock_ttl_s, project=row, data=data, run=run)
+    bots, emails = row.bots, list_emails(settings, store)
+    users = [email for person, email in emails.items() if person not in bots] or None
+    return validate_policy(policy, lock_ttl_s=settings.lock_ttl_s, project=row, data=data, users=users, run=run)
+
+
+def _validate_unconnected(settings: Settings, project: str, policy: Policy, *, run: bool) -> list[PolicyFinding]:
+    """Return the same for a project that is not connected yet, as Label Studio shows it; or what cannot be checked.
+
+    Raises NotFound for a project that Label Studio does not have.
+    """
+    from feedback.project.policy_validation import PolicyFinding, validate_policy
+    from feedback.store import ProjectRow
+    from ml_backend.errors import BackendError, NotFound
+
+    try:
+        with make_client(settings) as client:
+            body = client.project(project)
+            data = [dict(task["data"]) for task in client.tasks(project, page_size=_MAX_TASKS_READ, include=["data"])]
+            users = [str(user["email"]) for user in client.users()]
+    except NotFound:
+        raise
+    except (FeedbackError, BackendError) as error:
+        what = f"its labels and the fields of its tasks were not checked, because it is not connected yet, and {error}"
+        unchecked = PolicyFinding("warning", f"project {project}", what, error.hint)
+        return [*validate_policy(policy, lock_ttl_s=settings.lock_ttl_s, run=run), unchecked]
+    row = ProjectRow(project, str(body.get("title") or ""), str(body.get("label_config") or ""))
+    return validate_policy(policy, lock_ttl_s=settings.lock_ttl_s, project=row, data=data, users=users, run=run)
 
 
 def _simulate(settings: Settings, store: Store, row: ProjectRow, policy: Policy) -> Simulation:

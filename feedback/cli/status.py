@@ -10,6 +10,8 @@ from feedback.app.bootstrap import load_settings, make_client, opened_store, req
 from feedback.cli.terminal import AsJson, echo, print_json
 from feedback.errors import StoreError
 
+_UNCOUNTED = "`hitl history TASK` and `hitl why TASK` name them; who may answer is in [people] of the policy."
+
 if TYPE_CHECKING:
     from ml_backend.labelstudio.doctor import Finding
 
@@ -53,20 +55,23 @@ def doctor(
     """Check the installation and a project for known problems. Exit status 1 if there is an error."""
     from feedback.ingest.polling import count_missed_changes
     from feedback.reports.health import web_problems
+    from feedback.reports.uncounted_answers import count_uncounted, uncounted_sentences
     from ml_backend.labelstudio.doctor import Finding, run_checks
 
     settings = load_settings()
     fix = "Start `hitl serve`; where Label Studio reaches it by another address, set HITL_PUBLIC_URL."
-    with opened_store(settings) as store:
+    with opened_store(settings) as store, make_client(settings) as client:
         row = store.projects.get_project(project) if project else None
+        uncounted = list(uncounted_sentences(count_uncounted(store, row))) if row else []
         findings = [Finding("service not reached", "error", f"{text}.", fix) for text in web_problems(settings)]
         findings += run_checks(
-            make_client(settings),
+            client,
             project,
             backend_url=settings.url,
             connected=row is not None and row.connected,
             missed=count_missed_changes(store, project) if row else 0,
         )
+        findings += [Finding("answers do not count", "warning", f"{sentence}.", _UNCOUNTED) for sentence in uncounted]
     if as_json:
         print_json(findings)
     else:

@@ -25,8 +25,10 @@ def why(
     every: Annotated[bool, typer.Option("--all", help="Show all decisions, not only the current one.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show where a task was routed and why, replay the decision, and show what people did with the task."""
+    """Show where a task is, where it was routed and why, with a replay, and what people did with it."""
     from feedback.reports.case_report import case_report, describe_case, hide_blind_answers
+    from feedback.reports.task_place import describe_place
+    from feedback.reports.uncounted_answers import list_uncounted
     from feedback.routing.router import explain_decision
 
     settings = load_settings()
@@ -40,12 +42,15 @@ def why(
         known = store.tasks.get_task(project, task) is not None
         reports = [case_report(store, case.id) for case in store.cases.list_cases(project, tasks=[task])]
         cases = [hide_blind_answers(report, row.policy) for report in reports]
-        reasons = row.policy.reasons
+        reasons, place = row.policy.reasons, describe_place(store, row, task)
+        uncounted = list_uncounted(store, row, task)
     if as_json:
         rules = [entry.rule.model_dump(mode="json") if entry.rule else None for entry in explained]
         made = [asdict(entry) | {"rule": rule} for entry, rule in zip(explained, rules, strict=True)]
-        print_json({"decisions": made, "signals": signals, "cases": [report.to_json() for report in cases]})
+        found = {"place": place, "decisions": made, "signals": signals, "not_counted": uncounted}
+        print_json(found | {"cases": [report.to_json() for report in cases]})
     else:
+        echo(f"Task {task}: {place}.")
         if not explained and not cases:
             reason = "the policy has no rules, or no turn has run since it got them" if known else "the task is unknown"
             echo(f"Nothing was decided about task {task}: {reason}.")
@@ -54,6 +59,9 @@ def why(
         for signal in signals:
             source = signal.source or "unknown"
             echo(f"Signal {signal.name} = {signal.value!r} at {_time(signal.at_s)} from {source}")
+        for answer in uncounted:
+            who = "somebody" if answer.person is None else f"person {answer.person}"
+            echo(f"Answer {answer.annotation} of {who} is not counted: {answer.why}")
         for heading, *lines in (describe_case(report, reasons) for report in cases):
             for line in (heading, *(f"  {line}" for line in lines)):
                 echo(line)

@@ -23,6 +23,7 @@ from feedback.reports.formatting import percent, when, within
 from feedback.reports.project_status import count_cases, project_overview, project_state
 from feedback.reports.review_report import override_figures
 from feedback.reports.svg_charts import Point, interval_bar, over_time
+from feedback.reports.uncounted_answers import uncounted_sentences
 from feedback.review.case_state_machine import OPEN_STATES, STATE_MEANINGS, is_blind
 from feedback.store import CaseRow, ProjectRow, Store
 from ml_backend.app import Mount
@@ -108,11 +109,14 @@ class _Views:
         if not may_view(access.role):
             return redirect(url_for("pages.people", project=project), 303)  # type: ignore[return-value]
         figures = project_overview(self._store, access.row, access.policy)
+        visible = [self._visible_to(row, access) for row in figures["not_counted"]]
+        figures["not_counted"] = [self._with_name(row, access) for row in visible]
         figures["blind_by_tier"] = [name for name, tier in access.policy.tiers.items() if tier.blind]
         return self._show_project(
             "project",
             figures,
             access,
+            not_counted=list(uncounted_sentences(visible, name=lambda person: self._name(person, access))),
             chart=Markup(_accuracy_chart(figures["accuracy_over_time"])),  # noqa: S704  # nosec B704  # escaped where it is drawn
         )
 
@@ -257,9 +261,17 @@ class _Views:
         counted = {"tasks": counts.tasks, "answered": counts.answered, "people": counts.people}
         return summary | counted | {"model": champion.version if champion else None, "parked": parked}
 
+    @staticmethod
+    def _visible_to(row: Mapping[str, Any], access: ProjectAccess) -> dict[str, Any]:
+        """Return a figure of a person; without the person for visitors who may see their own figures alone."""
+        is_visible = may_administer(access.role) or row["person"] == access.visitor.person
+        return {**row, "person": row["person"] if is_visible else None}
+
     def _with_name(self, row: Mapping[str, Any], access: ProjectAccess) -> dict[str, Any]:
         """Replace the user id by a name: with the id, every user of Label Studio could look the person up."""
         figures = {key: value for key, value in row.items() if key != "person"}
+        if row["person"] is None:
+            return {"name": "", **figures}
         shown = {"person": row["person"]} if _shows_names(access) else {}
         return {"name": self._name(row["person"], access), **shown, **figures}
 

@@ -170,6 +170,8 @@ def _calendars_and_people(policy: Policy) -> Iterator[str]:
     for email, person in policy.people.items():
         skills = f", with {', '.join(person.skills)}" if person.skills else ""
         yield f"{email} ({person.role}) answers in {', '.join(person.tiers) or policy.first_tier}{skills}."
+    if policy.people:
+        yield f"People who are not listed answer in {policy.first_tier} only, and have no skills."
 
 
 def _asked_in(name: str, policy: Policy, controls: Collection[str] | None) -> str:

@@ -42,6 +42,15 @@ def parse_duration_s(duration: str) -> float:
     return float(total)
 
 
+def percent_hint(value: float, highest: float) -> str:
+    """Return the hint for a percentage where a share or a probability is wanted; "" where it is none.
+
+    >>> percent_hint(85, 1.0), percent_hint(85, 100.0)
+    ('; 85 % is 0.85', '')
+    """
+    return f"; {value:g} % is {value / 100:g}" if highest <= 1.0 < value <= 100.0 else ""
+
+
 def _validate_duration(duration: str) -> str:
     parse_duration_s(duration)
     return duration

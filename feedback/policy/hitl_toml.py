@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -11,7 +12,7 @@ from typing import Any, get_args
 from pydantic import ValidationError
 
 from feedback.errors import PolicyError
-from feedback.policy.field_types import NAME
+from feedback.policy.field_types import NAME, percent_hint
 from feedback.policy.schema import Policy
 from ml_backend.left_out import describe_error
 
@@ -94,7 +95,9 @@ def _sentence(item: Any) -> str:
         return f"{dotted} is {item['input']!r:.80}; a name has up to 64 letters from a to z, digits, _ and -"
     if item["type"] == "value_error":
         return f"{dotted}: {message}" if dotted else message
-    return f"{dotted} is {item['input']!r:.80}; {message[0].lower()}{message[1:]}"
+    highest, given = item.get("ctx", {}).get("le", item.get("ctx", {}).get("lt", math.inf)), item["input"]
+    hint = percent_hint(given, highest) if isinstance(given, (int, float)) and isinstance(highest, float) else ""
+    return f"{dotted} is {given!r:.80}; {message[0].lower()}{message[1:]}{hint}"
 
 
 def _keys(path: tuple[str | int, ...]) -> list[str]:

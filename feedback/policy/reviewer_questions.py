@@ -71,13 +71,16 @@ class SecondLook(Section):
     honeypots: Share = 0.0  # of the review tasks, with gold answers
 
 
+Bound = Annotated[float, Field(allow_inf_nan=False)]
+
+
 class SignalKind(Section):
     """A signal that other systems may send about a task: `POST /signal`, `hitl signal`."""
 
     kind: Literal["flag", "number", "choice", "text"] = "flag"
     options: Texts = ()  # of a choice
-    low: float | None = None
-    high: float | None = None
+    low: Bound | None = None
+    high: Bound | None = None
     outcome: bool = False  # a late outcome, which shows whether a decision was right
 
     @model_validator(mode="after")

@@ -12,14 +12,14 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import BeforeValidator, Field
 
 from feedback.policy.conditions import ALWAYS, AllOf, AnyOf, Compare, Condition, Not, parse_number
-from feedback.policy.field_types import Duration, Name, Names, Pattern, Section, parse_duration_s
+from feedback.policy.field_types import Duration, Name, Names, Pattern, Section, parse_duration_s, percent_hint
 from feedback.policy.reviewer_questions import SignalKind
 
 Priority = Literal["urgent", "high", "normal", "low"]
 PRIORITIES: tuple[Priority, ...] = ("urgent", "high", "normal", "low")
 AUTO, HOLD = "auto", "hold"  # values of `to` that are not tiers
 
-Kind = Literal["number", "text", "duration", "calendar", "any"]
+Kind = Literal["number", "text", "flag", "duration", "calendar", "any"]
 
 
 class RuleField(NamedTuple):
@@ -49,6 +49,7 @@ UNAVAILABLE_FIELDS: Mapping[str, str] = {
 }
 _OPEN_SOURCES = ("data", "signal")  # their field names come from task data and from the senders of signals
 
+NO_CALENDARS = "the policy has no calendar; add [calendars.office], for example"
 _MAX_DEPTH = 8  # conditions within conditions
 _ORDERED = ("gt", "gte", "lt", "lte")
 OPERATORS = ("eq", "ne", *_ORDERED, "in", "not_in", "matches", "contains", "exists")
@@ -131,7 +132,7 @@ def _signal_field(rest: str, signals: Mapping[str, SignalKind]) -> RuleField:
             raise ValueError(f"signal.{rest} is no field; wanted {wanted}")
         return parts[part]
     signal = signals[name]
-    kind: Kind = {"number": "number", "flag": "any"}.get(signal.kind, "text")  # type: ignore[assignment]
+    kind: Kind = signal.kind if signal.kind in ("number", "flag") else "text"  # type: ignore[assignment]
     low, high = -math.inf if signal.low is None else signal.low, math.inf if signal.high is None else signal.high
     return RuleField(kind, low, high)
 
@@ -175,8 +176,8 @@ class _Parser:
         return [test for key, inner in value.items() for test in self._parse_field(f"{path}.{key}", inner)]
 
     def _parse_test(self, path: str, operator: str, operand: Any) -> Condition:
-        kind = self._kind(path, operator)
-        where = f"{path}.{operator}"
+        field = self._field(path, operator)
+        kind, where = field.kind, f"{path}.{operator}"
         if operator == "exists":
             return Compare(path, "exists", _of(where, operand, bool, "true or false"))
         if kind == "calendar":
@@ -186,19 +187,19 @@ class _Parser:
         if operator == "matches":
             return Compare(path, "matches", Pattern(_of(where, operand, str, "a pattern")))
         if operator in ("in", "not_in"):
-            return Compare(path, operator, tuple(_operand(where, kind, item) for item in _list(where, operand)))  # type: ignore[arg-type]
+            return Compare(path, operator, tuple(_operand(where, field, item) for item in _list(where, operand)))  # type: ignore[arg-type]
         if isinstance(operand, list):
             raise ValueError(f"{where} is a list; wanted {path}.in = {operand!r:.60}")  # noqa: TRY004  # pydantic shows ValueErrors
-        parsed = _operand(where, kind, operand)
+        parsed = _operand(where, field, operand)
         if operator in _ORDERED and isinstance(parsed, bool):
             raise ValueError(f"{where} is {operand!r:.60}; only numbers, durations and dates have an order")
         if operator in _ORDERED and kind == "text" and path != "time.date":
             raise ValueError(f"{where}: {path} is a text and has no order")
         return Compare(path, operator, parsed)  # type: ignore[arg-type]  # one of OPERATORS, see `_parse_field`
 
-    def _kind(self, path: str, operator: str) -> Kind:
+    def _field(self, path: str, operator: str) -> RuleField:
         try:
-            return find_field(path, self.signals).kind
+            return find_field(path, self.signals)
         except ValueError:
             field, _, last = path.rpartition(".")
             if operator == "eq" and (field in FIELDS or field.removeprefix("signal.") in self.signals):
@@ -210,8 +211,8 @@ class _Parser:
         names = _list(f"{path}.in", operand) if operator in ("in", "not_in") else [operand]
         for name in names:
             if not isinstance(name, str) or name not in self.calendars:
-                known = ", ".join(self.calendars) or "there are none"
-                raise ValueError(f"{path} is {name!r:.60}; wanted a calendar: {known}")
+                known = f"wanted a calendar: {', '.join(self.calendars)}" if self.calendars else f"{NO_CALENDARS}"
+                raise ValueError(f"{path} is {name!r:.60}; {known}")
         now = AnyOf(tuple(Compare(path, "contains", name) for name in names))
         if operator not in ("eq", "in", "ne", "not_in"):
             raise ValueError(f"{path}.{operator}: a calendar is tested with eq, ne, in or not_in")
@@ -224,19 +225,32 @@ def _list(where: str, operand: Any) -> list[Any]:
     return operand
 
 
-def _operand(where: str, kind: Kind, value: Any) -> Any:
+def _operand(where: str, field: RuleField, value: Any) -> Any:
+    kind = field.kind
     if isinstance(value, (dict, list)) or value is None:
         raise ValueError(f"{where} is {value!r:.60}; wanted a number, a text, true or false")
     if kind == "duration":
         return parse_duration_s(_of(where, value, str, 'a duration such as "4h"'))
     if kind == "text":
         return _of(where, value, str, "a text")
+    if kind == "flag":
+        return _of(where, value, bool, "true or false")
     if kind == "number" and isinstance(value, (bool, str)):
         raise ValueError(f"{where} is {value!r:.60}; wanted a number")
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if is_number and (parse_number(value) is None or abs(value) > _MAX_NUMBER):
         raise ValueError(f"{where} is {value!r:.60}; wanted a number up to 2^53")
+    if is_number and not field.low <= value <= field.high:
+        raise ValueError(f"{where} is {value!r:.60}; wanted {_range_text(field)}{percent_hint(value, field.high)}")
     return value
+
+
+def _range_text(field: RuleField) -> str:
+    if field.high == math.inf:
+        return f"a number of {field.low:g} or more"
+    return (
+        f"a number up to {field.high:g}" if field.low == -math.inf else f"a number from {field.low:g} to {field.high:g}"
+    )
 
 
 def _of(where: str, value: Any, kind: type, wanted: str) -> Any:

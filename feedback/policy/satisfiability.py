@@ -6,7 +6,7 @@ Both are derived from the conditions alone. True is certain; False may also mean
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from feedback.policy.conditions import AllOf, AnyOf, Compare, Condition, Not, make_test
@@ -55,6 +55,26 @@ def excludes(first: Condition, second: Condition) -> bool:
     if isinstance(first, Not):
         return implies(second, first.part)
     return first.field == second.field and _excludes(first, second)
+
+
+def assume_missing(condition: Condition, is_missing: Callable[[str], bool]) -> Condition | bool:
+    """Return what is left of a condition where some fields have no value; True or False where that decides it.
+
+    >>> sure = Compare("model.confidence", "gte", 0.9)
+    >>> assume_missing(Not(sure), lambda field: field.startswith("model.")), assume_missing(sure, "data.x".__eq__)
+    (True, Compare(field='model.confidence', operator='gte', operand=0.9))
+    """
+    if isinstance(condition, Compare):
+        return make_test(condition)(None) if is_missing(condition.field) else condition
+    if isinstance(condition, Not):
+        inner = assume_missing(condition.part, is_missing)
+        return not inner if isinstance(inner, bool) else Not(inner)
+    is_all = isinstance(condition, AllOf)
+    parts = [assume_missing(part, is_missing) for part in condition.parts]
+    if (not is_all) in parts:
+        return not is_all
+    left = tuple(part for part in parts if not isinstance(part, bool))
+    return (AllOf(left) if is_all else AnyOf(left)) if left else is_all
 
 
 def find_contradiction(condition: Condition, signals: Mapping[str, SignalKind]) -> tuple[Condition, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
@@ -97,7 +97,7 @@ class Train(Section):
 
     min_rows: Annotated[int, Field(ge=2)] = 20
     min_new: Annotated[int, Field(ge=1)] = 20  # new answers since the last training
-    growth: Annotated[float, Field(ge=0.0)] = 0.15  # ... or this share of its training rows, if that is more
+    growth: Annotated[float, Field(ge=0.0, le=10.0)] = 0.15  # ... or this share of its training rows, if that is more
     overrides: Annotated[int, Field(ge=1)] = 10  # fewer are enough when so many changed the shown prediction
     seed: Annotated[int, Field(ge=0)] = 0
 
@@ -209,16 +209,22 @@ class Policy(Section):
 
 def _list_reference_errors(policy: Policy) -> list[str]:
     """Return an error for every reference to something undefined, and for every rule that cannot be parsed."""
-    found = [_unknown(f"rights.tier is {policy.rights.tier!r}", policy.rights.tier, policy.tiers)]
+    found = [_unknown(f"rights.tier is {policy.rights.tier!r}", policy.rights.tier, policy.tiers, "tiers")]
     for name, tier in policy.tiers.items():
-        found.append(_unknown(f"tiers.{name}.calendar is {tier.calendar!r}", tier.calendar, policy.calendars))
-        found += [_unknown(f"tiers.{name}.notify has {target!r}", target, policy.notify) for target in tier.notify]
+        found.append(
+            _unknown(f"tiers.{name}.calendar is {tier.calendar!r}", tier.calendar, policy.calendars, "calendars")
+        )
+        found += [
+            _unknown(f"tiers.{name}.notify has {target!r}", target, policy.notify, "notify") for target in tier.notify
+        ]
     last = list(policy.tiers)[-1]
     if last != policy.first_tier and not {"accept", "fix", "reject"} & set(policy.tiers[last].actions):
         found.append(f"tiers.{last}.actions: nobody can decide in the last tier; add accept, fix or reject")
     for email, person in policy.people.items():
-        found.append(_unknown(f"people.{email}.calendar is {person.calendar!r}", person.calendar, policy.calendars))
-        found += [_unknown(f"people.{email}.tiers has {tier!r}", tier, policy.tiers) for tier in person.tiers]
+        found.append(
+            _unknown(f"people.{email}.calendar is {person.calendar!r}", person.calendar, policy.calendars, "calendars")
+        )
+        found += [_unknown(f"people.{email}.tiers has {tier!r}", tier, policy.tiers, "tiers") for tier in person.tiers]
         if "@" not in email:
             found.append(f'people.{email} is no e-mail address; wanted [people."ann@example.com"]')
     if len({email.casefold() for email in policy.people}) < len(policy.people):
@@ -239,8 +245,8 @@ def _list_rule_errors(policy: Policy) -> list[str]:
         if rule.id in seen:
             found.append(f"{where} exists twice; rules need different ids")
         seen.add(rule.id)
-        found.append(_unknown(f"{where}.to is {rule.to!r}", rule.to, [*policy.tiers, AUTO, HOLD]))
-        found.append(_unknown(f"{where}.tier is {rule.tier!r}", rule.tier, policy.tiers))
+        found.append(_unknown(f"{where}.to is {rule.to!r}", rule.to, [*policy.tiers, AUTO, HOLD], "tiers"))
+        found.append(_unknown(f"{where}.tier is {rule.tier!r}", rule.tier, policy.tiers, "tiers"))
         if rule.tier and rule.to != AUTO:
             found.append(f'{where}.tier is for to = "auto"; write to = {rule.tier!r}')
         if rule.overlap and rule.to not in (policy.first_tier, AUTO):
@@ -256,12 +262,15 @@ def _list_rule_errors(policy: Policy) -> list[str]:
     return found
 
 
-def _unknown(text: str, name: str | None, defined: Any) -> str:
+def _unknown(text: str, name: str | None, defined: Collection[str], section: str) -> str:
+    """Return the error about a name that its section of the file does not define; "" where it does."""
     if not name or name in defined:
         return ""
     near = get_close_matches(name, list(defined), n=1)
+    if near:
+        return f"{text}; did you mean {near[0]!r}?"
     return (
-        f"{text}; did you mean {near[0]!r}?" if near else f"{text}; wanted one of {', '.join(defined) or 'nothing yet'}"
+        f"{text}; wanted one of {', '.join(defined)}" if defined else f"{text}; add [{section}.{name}], there is none"
     )
 
 

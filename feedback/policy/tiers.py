@@ -71,6 +71,11 @@ class Tier(Section):
         """Return how many people answer each case."""
         return {"single": 1, "panel": self.panel, "two-reader": 2}[self.protocol]
 
+    @property
+    def most_reviewers(self) -> int:
+        """Return how many people answer a case at most, where the others count: a third where two readers differ."""
+        return 3 if self.protocol == "two-reader" else self.n_reviewers
+
     @model_validator(mode="after")
     def _panel_means_several(self) -> Tier:
         if self.protocol == "panel" and self.panel < 2:

@@ -7,15 +7,18 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from importlib.metadata import entry_points
+from itertools import starmap
 from typing import Any, Literal
 
 from feedback import agreement, consensus
 from feedback.consensus.labelling_functions import load_function
 from feedback.errors import PolicyError
 from feedback.policy import Policy
+from feedback.policy.before_first_model import describe_before_first_model
 from feedback.policy.conditions import Compare, Condition, list_tests
 from feedback.policy.explain import condition_text
 from feedback.policy.field_types import parse_duration_s
+from feedback.policy.reader_counts import check_reader_counts
 from feedback.policy.rule_matching import NOT_CERTIFIED, make_data_reader
 from feedback.policy.rules import AUTO, HOLD, OPERATORS
 from feedback.policy.satisfiability import find_contradiction, implies
@@ -23,7 +26,7 @@ from feedback.policy.schema import LabellingFunction
 from feedback.policy.tiers import Person, Tier
 from feedback.project.code_reading import NotReadable, check_function, check_hosted_model
 from feedback.store import ProjectRow
-from ml_backend.errors import UnknownName
+from ml_backend.errors import LabelConfigError, UnknownName
 from ml_backend.label_config import read_label_config
 from ml_backend.models.hosted import hosted
 from sampling import strategies
@@ -52,6 +55,7 @@ def validate_policy(
     lock_ttl_s: float,
     project: ProjectRow | None = None,
     data: Collection[Mapping[str, Any]] | None = None,
+    users: Collection[str] | None = None,
     run: bool = True,
 ) -> list[PolicyFinding]:
     """Return everything that is wrong, or may surprise, in a policy; errors first.
@@ -67,21 +71,22 @@ def validate_policy(
         without it, such a clock is a warning.
     data
         The data of the project's tasks, in which every task field of the policy is looked for; None: not checked.
+    users
+        The addresses of the users of Label Studio, of whom all may answer where [people] lists nobody; None: unknown.
     run
         Whether to import the hosted model, labelling functions and plug-ins that the policy names, with the rights of
         this process. Without it their source is read, and what only running would show is a warning.
-
-    Raises
-    ------
-    LabelConfigError
-        When the label config of the project cannot be read.
     """
     names = list(_check_names(policy, run=run))
     if project is None:
         clocks = [replace(finding, level="warning") for finding in check_clocks(policy, lock_ttl_s)]
-        return [*names, *lint_policy(policy), *clocks]
-    control = read_label_config(project.label_config).control(policy.model.control)
-    warnings = lint_policy(policy, labels=control.labels, data=data, control=control.name)
+        return [*names, *lint_policy(policy, users=users), *clocks]
+    try:
+        control = read_label_config(project.label_config).control(policy.model.control)
+    except LabelConfigError as error:
+        names.append(PolicyFinding("error", "model.control", str(error), error.hint))
+        return [*names, *check_clocks(policy, lock_ttl_s), *lint_policy(policy, data=data, users=users)]
+    warnings = lint_policy(policy, labels=control.labels, data=data, control=control.name, users=users)
     return [*names, *check_clocks(policy, lock_ttl_s), *warnings]
 
 
@@ -199,13 +204,16 @@ def lint_policy(
     labels: Collection[str] | None = None,
     data: Collection[Mapping[str, Any]] | None = None,
     control: str = "",
+    users: Collection[str] | None = None,
 ) -> list[PolicyFinding]:
     """Return warnings about everything that is allowed and may surprise.
 
-    `labels`, `control` and the task `data` are those of the project that the policy is for; None or "" where there is
-    no project.
+    `labels`, `control` and the task `data` are those of the project that the policy is for, `users` the addresses of
+    the users of Label Studio; None or "" where they are not known.
     """
     found = [*_lint_outcomes(policy), *_lint_order(policy), *_lint_tiers(policy), *_lint_skills(policy)]
+    found += starmap(_warn, describe_before_first_model(policy, data))
+    found += starmap(_warn, check_reader_counts(policy, users))
     later_tiers = list(policy.tiers.values())[1:]
     others_are_blind = policy.second_look.share or policy.audit.share != 0.0 or all(tier.blind for tier in later_tiers)
     if policy.second_look.honeypots and not others_are_blind:
@@ -275,8 +283,6 @@ def _lint_tiers(policy: Policy) -> Iterator[PolicyFinding]:
             yield from _lint_first_tier(key, tier)
         if tier.resolve and tier.resolve_s < tier.first_action_s:
             yield _warn(key, f"resolve ({tier.resolve}) is shorter than first_action ({tier.first_action}).")
-        if people and len(people) < tier.n_reviewers:
-            yield _warn(key, f"each case needs {tier.n_reviewers} people, but {len(people)} may answer in this tier.")
 
 
 def _lint_first_tier(key: str, tier: Tier) -> Iterator[PolicyFinding]:
@@ -313,6 +319,8 @@ def _lint_labels(key: str, test: Compare, labels: Collection[str]) -> Iterator[P
         if isinstance(label, str) and test.operator in ("eq", "ne", "in", "not_in") and label not in labels:
             near = get_close_matches(label, list(labels), n=1)
             suggestion = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(labels)}."
+            if not labels:
+                suggestion = "the control that is learned has no labels, so this test is never true."
             yield _warn(key, f"the project has no label {label!r}; {suggestion}")
 
 

@@ -12,6 +12,7 @@ from feedback.labelling_platform.deletion_schedule import count_deleted_predicti
 from feedback.policy import Policy
 from feedback.project.snapshot import load_splits
 from feedback.reports.formatting import duration, number, percent, when, within
+from feedback.reports.uncounted_answers import count_uncounted, uncounted_sentences
 from feedback.stats.intervals import wilson
 from feedback.store import ProjectRow, QueueCounts, Record, Store
 from feedback.training.challenger import learned_annotations
@@ -53,6 +54,7 @@ def project_status(store: Store, project: ProjectRow) -> dict[str, Any]:
         "behind": sum(row.state != "idle" for row in jobs),
         "parked": [f"{row.kind}: {row.reason}" for row in jobs if row.state == "parked"],
         "unreadable": counts.unreadable,
+        "not_counted": count_uncounted(store, project),
         "left_out": [*list_left_out(store, project.id), *list_unreadable(store, project.id)],
         "notes": list(turn.get("notes", ())),
     }
@@ -190,6 +192,8 @@ def status_lines(status: Figures) -> Iterator[tuple[str, str]]:
         yield "closure", _closure_line(status)
     if found := status.get("missed_by_webhooks"):
         yield "webhooks", f"{_counted(found, 'change', 'changes')} found by polling, not by webhook; nothing is lost"
+    for sentence in uncounted_sentences(status.get("not_counted") or ()):
+        yield "not counted", sentence
     if routed := status.get("routed"):
         yield "routed", ", ".join(f"{name} {number(count)}" for name, count in routed.items())
     if kept_back := status.get("kept_back"):

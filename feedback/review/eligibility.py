@@ -17,6 +17,7 @@ from feedback.review.review_context import ReviewContext
 from feedback.review.review_task_content import SKIP
 from feedback.store import CaseRow, ReviewRow, Skip, Store, Vote
 from feedback.store.log import events
+from feedback.store.tables.main_tables import UncountedAnswer
 from ml_backend.left_out import RequestRows
 
 _MAX_TASKS_PER_TURN = 200  # each is a request of about 0.1 s, and the next turn waits for them
@@ -143,10 +144,18 @@ class EligibilityCache:
             votes = {task: votes[task] for task in sorted(changed) if task in votes}
         by_person = {} if emails is None else _excluded_of(snapshot, emails, votes)
         excluded = unchanged | find_seen_votes(store, snapshot, votes) | by_person
-        for annotation, (vote, reason) in excluded.items():
-            if known.get(annotation, (None, ""))[1] != reason:
-                body = {"task": vote.task, "person": vote.person, "annotation": annotation, "why": reason}
-                store.records.create_record(project, "not counted", body, key=f"{annotation}: {reason}")
+        recorded = {number: why for number, (_vote, why) in known.items()}
+        if last is None:
+            recorded = store.uncounted.list_excluded(project)
+        store.uncounted.replace_excluded(
+            project,
+            [
+                UncountedAnswer(annotation, vote.task, vote.person, reason)
+                for annotation, (vote, reason) in excluded.items()
+                if recorded.get(annotation) != reason
+            ],
+            removed=recorded.keys() - excluded.keys(),
+        )
         eligible = _without(snapshot, excluded, last, changed)
         self._checked.put(project, _Checked(snapshot, emails, eligible), size=len(excluded))
         return eligible

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from secrets import token_urlsafe
 from typing import Any
 
 import orjson
@@ -139,9 +140,16 @@ def _last_notification(store: Store, signal: Signal, case: CaseRow) -> Record | 
     return None
 
 
+def notification_secret(store: Store, name: str, *, new: bool = False) -> str:
+    """Return the secret of this name that signs notifications; made when it is first asked for, or `new`."""
+    if new:
+        store.secrets.save_secret(f"notify {name}", token_urlsafe())
+    return store.secrets.get_or_create_secret(f"notify {name}")
+
+
 def _headers(body: bytes, target: Notify, key: str, store: Store) -> dict[str, str]:
     headers = {"Content-Type": "application/json", "Idempotency-Key": key}
     if target.secret:
-        secret = store.secrets.get_or_create_secret(f"notify {target.secret}")
+        secret = notification_secret(store, target.secret)
         headers[SIGNATURE] = "sha256=" + hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
     return headers

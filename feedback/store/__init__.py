@@ -11,7 +11,7 @@ from feedback.store.repositories.signals import NewestSignal
 from feedback.store.repositories.tasks import TaskRow
 from feedback.store.repositories.windows import QueueCounts
 from feedback.store.store import Store, open_store
-from feedback.store.tables.main_tables import ProjectRow, Record, SessionRow, Vote, WindowRow
+from feedback.store.tables.main_tables import ProjectRow, Record, SessionRow, UncountedAnswer, Vote, WindowRow
 from feedback.store.tables.personal_data import DataSubject
 from feedback.store.tables.review_tables import CaseEvent, CaseRow, OverrideRow, ReviewProjectRow, ReviewRow
 from feedback.store.tables.routing_tables import CurrentDecision, Decision, IndicatorValue, Signal
@@ -41,6 +41,7 @@ __all__ = [
     "Skip",
     "Store",
     "TaskRow",
+    "UncountedAnswer",
     "Vote",
     "WindowRow",
     "open_store",

@@ -39,6 +39,7 @@ from feedback.store.repositories.reviews import OverridesRepository, ReviewProje
 from feedback.store.repositories.sessions import SecretsRepository, SessionsRepository
 from feedback.store.repositories.signals import SignalsRepository
 from feedback.store.repositories.tasks import TasksRepository
+from feedback.store.repositories.uncounted import UncountedRepository
 from feedback.store.repositories.windows import WindowsRepository
 from feedback.store.tables import main_tables
 from feedback.store.tables.personal_data import DataSubject, mentions, places
@@ -127,6 +128,7 @@ class Store:
         self.sessions = SessionsRepository(database)
         self.signals = SignalsRepository(database)
         self.tasks = TasksRepository(database)
+        self.uncounted = UncountedRepository(database)
         self.votes = VotesRepository(database)
         self.windows = WindowsRepository(database)
         self.policies = PoliciesRepository(database, self.projects, self.records, self.jobs)

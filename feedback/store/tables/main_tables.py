@@ -107,6 +107,25 @@ vote = make_table(  # one row for each control of an existing annotation
 )
 
 
+@dataclass(frozen=True, slots=True)
+class UncountedAnswer:
+    """An answer that does not count, and why."""
+
+    annotation: int
+    task: int
+    person: int | None
+    why: str
+
+
+excluded_answer = make_table(  # what the last turn left out: a person may not answer a task
+    "excluded_answer",
+    ["project", "annotation"],
+    _PROJECT,
+    UncountedAnswer,
+    Index("excluded_answer_task", "project", "task"),
+)
+
+
 # What the service remembers by itself.
 @dataclass(frozen=True, slots=True)
 class ProjectRow:

@@ -92,6 +92,7 @@ PERSONAL_DATA_TABLES: tuple[PersonalDataTable, ...] = (
     PersonalDataTable(tables.annotation, _of_person, _of_task, is_projection=True),
     PersonalDataTable(tables.vote, _of_person, _of_task, is_projection=True),
     PersonalDataTable(tables.person, _of_person, is_projection=True),
+    PersonalDataTable(tables.excluded_answer, _of_person, _of_task),
     PersonalDataTable(tables.task, task=_of_task, is_projection=True),
     PersonalDataTable(tables.payload, is_projection=True),  # by the events of what is forgotten
     PersonalDataTable(tables.content, task=task_contents),

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from feedback.cli import app
+from feedback.review.case_state_machine import NoSuchMove
 from ml_backend.records import Answer
 from tests.feedback.store.repositories.test_cases import an_override
 from tests.support.review_world import BEN, CLEO, PROJECT, World, open_case
@@ -145,3 +146,10 @@ def test_overrides_are_exported_and_never_as_a_formula(world: World, tmp_path: P
     assert (row["answer"], row["shown"], row["reason"], row["blind"]) == ("'=cmd()", "spam", "boundary", "False")
     assert len((tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()) == 3
     assert "People changed 1 of 2 answers" in run("overrides", PROJECT)
+
+
+def test_only_the_question_of_a_waiting_case_is_answered(world: World):
+    number = world.case(open_case(world)).id
+
+    with pytest.raises(NoSuchMove, match=rf"case {number} asks nothing: it is queued at L2\."):
+        CliRunner().invoke(app, ["case", str(number), "--answered", "yes"], catch_exceptions=False)

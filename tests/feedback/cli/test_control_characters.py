@@ -31,6 +31,7 @@ COMMANDS = [
     ["case", "1", "--json"], ["case", "2"], ["case", "3"], ["case", "77"], ["policy", "explain", "-p", "9"],
     ["policy", "show", "-p", "9"], ["policy", "history", "-p", "9"], ["policy", "check", EVIL, "-p", "9"],
     ["policy", "simulate", EVIL, "-p", "9"], ["policy", "thresholds", "-p", "9"], ["policy", "schema"],
+    ["policy", "secret", "crm"],
     ["policy", "activate", EVIL, "-p", "9"], ["gold", "list", "9"], ["gold", "add", "9", EVIL],
     ["gold", "ask", "9", "77"],
     ["gold", "retire", "9", "77"], ["signal", "push", EVIL, "-p", "9", "--task", "1"], ["signal", "list", "-p", "9"],

@@ -204,3 +204,28 @@ def test_a_policy_with_an_unknown_name_is_refused_by_check_and_activate(home: Pa
         hitl("policy", "check", home / "wrong.toml")
     with pytest.raises(PolicyError, match="did you mean 'dawid_skene'"):
         hitl("policy", "activate", home / "wrong.toml", "--project", "7")
+
+
+def test_a_policy_is_checked_for_a_project_that_is_not_connected_yet(home: Path, monkeypatch: pytest.MonkeyPatch):
+    """Without Label Studio it says what it could not check, and checks the rest."""
+    unset = hitl("policy", "check", home / "old.toml", "--project", 12)
+    monkeypatch.setenv("LABEL_STUDIO_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", "0123456789abcdef0123")
+    away = hitl("policy", "check", home / "old.toml", "--project", 12)
+
+    for done in (unset, away):
+        assert done.exit_code == 0
+        assert "warning: project 12: its labels and the fields of its tasks were not checked" in done.output
+    assert "LABEL_STUDIO_URL, LABEL_STUDIO_API_KEY not set" in unset.output
+    (home / "wrong.toml").write_text("[sampling]\nstrategy = 'margn'")
+    with pytest.raises(PolicyError, match="did you mean 'margin'"):
+        hitl("policy", "check", home / "wrong.toml", "--project", 12)
+
+
+def test_the_secret_of_notifications_is_printed_and_replaced(home: Path, store: Store):
+    first, again = (hitl("policy", "secret", "crm").output.strip() for _ in range(2))
+    other = hitl("policy", "secret", "crm", "--new").output.strip()
+
+    assert first == again != other
+    assert len(first) >= 20
+    assert store.secrets.get_secret("notify crm") == other

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 from feedback.dashboard import AccessSettings
 from feedback.errors import StoreError
 from feedback.reports.project_status import project_status
-from feedback.store import ProjectRow, Store
+from feedback.store import ProjectRow, Store, UncountedAnswer
 from tests.support import pages
 from tests.support.pages import HTML, JSON, Clock, app_of, key_of, sign_in, words
 from tests.support.pages import signed_in as browser
@@ -382,3 +382,17 @@ def test_a_form_key_is_invalid_after_a_new_sign_in(store_with_projects: Store):
     sign_in(browser, 2)
 
     assert browser.post("/projects/7/pause", data={"key": old}, headers=HTML).status_code == 403
+
+
+def test_the_project_page_tells_what_does_not_count_and_names_people_to_admins_only(store_with_projects: Store):
+    vote = next(vote for vote in store_with_projects.votes.list_votes("7") if vote.person not in (2, 3))
+    why = "is not among the people of L1"
+    excluded = UncountedAnswer(vote.annotation, vote.task, vote.person, why)
+    store_with_projects.uncounted.replace_excluded("7", [excluded], removed=())
+    pages = [browser(store_with_projects, person).get("/projects/7", headers=HTML).text for person in (2, 3)]
+    figures = [browser(store_with_projects, person).get("/projects/7", headers=JSON).json for person in (2, 3)]
+
+    assert "Not counted: 1 answer of Person" in words(pages[0])
+    assert f"Not counted: 1 answer: {why}" in words(pages[1])
+    assert [figure["not_counted"][0]["name"].partition(" ")[0] for figure in figures] == ["Person", ""]
+    assert all("person" not in figure["not_counted"][0] for figure in figures)

@@ -140,3 +140,58 @@ def test_signals_may_be_declared_and_are_checked_as_declared():
     assert read_policy(text + rule("{ signal.risk.gte = 0.5 }")).all_signals["risk"].problem(2.0)
     with pytest.raises(PolicyError, match=r"signal\.risk is not declared"):
         read_policy(rule("{ signal.risk.gte = 0.5 }"))
+
+
+@pytest.mark.parametrize(
+    ("when", "message"),
+    [
+        ("model.confidence.lt = 85", "model.confidence.lt is 85; wanted a number from 0 to 1; 85 % is 0.85"),
+        ("model.confidence = { gte = 0.5, lte = 95.5 }", "95.5; wanted a number from 0 to 1; 95.5 % is 0.955"),
+        ("model.margin = -0.1", "model.margin.eq is -0.1; wanted a number from 0 to 1"),
+        ("model.disagreement.in = [0.25, 50]", "model.disagreement.in is 50; wanted"),
+        ("history.support.not_in = [70]", "70 % is 0.7"),
+        ("not = { any = [{ history.support.gt = 2 }] }", "wanted a number from 0 to 1"),
+        ("history.votes.gte = -1", "wanted a number of 0 or more"),
+        ("history.skips.lt = -0.5", "wanted a number of 0 or more"),
+        ("signal.user_report.count.gte = -1", "wanted a number of 0 or more"),
+        ("signal.sentiment.lt = -50", "wanted a number from -1 to 1"),
+        ("signal.csat = 6", "wanted a number from 1 to 5"),
+        ("signal.chargeback = 1", "signal.chargeback.eq is 1; wanted true or false"),
+        ("signal.chargeback.gte = true", "have an order"),
+        ("time.within = 'office'", "time.within is 'office'; the policy has no calendar; add \\[calendars.office]"),
+    ],
+)
+def test_a_value_that_a_field_never_has_is_refused_with_its_range(when: str, message: str):
+    text = f"[[routing]]\nid = 'one'\nwhen = {{ {when} }}\nto = 'L1'\n[[routing]]\nid = 'rest'\nto = 'L1'\n"
+
+    with pytest.raises(PolicyError, match=message):
+        read_policy(text)
+
+
+@pytest.mark.parametrize(
+    "when", ["model.confidence.lt = 1", "model.margin.gte = 0", "data.amount.lt = -85", "history.votes = 0"]
+)
+def test_the_ends_of_a_range_and_task_fields_are_allowed(when: str):
+    read_policy(f"[[routing]]\nid = 'one'\nwhen = {{ {when} }}\nto = 'L1'\n[[routing]]\nid = 'rest'\nto = 'L1'\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("[sampling]\nrandom_share = 20", "20 % is 0.2"),
+        ("[audit]\nshare = 15", "15 % is 0.15"),
+        ("[gold]\npause_below = 60", "60 % is 0.6"),
+        ("[consensus]\nsure = 80", "80 % is 0.8"),
+        ("[promote]\nalpha = 5", "5 % is 0.05"),
+        ("[promote]\nmax_loss = 2", "2 % is 0.02"),
+        ("[tiers.L1]\nat_risk = 80", "80 % is 0.8"),
+        ("[tiers.L1]\n[tiers.L2]\nprotocol = 'panel'\npanel = 3\nmin_agreement = 50", "50 % is 0.5"),
+        ("[second_look]\nshare = 2", "2 % is 0.02"),
+        ("[train]\ngrowth = 15", "less than or equal to 10"),
+        ("[train]\ngrowth = inf", "less than or equal to 10"),
+        ("[signals.risk]\nkind = 'number'\nlow = nan", "finite"),
+    ],
+)
+def test_a_percentage_where_a_share_is_wanted_is_refused_with_the_share(text: str, hint: str):
+    with pytest.raises(PolicyError, match=hint):
+        read_policy(text)

@@ -67,7 +67,7 @@ def test_tiers_calendars_and_people_are_read_from_the_policy():
     [
         ("[tiers.L1]\nresovle = '4h'", "tiers.L1.resovle is not a key; did you mean tiers.L1.resolve"),
         ("[tiers.L1]\nresolve = '4 hours'", "tiers.L1.resolve: '4 hours' is no duration"),
-        ("[tiers.L1]\ncalendar = 'office'", "tiers.L1.calendar is 'office'; wanted one of nothing yet"),
+        ("[tiers.L1]\ncalendar = 'office'", "tiers.L1.calendar is 'office'; add \\[calendars.office], there is none"),
         ("[tiers.L1]\nnotify = ['crm']", "tiers.L1.notify has 'crm'"),
         ("[tiers.L1]\nprotocol = 'panel'", 'protocol = "panel" wants panel = 2'),
         ("[tiers.L1]\npanel = 3", 'panel = 3 wants protocol = "panel"'),

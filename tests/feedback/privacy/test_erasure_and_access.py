@@ -13,7 +13,7 @@ from feedback.errors import FeedbackError
 from feedback.ingest.signals import SignalHandler
 from feedback.privacy.erasure_and_access import build_access_report, erase_in_backup, erase_person_or_task
 from feedback.review.review_task_content import HISTORY
-from feedback.store import CaseRow, ProjectRow, SessionRow, Store, open_store
+from feedback.store import CaseRow, ProjectRow, SessionRow, Store, UncountedAnswer, open_store
 from feedback.store.backups import restore
 from feedback.store.database.row_mapping import metadata
 from feedback.store.log.events import event_from_annotation
@@ -78,11 +78,11 @@ def test_an_erased_person_leaves_nothing_behind_and_decisions_stay(project_with_
     case = reviewed(project_with_people)
     store.sessions.create_session(SessionRow("d" * 64, CLEO, ADDRESS, True, 1.0, 1.0))
     store.records.create_record(PROJECT, "action", {"action": "pause", "person": CLEO})
-    store.records.create_record(PROJECT, "not counted", {"task": other, "person": CLEO, "annotation": 1, "why": MARK})
+    store.uncounted.replace_excluded(PROJECT, [UncountedAnswer(1, other, CLEO, MARK)], removed=())
     (asked,) = project_with_people.site.waiting(project_with_people.site.review_project_of("L3"), DAN)
     assert MARK in str(asked.data[HISTORY])
     places = {place.partition(".")[0] for place in where(store, MARK)}
-    assert {"payload", "content", "review", "session", "project", "record"} <= places
+    assert {"payload", "content", "review", "session", "project", "excluded_answer"} <= places
 
     done = erase_person_or_task(
         store, PROJECT, person=CLEO, platform=project_with_people.site, now_s=project_with_people.site.seconds()

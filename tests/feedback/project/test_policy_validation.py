@@ -251,8 +251,8 @@ def rule(when: str, to: str = "L1") -> str:
             "routing.one: this rule is never met. No task can meet: data.amount is at least 5 and",
         ),
         (
-            rule("{ model.confidence.gte = 95 }"),
-            "this rule is never met. No task can meet: model.confidence is at least 95",
+            rule("{ model.confidence.gt = 1 }"),
+            "this rule is never met. No task can meet: model.confidence is more than 1",
         ),
         (
             '[[routing]]\nid = "a"\nwhen = { data.a.gte = 1 }\nto = "L1"\n' + rule("{ data.a.gt = 5, data.b = 2 }"),
@@ -296,3 +296,129 @@ def test_a_plain_policy_has_no_warnings():
     assert lint_policy(read_policy("")) == []
     nested = read_policy(rule("{ data.customer.standing = 'new', data.amount.gte = 5, data.amount.lt = 9 }"))
     assert lint_policy(nested, data=[{"customer": {"standing": "new"}, "amount": 3}]) == []
+
+
+AUTO_RULES = """
+[[routing]]
+id = "{first}"
+when = {{ {when} }}
+to = "{to}"
+[[routing]]
+id = "default"
+to = "L1"
+[tiers.L1]
+[tiers.L2]
+"""
+
+
+@pytest.mark.parametrize(
+    ("when", "to", "key", "sentence"),
+    [
+        ("model.confidence.gte = 0.97", "auto", "default", "every task goes to people: rule default to L1."),
+        ("all = [{ model.margin.gt = 0.5 }, { data.text.exists = true }]", "auto", "default", "goes to people"),
+        ("not = { model.confidence.lt = 0.9 }", "auto", "one", "sends every task to automation. A test of the model"),
+        ("any = [{ model.label.exists = false }, { data.a = 1 }]", "auto", "one", "sends every task to automation"),
+        ("not = { model.confidence.gte = 0.9 }", "L2", "one", "rule one to L2. Nobody in L1 is asked anything."),
+        ("data.a = 1, not = { model.label = 'fraud' }", "auto", "one", "sends tasks to automation"),
+        ("model.confidence.lt = 0.7", "L2", "default", "every task goes to people: rule default to L1."),
+    ],
+)
+def test_what_the_rules_do_while_no_model_exists_is_named(when: str, to: str, key: str, sentence: str):
+    found = lint_policy(read_policy(AUTO_RULES.format(first="one", when=when, to=to)))
+
+    assert any(finding.key == f"routing.{key}" and sentence in finding.sentence for finding in found), found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        AUTO_RULES.format(first="one", when="data.a = 1", to="L2"),
+        AUTO_RULES.format(first="one", when="model.confidence.lt = 0.5", to="L1"),
+        "[[routing]]\nid = 'default'\nto = 'L1'\n",
+    ],
+)
+def test_rules_that_ask_people_with_a_model_and_without_are_not_named(text: str):
+    assert not any("no model exists" in finding.sentence for finding in lint_policy(read_policy(text)))
+
+
+def test_rules_about_fields_that_no_task_has_do_not_count_while_no_model_exists():
+    rules = AUTO_RULES.format(first="one", when="data.a = 1", to="hold").replace(
+        '[[routing]]\nid = "default"',
+        """
+[[routing]]
+id = "sure"
+when = { model.confidence.gte = 0.9 }
+to = "auto"
+[[routing]]
+id = "default"
+""",
+    )
+    without, with_it = ([str(row) for row in lint_policy(read_policy(rules), data=[{"a": a}])] for a in (2, 1))
+
+    assert any("every task goes to people" in sentence for sentence in without)
+    assert not any("every task goes to people" in sentence for sentence in with_it)
+
+
+def panel(people: dict[str, str], *, more: str = "", size: int = 3) -> str:
+    listed = "".join(f'[people."{name}@example.com"]\ntiers = [{tiers}]\n' for name, tiers in people.items())
+    return f'[tiers.L1]\n[tiers.L2]\nprotocol = "panel"\npanel = {size}\n{more}{listed}'
+
+
+BOTH, ONLY = "'L1', 'L2'", "'L2'"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (panel({"a": ONLY, "b": ONLY}), "each case needs 3 people, but 2 may answer in this tier. No case can be"),
+        (panel({"a": BOTH, "b": BOTH, "c": BOTH}), "may have 0 left: 3 may answer in this tier, but up to 3 of them"),
+        (
+            panel({"a": BOTH, "b": BOTH, "c": ONLY, "d": ONLY}),
+            "may have 2 left: 4 may answer in this tier, but up to 2",
+        ),
+        (panel({"a": ONLY, "b": ONLY, "c": ONLY}), ""),
+        (panel({"a": BOTH, "b": BOTH, "c": BOTH}, more="own_cases = true\n"), ""),
+        (
+            panel({"a": BOTH, "b": BOTH, "c": ONLY}, more="own_cases = true\n").replace(
+                "[tiers.L1]", "[tiers.L1]\nskip_means = 'escalate'"
+            ),
+            "may have 2 left: 3 may answer in this tier, but up to 1 of them may have escalated it",
+        ),
+        (panel({"a": BOTH, "b": BOTH, "c": ONLY, "d": ONLY, "e": ONLY}), ""),
+        (
+            panel({"a": ONLY, "b": ONLY}).replace('protocol = "panel"\npanel = 3', 'protocol = "two-reader"'),
+            "a case needs 2, and a third, people, and may have 2 left",
+        ),
+    ],
+)
+def test_a_tier_whose_cases_may_have_too_few_readers_once_own_cases_are_excluded_is_named(text: str, sentence: str):
+    found = [finding.sentence for finding in lint_policy(read_policy(text)) if finding.key == "tiers.L2"]
+
+    assert any(sentence in one for one in found) if sentence else found == []
+
+
+def test_the_skills_of_a_rule_are_counted_and_without_people_the_users_of_label_studio():
+    rule = '[[routing]]\nid = "refund"\nwhen = {data.a = 1}\nto = "L2"\nskills = ["refunds"]\n'
+    rule += '[[routing]]\nid = "rest"\nto = "L1"\n'
+    people = panel({"a": ONLY, "b": ONLY, "c": ONLY}, size=2).replace(f"{ONLY}]", f"{ONLY}]\nskills = ['refunds']", 1)
+    found = {finding.key: finding.sentence for finding in lint_policy(read_policy(rule + people))}
+    assert "each case needs 2 people, but 1 may answer" in found["routing.refund"]
+    assert "tiers.L2" not in found
+
+    alone = read_policy(panel({}, size=2))
+    assert [finding.key for finding in lint_policy(alone, users=["a@x", "b@x"])] == ["tiers.L2"]
+    assert lint_policy(alone) == lint_policy(alone, users=list(map(str, range(9)))) == []
+
+
+def test_labels_that_a_control_does_not_have_are_told_in_words():
+    text = "[[routing]]\nid = 'one'\nwhen = { model.label = 'fraud' }\nto = 'L1'\n[[routing]]\nid = 'rest'\nto = 'L1'\n"
+    (found,) = (row for row in lint_policy(read_policy(text), labels=()) if "fraud" in row.sentence)
+
+    assert found.sentence.endswith("the control that is learned has no labels, so this test is never true.")
+
+
+def test_a_label_config_that_cannot_be_read_is_an_error_beside_the_others():
+    found = validate_policy(read_policy('[sampling]\nstrategy = "margn"'), lock_ttl_s=1.0, project=ProjectRow("7"))
+
+    assert {row.key for row in found if row.level == "error"} == {"model.control", "sampling.strategy"}

@@ -87,7 +87,6 @@ def create_later_records(store: Store) -> None:
         "guideline",
         "honeypot",
         "human review",
-        "not counted",
         "notification",
         "notification delivered",
         "policy",

@@ -1,0 +1,72 @@
+"""Answers that do not count: how many of whom and why in a project, and which on one task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from feedback.project.label_changes import apply_label_changes, list_label_changes
+from feedback.reports.formatting import close_direction, number
+from feedback.store import ProjectRow, Store, UncountedAnswer
+from ml_backend.errors import LabelConfigError
+from ml_backend.label_config import read_label_config
+
+RELABELLED = "was given before its label changed; the task is asked again"
+_PEOPLE_NAMED = 5  # in a sentence
+
+
+def list_uncounted(store: Store, project: ProjectRow, task: int) -> list[UncountedAnswer]:
+    """Return the answers on a task, reviews of it included, that do not count, each with the reason."""
+    control = _learned_control(project)
+    found = {row.annotation: row for row in _list_relabelled(store, project, control) if row.task == task}
+    found |= {row.annotation: row for row in store.uncounted.list_uncounted(project.id, control, task=task)}
+    return [found[annotation] for annotation in sorted(found)]
+
+
+def count_uncounted(store: Store, project: ProjectRow) -> list[dict[str, Any]]:
+    """Return how many answers of each person do not count, by reason, the most frequent first, as JSON."""
+    control = _learned_control(project)
+    found = {(row.why, row.person): row.answers for row in store.uncounted.count_uncounted(project.id, control)}
+    for row in _list_relabelled(store, project, control):
+        found[row.why, row.person] = found.get((row.why, row.person), 0) + 1
+    ranked = sorted(found.items(), key=lambda item: (-item[1], item[0][0], item[0][1] or 0))
+    return [{"why": why, "person": person, "answers": answers} for (why, person), answers in ranked]
+
+
+def uncounted_sentences(
+    counts: Iterable[Mapping[str, Any]], *, name: Callable[[int], str] = lambda person: f"person {person}"
+) -> Iterator[str]:
+    """Return one sentence for each reason, the most frequent first; `name` gives the name of a user id.
+
+    >>> list(uncounted_sentences([{"why": "is not among the people of L1", "person": 3, "answers": 96}]))
+    ['96 answers of person 3: is not among the people of L1']
+    """
+    by_reason: dict[str, list[tuple[int | None, int]]] = {}
+    for row in counts:
+        by_reason.setdefault(str(row["why"]), []).append((row["person"], int(row["answers"])))
+    for why, people in sorted(by_reason.items(), key=lambda item: -sum(answers for _person, answers in item[1])):
+        total = sum(answers for _person, answers in people)
+        known = [name(person) for person, _answers in people[:_PEOPLE_NAMED] if person is not None]
+        more = f" and {len(people) - _PEOPLE_NAMED} more people" if len(people) > _PEOPLE_NAMED else ""
+        who = f" of {', '.join(known)}{more}" if known else ""
+        yield f"{number(total)} {'answer' if total == 1 else 'answers'}{who}: {close_direction(why)}"
+
+
+def _list_relabelled(store: Store, project: ProjectRow, control: str) -> Iterator[UncountedAnswer]:
+    """Yield the votes that a change of labels has made stale."""
+    changes = list_label_changes(store, project.id)
+    if not any(not change.to for change in changes):
+        return
+    votes = store.votes.list_votes(project.id, control=control)
+    counted = {vote.annotation for vote in apply_label_changes(votes, changes).votes}
+    for vote in votes:
+        if vote.annotation not in counted:
+            yield UncountedAnswer(vote.annotation, vote.task, vote.person, RELABELLED)
+
+
+def _learned_control(project: ProjectRow) -> str:
+    """Return the control that is learned; "" where the label config cannot be read."""
+    try:
+        return read_label_config(project.label_config).control(project.policy.model.control).name
+    except LabelConfigError:
+        return ""

@@ -1,0 +1,119 @@
+"""The answers that do not count, each with the reason: one list for every place where people look."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Any, NamedTuple
+
+from sqlalchemy import CompoundSelect, Select, and_, case, func, or_, select, union_all
+
+from feedback.store.database.row_mapping import RowMapper
+from feedback.store.repositories.repository import Repository, in_existing_project, made_by_people, of_current_task
+from feedback.store.tables import main_tables
+from feedback.store.tables.main_tables import UncountedAnswer
+from feedback.store.tables.review_tables import review, review_case
+
+_EXCLUDED = RowMapper(UncountedAnswer, main_tables.excluded_answer)
+
+IMPORTED = "was imported; nobody gave it here"
+UNREADABLE = "cannot be read"
+NO_ANSWER = "says nothing of what is learned"
+REPLACED = "was replaced by a later answer of the same person"
+
+
+class UncountedCount(NamedTuple):
+    """How many answers of one person do not count for one reason."""
+
+    why: str
+    person: int | None
+    answers: int
+
+
+class UncountedRepository(Repository):
+    """Answers of people in a project and its review projects that decide nothing."""
+
+    def replace_excluded(self, project: str, rows: Iterable[UncountedAnswer], *, removed: Collection[int]) -> None:
+        """Record answers of people who may not answer their task; forget those that count again or are gone."""
+        table = main_tables.excluded_answer
+        made = [_EXCLUDED.to_values(row, project=project) for row in rows]
+        if not made and not removed:
+            return
+        with self._database.write() as connection:
+            self._database.upsert(connection, table, made)
+            numbers = sorted(removed)
+            for start in range(0, len(numbers), _BATCH):
+                gone = table.c.annotation.in_(numbers[start : start + _BATCH])
+                connection.execute(table.delete().where(table.c.project == project, gone))
+
+    def list_excluded(self, project: str) -> dict[int, str]:
+        """Return the reason of each recorded answer, by annotation."""
+        table = main_tables.excluded_answer.c
+        return dict(map(tuple, self._list_rows(select(table.annotation, table.why).where(table.project == project))))
+
+    def list_uncounted(self, project: str, control: str, *, task: int) -> list[UncountedAnswer]:
+        """Return the answers on a task, in the project and in reviews of it, that do not count, by annotation."""
+        rows = self._list_rows(self._query(project, control, task=task))
+        return sorted((UncountedAnswer(*row) for row in rows), key=lambda row: row.annotation)
+
+    def count_uncounted(self, project: str, control: str) -> list[UncountedCount]:
+        """Count the answers that do not count by reason and person, the most frequent first.
+
+        `control` is the one that is learned; "": any.
+        """
+        rows = self._query(project, control).subquery()
+        n_answers = func.count()
+        query = select(rows.c.why, rows.c.person, n_answers).group_by(rows.c.why, rows.c.person)
+        return [
+            UncountedCount(*row) for row in self._list_rows(query.order_by(n_answers.desc(), rows.c.why, rows.c.person))
+        ]
+
+    def _query(self, project: str, control: str, *, task: int | None = None) -> CompoundSelect[Any]:
+        with self._database.read() as connection:
+            by_people = made_by_people(connection, project, main_tables.annotation.c, main_tables.annotation.c.id)
+        return union_all(_in_project(project, control, by_people, task), _in_reviews(project, task))
+
+
+_BATCH = 500
+
+
+def _in_project(project: str, control: str, by_people: Collection[Any], task: int | None) -> Select[Any]:
+    now, votes, later = main_tables.annotation.c, main_tables.vote.c, main_tables.vote.alias().c
+    excluded = main_tables.excluded_answer.c
+    of_control = [votes.control == control] if control else []
+    voted = select(votes.annotation).where(votes.project == project, votes.annotation == now.id, *of_control).exists()
+    replaced = select(later.annotation).where(
+        later.project == project,
+        later.task == now.task,
+        later.person == now.person,
+        later.source == "person",
+        or_(later.version > now.version, and_(later.version == now.version, later.annotation > now.id)),
+        *([later.control == control] if control else []),
+    )
+    why = case(
+        (now.source == "import", IMPORTED),
+        (and_(~voted, now.problems.is_not(None)), UNREADABLE),
+        (~voted, NO_ANSWER),
+        (replaced.exists(), REPLACED),
+        else_=excluded.why,
+    ).label("why")
+    query = (
+        select(now.id, now.task, now.person, why)
+        .outerjoin_from(
+            main_tables.annotation,
+            main_tables.excluded_answer,
+            and_(excluded.project == project, excluded.annotation == now.id),
+        )
+        .where(in_existing_project(now, project), ~now.is_deleted, ~now.was_cancelled, of_current_task(now))
+        .where(or_(and_(*by_people), now.source == "import"), now.task.is_not(None), why.is_not(None))
+    )
+    return query if task is None else query.where(now.task == task)
+
+
+def _in_reviews(project: str, task: int | None) -> Select[Any]:
+    looks, cases = review.c, review_case.c
+    query = (
+        select(looks.annotation, cases.task, looks.person, looks.refused.label("why"))
+        .join_from(review, review_case, cases.id == looks.case)
+        .where(cases.project == project, ~looks.counted, looks.refused != "")
+    )
+    return query if task is None else query.where(cases.task == task)

@@ -1,0 +1,73 @@
+"""`hitl policy check` and `hitl doctor` beside a real Label Studio: before a project is connected, and after."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from feedback.app.bootstrap import load_settings, opened_store
+from feedback.cli import app
+from feedback.policy import read_policy
+from feedback.store import ProjectRow, UncountedAnswer
+from feedback.store.log.events import events_from_task
+from ml_backend.errors import NotFound
+from ml_backend.records import Annotation, Task
+from tests.support.label_studio import Project, Site, choice_result
+
+pytestmark = pytest.mark.e2e
+
+POLICY = """
+[[routing]]
+id = "one"
+when = { model.label = "goood", data.txet.exists = true }
+to = "L1"
+[[routing]]
+id = "rest"
+to = "L1"
+[tiers.L1]
+[tiers.L2]
+"""
+
+
+@pytest.fixture(autouse=True)
+def file(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name, value in (
+        ("HITL_DATA_DIR", str(tmp_path)),
+        ("LABEL_STUDIO_URL", site.url),
+        ("LABEL_STUDIO_API_KEY", site.process.admin.token),
+    ):
+        monkeypatch.setenv(name, value)
+    (tmp_path / "new.toml").write_text(POLICY)
+    return tmp_path / "new.toml"
+
+
+def hitl(*args: object) -> Result:
+    return CliRunner().invoke(app, [str(arg) for arg in args], catch_exceptions=False)
+
+
+def test_labels_and_task_fields_are_checked_before_a_project_is_connected(project: Project, file: Path) -> None:
+    done = hitl("policy", "check", file, "--project", project.id)
+
+    assert done.exit_code == 0
+    assert "the project has no label 'goood'; did you mean 'good'?" in done.output
+    assert "no task has data.txet; did you mean data.text?" in done.output
+    assert "not checked" not in done.output
+    with pytest.raises(NotFound, match="Label Studio has no project 999999"):
+        hitl("policy", "check", file, "--project", 999999)
+
+
+def test_the_doctor_names_answers_that_do_not_count(project: Project, file: Path) -> None:
+    task = Task(project.tasks[0], {"text": "t"}, project.id, created_at="2026-01-01", updated_at="2026-01-01")
+    answer = Annotation(7, task.id, project.id, 5, tuple(choice_result("good")), updated_at="2026-01-02")
+    with opened_store(load_settings()) as store:
+        store.projects.save_project(ProjectRow(project.id, "t", project.body()["label_config"]))
+        store.append(events_from_task(task, [answer], source="poll", seen_s=1.0))
+        excluded = UncountedAnswer(7, task.id, 5, "is not among the people of L1")
+        store.uncounted.replace_excluded(project.id, [excluded], removed=())
+    done = hitl("doctor", project.id)
+
+    assert "answers do not count" in done.output
+    assert "1 answer of person 5: is not among the people of L1." in done.output
+    assert read_policy(POLICY).first_tier == "L1"

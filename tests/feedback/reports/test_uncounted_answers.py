@@ -1,0 +1,141 @@
+"""What does not count is told where people look: status, history, why and their JSON, by reason and person."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from feedback.cli import app
+from feedback.project.label_changes import record_label_change
+from feedback.reports.project_status import project_status, status_lines
+from feedback.reports.uncounted_answers import RELABELLED, count_uncounted, list_uncounted
+from feedback.store import ProjectRow
+from feedback.store.log.events import event_from_annotation
+from ml_backend.records import Annotation
+from tests.support.review_world import ADA, BEN, CLEO, DAN, EVA, PROJECT, World, open_case, policy_text
+
+LATER_TIER_ONLY = '[people."dan@example.com"]\ntiers = ["L2"]\n[people."cleo@example.com"]\ntiers = ["L2"]\n'
+NOT_OF_L1 = "is not among the people of L1"
+
+
+@pytest.fixture
+def addresses() -> dict[int, str]:
+    return {number: f"{name}@example.com" for number, name in enumerate(("ada", "ben", "cleo", "dan", "eva"), 1)}
+
+
+def hitl(*args: object) -> str:
+    return CliRunner().invoke(app, [str(arg) for arg in args], catch_exceptions=False).output
+
+
+def row_of(world: World) -> ProjectRow:
+    row = world.store.projects.get_project(PROJECT)
+    assert row is not None
+    return row
+
+
+def counts(world: World) -> dict[tuple[str, int | None], int]:
+    return {(row["why"], row["person"]): row["answers"] for row in count_uncounted(world.store, row_of(world))}
+
+
+def test_answers_of_people_who_may_not_answer_are_told_everywhere_until_they_count(world: World, data_dir: Path):
+    world.use(policy_text(more=LATER_TIER_ONLY))
+    tasks = world.site.add("a1 apple", "a2 pear", "a3 plum")
+    world.turn()
+    for task in tasks[:2]:
+        world.site.answer(task, "tool", person=DAN)
+    world.site.answer(tasks[2], "tool", person=EVA)  # not listed, which excludes nobody from the first tier
+    world.turn()
+
+    assert counts(world) == {(NOT_OF_L1, DAN): 2}
+    lines = list(status_lines(project_status(world.store, row_of(world))))
+    assert ("not counted", f"2 answers of person {DAN}: {NOT_OF_L1}") in lines
+    assert f"not counted   2 answers of person {DAN}: {NOT_OF_L1}" in hitl("status", PROJECT)
+    body = json.loads(hitl("status", PROJECT, "--json"))["projects"][0]
+    assert body["not_counted"] == [{"why": NOT_OF_L1, "person": DAN, "answers": 2}]
+    assert NOT_OF_L1 in hitl("why", tasks[0], "-p", PROJECT)
+    assert json.loads(hitl("why", tasks[0], "-p", PROJECT, "--json"))["not_counted"][0]["why"] == NOT_OF_L1
+    assert [row["not_counted"] for row in json.loads(hitl("history", tasks[0], "-p", PROJECT, "--json"))] == [NOT_OF_L1]
+
+    world.use(policy_text())
+    world.turn()
+    assert counts(world) == {}
+    world.use(policy_text(more=LATER_TIER_ONLY))
+    world.turn()
+    assert counts(world) == {(NOT_OF_L1, DAN): 2}
+    world.use(policy_text(more=LATER_TIER_ONLY.replace('["L2"]', '["L1"]')))
+    world.turn()
+    assert counts(world) == {}
+
+
+def test_a_new_process_forgets_what_counts_by_now(world: World):
+    world.use(policy_text(more=LATER_TIER_ONLY))
+    (task,) = world.site.add("a1 apple")
+    world.turn()
+    world.site.answer(task, "tool", person=DAN)
+    world.turn()
+    for policy in (policy_text(more=LATER_TIER_ONLY.replace("L2", "L1")), policy_text()):
+        world.use(policy)
+        world.__post_init__()  # another process
+        world.turn()
+
+        assert counts(world) == {}
+        world.use(policy_text(more=LATER_TIER_ONLY))
+        world.turn()
+        assert counts(world) == {(NOT_OF_L1, DAN): 1}
+
+
+def test_every_reason_is_listed_with_its_answer(world: World):
+    world.use(policy_text(), overlap=5)
+    (task,) = world.site.add("a1 apple")
+    world.turn()
+    replaced = world.site.answer(task, "tool", person=ADA)
+    counted = world.site.answer(task, "fruit", person=ADA)
+
+    def other(number: int, person: int | None, result: tuple[object, ...], **more: object) -> None:
+        time = "2026-01-02T00:00:00Z"
+        annotation = Annotation(number, task, PROJECT, person, result, updated_at=time, created_at=time, **more)  # type: ignore[arg-type]
+        world.store.append([event_from_annotation(annotation, "poll")])
+
+    other(901, BEN, ({"from_name": "kind", "to_name": "text", "type": "choices", "value": {"choices": 7}},))
+    other(902, CLEO, ())
+    other(903, None, (), imported=True)
+    other(904, DAN, (), was_cancelled=True)
+    world.turn()
+
+    assert {row.annotation: row.why for row in list_uncounted(world.store, row_of(world), task)} == {
+        replaced: "was replaced by a later answer of the same person",
+        901: "cannot be read",
+        902: "says nothing of what is learned",
+        903: "was imported; nobody gave it here",
+    }
+    assert counted not in {row.annotation for row in list_uncounted(world.store, row_of(world), task)}
+    assert sum(counts(world).values()) == 4
+
+
+def test_reviews_that_do_not_count_are_told_with_the_task(world: World):
+    task = open_case(world)
+    world.review("L2", "fix", "tool", person=ADA, reason="boundary")  # her own case
+    world.turn()
+
+    ((why, person),) = counts(world)
+    assert ("has answered this case before" in why, person) == (True, ADA)
+    assert [row.task for row in list_uncounted(world.store, row_of(world), task)] == [task]
+
+
+def test_answers_from_before_a_label_changed_are_told(world: World):
+    world.use(policy_text())
+    (task,) = world.site.add("a1 apple")
+    world.turn()
+    world.site.answer(task, "tool", person=ADA)
+    world.turn()
+    votes = world.store.votes.list_votes(PROJECT)
+    record_label_change(world.store, PROJECT, votes, ["fruit", "tool"], label="tool", now_s=world.site.seconds())
+    world.turn()
+
+    assert counts(world) == {(RELABELLED, ADA): 1}
+    world.site.answer(task, "fruit", person=ADA)
+    world.turn()
+    assert RELABELLED not in {why for why, _person in counts(world)}
