@@ -192,18 +192,18 @@ def test_an_answer_to_an_audit_task_counts_only_where_nothing_was_shown(
     number = world.site.answer(task, "tool", person=ADA)
     world.site.annotations[number] = replace(world.site.annotations[number], parent_prediction=prediction)
     world.turn()
-    records = world.store.records.list_records(PROJECT, "not counted")
+    found = world.store.uncounted.list_uncounted(PROJECT, "kind", task=task)
 
     assert (labels(world).get(task) == "tool") or not counts
     assert (world.turn().settled == 1) == counts
-    assert [record.body["person"] for record in records] == ([] if counts else [ADA])
+    assert [row.person for row in found] == ([] if counts else [ADA])
     if not counts:
-        assert "audit task counts blind answers only" in records[0].body["why"]
+        assert "audit task counts blind answers only" in found[0].why
         assert world.site.next_task(BEN) == task  # asked again
         world.site.answer(task, "fruit", person=BEN)
         assert world.turn().settled == 1
         assert labels(world)[task] == "fruit"
-        assert len(world.store.records.list_records(PROJECT, "not counted")) == 1
+        assert len(world.store.uncounted.list_uncounted(PROJECT, "kind", task=task)) == 1
 
 
 def test_a_case_whose_task_is_drawn_for_the_audit_later_gets_a_review_task_that_shows_nothing(world: World):
