@@ -212,6 +212,7 @@ def _paths(votes: Votes, fit: ProfileFits, figures: tuple[int, ...]) -> Iterator
             base, slope = rest + np.where(given, 0.0, wrong), np.where(given, others[:, figure], -wrong)
             centre = right[:, figure]
         for is_high in (False, True):
+            least: Floats
             if figure < k:
                 least = np.zeros(votes.n_people)
             else:

@@ -61,7 +61,7 @@ def reopen_tasks(context: TurnContext) -> TurnContext:
         except LabelStudioError as error:
             context = context.noted(f"task {task} was not re-opened: {error}")
             break
-        is_open[task] = votes  # left out: it is tried again when something happens to it
+        is_open[task] = votes  # type: ignore[unreachable]  # left out: it is tried again when something happens to it
     if opened:  # together: after a kill before this, the next poll brings what it left out
         store.append(opened, want=None)
     return replace(context, reopened=len(opened))

@@ -132,7 +132,7 @@ def _signal_field(rest: str, signals: Mapping[str, SignalKind]) -> RuleField:
             raise ValueError(f"signal.{rest} is no field; wanted {wanted}")
         return parts[part]
     signal = signals[name]
-    kind: Kind = signal.kind if signal.kind in ("number", "flag") else "text"  # type: ignore[assignment]
+    kind: Kind = signal.kind if signal.kind in ("number", "flag") else "text"
     low, high = -math.inf if signal.low is None else signal.low, math.inf if signal.high is None else signal.high
     return RuleField(kind, low, high)
 

@@ -138,4 +138,4 @@ def _ordering(
     strategy = policy.sampling.strategy if champion else "random"
     with contained("order the queue", f"the strategy {strategy}"):  # it is a plug-in; somebody may wait for a task
         return order(strategy=strategy)
-    return order(strategy="random")
+    return order(strategy="random")  # type: ignore[unreachable]  # reached where the strategy fails

@@ -156,7 +156,10 @@ def _record_decisions(store: Store, project: str, new: Sequence[Decision]) -> li
 def _to_decisions(outcomes: Sequence[Outcome | None], policy: str, model: str) -> list[CurrentDecision | None]:
     # the router returns the same object for the same outcome
     different = {id(outcome): outcome for outcome in outcomes}
-    made = {number: outcome and _to_decision(outcome, policy, model) for number, outcome in different.items()}
+    made = {
+        number: None if outcome is None else _to_decision(outcome, policy, model)
+        for number, outcome in different.items()
+    }
     return [made[id(outcome)] for outcome in outcomes]
 
 

@@ -69,8 +69,8 @@ def fit_rows(
 def predict_rows(model: Model, data: Tasks, *, names: Sequence[object] | None = None) -> Floats:
     """Return `model.predict_proba`, (n, k); a row of NaN for each task that makes it fail, as for an unreadable one."""
 
-    def predict(rows: Sequence[int]) -> Floats:
-        return _checked(model.predict_proba([data[row] for row in rows]), len(rows))
+    def predict(rows: Sequence[int]) -> list[Floats]:
+        return list(_checked(model.predict_proba([data[row] for row in rows]), len(rows)))
 
     if not len(data):
         return model.predict_proba(data)
@@ -80,8 +80,8 @@ def predict_rows(model: Model, data: Tasks, *, names: Sequence[object] | None = 
 def vector_rows(model: Model, data: Tasks, *, names: Sequence[object] | None = None) -> Vectors:
     """Return `model.vectors`, (n, d); zeros for each task that makes it fail, as for an unreadable one."""
 
-    def read(rows: Sequence[int]) -> Vectors:
-        return _checked(model.vectors([data[row] for row in rows]), len(rows))
+    def read(rows: Sequence[int]) -> list[Vectors]:
+        return list(_checked(model.vectors([data[row] for row in rows]), len(rows)))
 
     if not len(data):
         return model.vectors(data)
