@@ -74,6 +74,6 @@ def _print(report: ErasureReport, *, person: int | None) -> None:
             f"Label Studio still shows review tasks as they were: {numbers}. "
             "Run this command again when Label Studio can be reached."
         )
-    echo("Delete the data in Label Studio itself and in older backups, too.")
+    echo("Delete the data in Label Studio itself, in exports and in older backups, too.")
     if person is not None:
         echo(f"Only the user id {person} is kept, so that no backup restores the data.")
