@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -55,6 +56,28 @@ def test_a_late_high_task_comes_after_every_urgent_one(routed_project: RoutedPro
     assert_distinct(routed_project)
     shown = [routed_project.studio.tasks[task].data.get("p", "") for task in routed_project.order()]
     assert shown == ["urgent"] * 3 + ["high"] * 2 + [""] * 4
+
+
+def test_a_window_takes_in_every_open_task_while_people_see_imported_predictions(routed_project: RoutedProject):
+    """Label Studio shows nothing on a task outside the window."""
+    routed_project.use(rules())
+    for number in range(35):
+        routed_project.add(f"t{number}")
+    routed_project.turn()
+    before = len(places(routed_project))
+    store = routed_project.store
+    rows = [
+        replace(row, prediction=1_000 + row.task, imported="extractor-v1", is_answer_ours=False)
+        for row in store.windows.get_window("7")
+    ]
+    store.windows.save_window("7", rows)
+    for _ in range(4):
+        routed_project.turn()
+
+    assert before == 10
+    assert len(places(routed_project)) == 35
+    assert routed_project.turn().asked == ""
+    assert_distinct(routed_project)
 
 
 STEPS = st.lists(st.sampled_from(["urgent", "high", "", "answer", "differ"]), min_size=4, max_size=14)

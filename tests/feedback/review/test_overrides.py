@@ -70,6 +70,17 @@ def test_a_changed_answer_is_an_override_and_a_kept_one_counts_for_the_rate(stor
     assert changed.policy == read_policy("").hash
 
 
+@pytest.mark.parametrize("answer", [A, None])
+def test_what_a_team_imported_is_no_answer_of_our_model_and_its_votes_are_not_blind(
+    store_with_window: Store, answer: Answer | None
+):
+    row = WindowRow(4, "hitl-0+q1", 0, answer, None, blind=False, prediction=104, written_s=0.0)
+    store_with_window.windows.save_window("1", [replace(row, imported="extractor-v1", is_answer_ours=False)])
+    store_with_window.append([annotation_event(1, "B", task=4, parent_prediction=104)])
+
+    assert note(store_with_window, Champion()) == []
+
+
 def test_a_reason_that_the_source_project_asks_for_is_kept_by_its_code(store_with_window: Store):
     why = {"from_name": "reason", "to_name": "t", "type": "choices", "value": {"choices": ["wrong_label"]}}
     store_with_window.append(
