@@ -96,7 +96,7 @@ def _checked(found: _Array, n_rows: int) -> _Array:
     return found
 
 
-def _filled(rows: Sequence[Floats | None], size: int, missing: float) -> Floats:
+def _filled(rows: Sequence[Floats | Vectors | None], size: int, missing: float) -> Floats:
     return np.stack([np.full(size, missing) if row is None else row for row in rows])
 
 
