@@ -91,7 +91,7 @@ _TABLE: tuple[tuple[Event, tuple[State, ...], State | None, TierAfter, str], ...
     ("reassign", _ACTIVE, "queued", "same", "a clock has run out: others get a new review task"),
     ("escalate", _OPEN, "queued", "above", "a reviewer, a disagreement or a clock escalates it"),
     ("recall", _OPEN, "queued", "given", "the routing now sends it to another tier"),
-    ("promise", _OPEN, None, "same", "somebody asks for a person: a time is promised"),
+    ("promise", _OPEN, None, "same", "somebody asks for a person: a time is promised; or its task is drawn to measure"),
     ("settle", _ACTIVE, "resolved", "same", "people agree in the source project itself"),
     ("decide", _OPEN, "decided", "same", "the tier's protocol has its answer"),
     ("write", ("decided",), "resolved", "same", "the answer is written as ground truth to the source project"),
