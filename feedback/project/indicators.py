@@ -9,6 +9,7 @@ from typing import Any
 from feedback.policy import Policy
 from feedback.policy.rule_matching import identifier_text, make_data_reader
 from feedback.store import IndicatorValue, Store
+from feedback.store.database.engine import plain
 from ml_backend.records import Indicators, Task
 
 NOW_S = math.inf  # as of now: everything that was recorded
@@ -57,7 +58,7 @@ def entity_of(field: str, data: Mapping[str, Any]) -> str:
     >>> entity_of("customer.id", {"customer": {"id": 7}}), entity_of("customer.id", {"customer.id": " 7 "})
     ('customer.id=7', 'customer.id=7')
     """
-    value = identifier_text(make_data_reader(field)(data))
+    value = plain(identifier_text(make_data_reader(field)(data)))  # as the store has it
     return f"{field}={value}" if value else ""
 
 

@@ -269,7 +269,7 @@ def chunks(keys: Sequence[Any]) -> Iterator[Sequence[Any]]:
 
 def rows_in(connection: Connection, query: Select[Any], column: ColumnElement[Any], keys: Collection[Any]) -> list[Any]:
     """Return the rows whose column is one of the keys, however many they are; sorted only within a chunk of keys."""
-    parts = chunks(sorted(set(keys)))
+    parts = chunks(sorted({plain(key) if isinstance(key, str) else key for key in keys}))
     return [row for part in parts for row in connection.execute(query.where(column.in_(part))).all()]
 
 
