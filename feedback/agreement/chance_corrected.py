@@ -195,8 +195,9 @@ def _chance_by_person(votes: Votes, table: Patterns, distance: LabelDistance) ->
     people, r = code[votes.people], int((n_votes > 0).sum())
     if r < 2:
         return math.nan, np.empty(0)
-    voted, item = np.unique(votes.tasks, return_inverse=True)
-    pseudo, times = table.counts[len(voted) :], table.times[len(voted) :]
+    voted = np.bincount(votes.tasks, minlength=votes.n_tasks) > 0
+    item, n_items = (np.cumsum(voted) - 1)[votes.tasks], int(voted.sum())
+    pseudo, times = table.counts[n_items:], table.times[n_items:]
     cell = people * votes.n_labels + votes.labels
     given = np.bincount(cell, minlength=r * votes.n_labels).reshape(r, -1) + (times @ pseudo) / r
     total = given.sum(axis=1, keepdims=True)

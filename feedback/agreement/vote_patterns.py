@@ -53,7 +53,7 @@ class Patterns:
         n = len(labels) + len(first)
         rows = coo_array((np.ones(2 * n), (np.tile(np.arange(n), 2), columns)), shape=(n, self.counts.shape[1]))
         times = np.repeat([agreeing / len(labels), differing / len(first)], [len(labels), len(first)])
-        counts = csr_array(vstack([self.counts, rows]))
+        counts = vstack([self.counts, rows.tocsr()], format="csr")
         return Patterns(counts, np.append(self.size, np.full(n, 2.0)), np.append(self.times, times))
 
     def paired(self) -> Patterns:
