@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
+from ml_backend.bytes_cache import cached_in_bytes
 from ml_backend.errors import LabelConfigError
 
-_MAX_BYTES = 1 << 20  # a real config has a few kB; a larger one is not parsed
+MAX_BYTES = 1 << 20  # a real config has a few kB; a larger one is not parsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,13 @@ class LabelConfig:
         return None
 
 
-@lru_cache(maxsize=256)
+def _size(xml: str, config: LabelConfig) -> int:
+    """Return the bytes of a label config in the cache: its text, and its labels as objects of their own."""
+    labels = [label for control in config.controls for label in control.labels]
+    return 4 * len(xml) + sum(map(len, labels)) + 100 * len(labels)  # up to four bytes a letter
+
+
+@cached_in_bytes(16 << 20, size_of=_size)
 def read_label_config(xml: str) -> LabelConfig:
     """Read the XML of a label config; results are cached by text.
 
@@ -78,8 +84,8 @@ def read_label_config(xml: str) -> LabelConfig:
     """
     if not isinstance(xml, str) or not xml.strip():
         raise LabelConfigError("the label config is empty; wanted XML with a control tag such as <Choices>.")
-    if len(xml.encode("utf-8", "surrogatepass")) > _MAX_BYTES:
-        raise LabelConfigError(f"the label config is larger than {_MAX_BYTES} bytes.")
+    if len(xml.encode("utf-8", "surrogatepass")) > MAX_BYTES:
+        raise LabelConfigError(f"the label config is larger than {MAX_BYTES} bytes.")
     # reason: the SDK takes half a second to import, and a start without a model does not need it
     from label_studio_sdk.label_interface.interface import LabelInterface
 

@@ -29,7 +29,8 @@ Count = Callable[[str, int], None]  # an event name, and the number of tasks or 
 
 _CHUNK = 2_000  # tasks per model call: the features of 100,000 tasks must not be in memory at once
 _MAX_PROJECTS = 4_096  # projects kept, loaded or not; one without a model takes a few hundred bytes
-_MAX_CONFIGS = 32  # label configs kept per model; a project has one at a time
+_MAX_CONFIGS = 8  # label configs kept per model; a project has one at a time
+_LONGEST_CONFIG = 64 << 10  # characters of one that is kept
 _NEVER = float("-inf")
 _log = logging.getLogger(__name__)
 
@@ -42,9 +43,10 @@ class Predictor:
 
     `blind` and `read_indicators` return for a project the rule by which tasks are shown without a prediction, and the
     function that reads the indicators of tasks, for models that learned from them. A champion is taken as current for
-    `cache_s`, and is tried again after `retry_s` where it could not be loaded. `keep` models stay loaded; the least
-    recently used is unloaded first. `load` builds a bundle from the bytes of an artefact and their digest. After
-    `within_s` the remaining tasks of a request get no prediction: whoever asked has gone.
+    `cache_s`, and is tried again after `retry_s` where it could not be loaded. `keep` models stay loaded, fewer where
+    their artefacts have more than `keep_bytes` together; the least recently used is unloaded first. `load` builds a
+    bundle from the bytes of an artefact and their digest. After `within_s` the remaining tasks of a request get no
+    prediction: whoever asked has gone.
     """
 
     def __init__(
@@ -56,12 +58,13 @@ class Predictor:
         cache_s: float = 0.5,
         retry_s: float = 30.0,
         keep: int = 16,
+        keep_bytes: int = 512 << 20,
         clock: Callable[[], float] = time.monotonic,
         load: Callable[[bytes, str], Bundle] | None = None,
         count: Count | None = None,
         within_s: float = math.inf,
     ) -> None:
-        self._within_s = within_s
+        self._within_s, self._keep_bytes = within_s, keep_bytes
         self._registry = registry
         self._blind = blind or (lambda _project: lambda _task: False)
         self._read_indicators = read_indicators or (lambda _project: lambda tasks: [{}] * len(tasks))
@@ -225,12 +228,16 @@ class Predictor:
             _log.error("project %s: the previous model cannot be loaded either: %s", project, error)
 
     def _load_model(self, project: str, model: _ProjectModel, ref: ModelRef) -> None:
-        """Load a model, and unload the least recently used ones beyond the number that may stay loaded."""
-        model.serving = _LoadedModel(ref, self._load(self._registry.artefact(project, ref.version).data, ref.digest))
+        """Load a model, and unload the least recently used ones beyond what may stay loaded."""
+        data = self._registry.artefact(project, ref.version).data
+        model.serving = _LoadedModel(ref, self._load(data, ref.digest), len(data))
         with self._lock:
-            loaded = [name for name, model in self._projects.items() if model.serving and name != project]
-            for name in loaded[: max(0, len(loaded) - self._keep + 1)]:
-                self._projects[name] = _ProjectModel()
+            sizes = [(name, model.serving.n_bytes) for name, model in self._projects.items() if model.serving]
+            kept, total = 0, 0
+            for name, n_bytes in [(project, len(data)), *(row for row in reversed(sizes) if row[0] != project)]:
+                kept, total = kept + 1, total + n_bytes
+                if name != project and (kept > self._keep or total > self._keep_bytes):
+                    self._projects[name] = _ProjectModel()
 
     def _entry(self, project: str) -> _ProjectModel:
         with self._lock:
@@ -250,16 +257,20 @@ class _LoadedModel:
 
     ref: ModelRef
     bundle: Bundle
+    n_bytes: int  # of its artefact
     bundle_by_config: dict[str, Bundle | None] = field(default_factory=dict)
 
     def bundle_for(self, config: LabelConfig) -> Bundle | None:
         """Return the bundle with the control of this config; None where the config asks another question."""
-        if config.hash not in self.bundle_by_config:
+        if config.hash in self.bundle_by_config:
+            return self.bundle_by_config[config.hash]
+        control = config.matching_control(self.bundle.control)
+        bundle = replace(self.bundle, control=control) if control else None
+        if len(config.xml) <= _LONGEST_CONFIG:  # making a bundle takes microseconds
             if len(self.bundle_by_config) >= _MAX_CONFIGS:
                 self.bundle_by_config.clear()
-            control = config.matching_control(self.bundle.control)
-            self.bundle_by_config[config.hash] = replace(self.bundle, control=control) if control else None
-        return self.bundle_by_config[config.hash]
+            self.bundle_by_config[config.hash] = bundle
+        return bundle
 
 
 @dataclass(slots=True)

@@ -88,7 +88,7 @@ def update_project_description(store: Store, project: str, description: Mapping[
     Without this, a label config that was changed while we were away would be used until the next full sync.
     """
     stored = store.projects.get_project(project)
-    title, label_config = str(description["title"]), str(description["label_config"])
+    title, label_config = events.short_title(str(description["title"])), str(description["label_config"])
     if stored is None or (stored.title, stored.label_config) == (title, label_config):
         return 0  # the project is not connected, or nothing changed
     new = store.append([events.event_from_project(project, title, label_config, "poll")], want=None).changed

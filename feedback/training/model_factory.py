@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from functools import lru_cache
 from typing import Any
 
 from feedback.policy import Policy
+from ml_backend.bytes_cache import cached_in_bytes
 from ml_backend.errors import ArtefactError, UnknownName
 from ml_backend.features.cache import FeatureCache
 from ml_backend.features.media import Media
@@ -26,7 +26,7 @@ class ModelFactory:
         self._media = media or Media()
         self._cache: FeatureCache[Any] = FeatureCache()
         # a look for plugins reads the metadata of every package that is installed
-        self._recipe_for = lru_cache(maxsize=256)(self._make_recipe)
+        self._recipe_for = cached_in_bytes(4 << 20, size_of=_size)(self._make_recipe)
 
     def recipe(self, config: LabelConfig, control: Control, policy: Policy) -> Recipe:
         """Return the recipe that the policy names, or the default of the control."""
@@ -59,6 +59,10 @@ class ModelFactory:
                 yield hosted(spec)
             except UnknownName as error:  # one broken name must not stop the other projects
                 _LOG.warning("hosted model: %s", error)
+
+
+def _size(control: Control, _recipe: Recipe) -> int:
+    return sum(100 + len(label) for label in control.labels)
 
 
 def export_champion(registry: Registry, folder: Registry, project: str) -> None:

@@ -62,3 +62,15 @@ def test_a_control_that_is_not_there_is_blamed_on_the_policy_that_names_it():
         config.control("kind")
 
     assert "hitl.toml" in refused.value.hint
+
+
+def test_label_configs_are_kept_within_a_bound_of_bytes():
+    head = "<View><Text name='t' value='$text'/><Choices name='c' toName='t'>"
+    long = "".join(f"<Choice value='{number:0500d}'/>" for number in range(1_000))
+    first = read_label_config(f"{head}{long}</Choices></View>")
+    assert read_label_config(first.xml) is first
+
+    for number in range(8):
+        read_label_config(f"{head}{long}<Choice value='other {number}'/></Choices></View>")
+
+    assert read_label_config(first.xml) is not first

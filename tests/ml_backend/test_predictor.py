@@ -236,6 +236,16 @@ def test_only_so_many_models_stay_loaded_and_the_least_asked_goes_first():
     assert len(predictor.serving()) == 2
 
 
+def test_large_models_stay_loaded_within_a_bound_of_bytes():
+    registry = FakeRegistry({str(n): f"m{n}" for n in range(3)})
+    predictor = make(registry, keep_bytes=1)
+
+    for project in ("0", "1", "2"):
+        predictor.version(project)
+
+    assert predictor.serving() == ["m2"]
+
+
 def test_while_a_new_champion_loads_the_previous_one_serves_and_nobody_waits():
     registry, clock = FakeRegistry({"1": "m1"}), FakeClock()
     predictor = make(registry, clock=clock)

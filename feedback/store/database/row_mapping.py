@@ -34,6 +34,7 @@ _ROW_ID = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows by
 _COLUMN_TYPES = {bool: Boolean, bytes: LargeBinary, float: Float, int: BigInteger}
 
 metadata = MetaData()  # of every table that migrations make
+_LONGEST_KEPT = 2_000  # characters of an answer that is kept: longer ones, such as masks, hardly occur twice
 
 
 def make_table(
@@ -157,9 +158,13 @@ def _is_union(hint: Any) -> bool:
     return get_origin(hint) in (Union, types.UnionType)
 
 
-@lru_cache(maxsize=4096)
 def answer_of_key(key: str) -> Answer:
     """Return the answer of a key; equal keys give one object, because few answers are given many times."""
+    return _short_answer(key) if len(key) <= _LONGEST_KEPT else Answer.from_key(key)
+
+
+@lru_cache(maxsize=4096)
+def _short_answer(key: str) -> Answer:
     return Answer.from_key(key)
 
 

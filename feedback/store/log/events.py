@@ -14,6 +14,7 @@ import orjson
 
 from feedback.errors import EventError
 from ml_backend.errors import BodyError
+from ml_backend.label_config import MAX_BYTES
 from ml_backend.labelstudio.parsing import ParsedWebhook, utc
 from ml_backend.left_out import describe_error
 from ml_backend.records import Annotation, Task
@@ -29,6 +30,7 @@ _BIGGEST_ID = 2**63 - 1  # the range of a database integer
 _ID_FIELDS = ("task", "person", "parent_prediction")
 _SORTED = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS
 _LONGEST_PROJECT = 80
+_LONGEST_TITLE = 200
 AHEAD_S = 300.0  # how far a sender's clock may be ahead of ours
 FUTURE = (  # one sentence, without the number of the annotation, so that it is recorded once
     f"a webhook is dated more than {AHEAD_S / 60:.0f} minutes ahead of our clock, so it is not believed; the next poll "
@@ -111,7 +113,10 @@ def events_from_webhook(
         if deleted.entity == "project":
             return []
         found += _try_event(unread, Event, project, deleted.entity, deleted.id, "", "deleted", "webhook")
-    if intake.label_config is not None:
+    if intake.label_config is not None and len(intake.label_config) > MAX_BYTES:
+        if unread is not None:
+            unread.append(f"the label config of a webhook has more than {MAX_BYTES:,} characters; it is not stored.")
+    elif intake.label_config is not None:
         found += _try_event(unread, event_from_project, project, intake.title or "", intake.label_config, "webhook")
     believed = [event for event in found if not _is_future(event, now_s)]
     if unread is not None:
@@ -180,12 +185,23 @@ def event_from_annotation(annotation: Annotation, source: Source, *, project: st
 
 
 def event_from_project(project: str, title: str, label_config: str, source: Source, *, version: str = "") -> Event:
-    """Return the event of a project's title and label config; without a version, the time of arrival orders it."""
+    """Return the event of a project's title and label config; without a version, the time of arrival orders it.
+
+    A title has at most 200 characters: Label Studio allows 50, and it is printed and shown on every page.
+    """
     if not project.isdecimal():
         raise EventError(f"project {project!r} is no number.")
-    return Event(
-        project, "project", int(project), version, "saved", source, {"title": title, "label_config": label_config}
-    )
+    body = {"title": short_title(title), "label_config": label_config}
+    return Event(project, "project", int(project), version, "saved", source, body)
+
+
+def short_title(title: str) -> str:
+    """Return a project's title as it is stored: at most 200 characters.
+
+    >>> len(short_title("x" * 2_000_000))
+    200
+    """
+    return title if len(title) <= _LONGEST_TITLE else f"{title[: _LONGEST_TITLE - 1]}…"
 
 
 def deletions(project: str, entity: Entity, numbers: Iterable[int], *, source: Source = "sweep") -> list[Event]:

@@ -147,3 +147,15 @@ def test_an_invalid_event_raises_when_it_is_made(broken: dict[str, Any]) -> None
 
     with pytest.raises(EventError):
         Event(**({"source": "webhook"} | values | broken))
+
+
+def test_a_title_is_stored_cut_and_a_label_config_that_nobody_reads_is_not_stored() -> None:
+    unread: list[str] = []
+    long = ParsedWebhook("PROJECT_UPDATED", "1", title="x" * 2_000_000, label_config="<View/>")
+    large = ParsedWebhook("PROJECT_UPDATED", "1", title="t", label_config="x" * 2_000_000)
+
+    (event,) = events.events_from_webhook(long)
+
+    assert event.body["title"] == "x" * 199 + "…"
+    assert events.events_from_webhook(large, unread=unread) == []
+    assert "label config of a webhook has more than" in unread[0]
