@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -31,6 +30,7 @@ _OWN_VERSION = "8"  # of RFC 9562, free for own use; Label Studio's random ids h
 # Label Studio's field for annotations that were not made in its editor. REST always shows it, but only webhooks show a
 # unique_id: without this field, a write whose webhook was lost and whose writer was killed would count as a person's.
 OWN_ANNOTATION_FIELDS: Mapping[str, Any] = {"bulk_created": True}
+_MAX_DURATION_S = 1e9  # 30 years: no person worked longer; sums of larger ones overflow
 _MAX_REASONS = 20  # a body of a million broken records gives twenty reasons and a count
 
 
@@ -299,8 +299,11 @@ def positive_int_or_none(raw: Any) -> int | None:
 
 def duration_or_none(raw: Any) -> float | None:
     """Return a duration in seconds; None for anything else, such as a negative number."""
-    number = float(raw) if isinstance(raw, (int, float)) and not isinstance(raw, bool) else None
-    return number if number is not None and math.isfinite(number) and number >= 0 else None
+    try:
+        number = float(raw) if isinstance(raw, (int, float)) and not isinstance(raw, bool) else None
+    except OverflowError:  # an integer of 400 digits
+        return None
+    return number if number is not None and 0 <= number < _MAX_DURATION_S else None
 
 
 def time_or_empty(raw: Any) -> str:
