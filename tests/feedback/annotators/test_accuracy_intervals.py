@@ -216,4 +216,4 @@ def test_a_hundred_thousand_tasks_take_seconds():
 
     assert time.process_time() - began_s < 20.0
     assert found.converged
-    assert (found.high[:, -1] - found.low[:, -1]).max() < 0.15
+    assert (found.high[:, -1] - found.low[:, -1]).max() < 0.3
