@@ -77,23 +77,24 @@ _BATCH = 500
 
 
 def _in_project(project: str, control: str, by_people: Collection[Any], task: int | None) -> Select[Any]:
-    now, votes, later = main_tables.annotation.c, main_tables.vote.c, main_tables.vote.alias().c
+    now, votes = main_tables.annotation.c, main_tables.vote.c
     excluded = main_tables.excluded_answer.c
-    of_control = [votes.control == control] if control else []
-    voted = select(votes.annotation).where(votes.project == project, votes.annotation == now.id, *of_control).exists()
-    replaced = select(later.annotation).where(
-        later.project == project,
-        later.task == now.task,
-        later.person == now.person,
-        later.source == "person",
-        or_(later.version > now.version, and_(later.version == now.version, later.annotation > now.id)),
-        *([later.control == control] if control else []),
+    which = [votes.project == project, *([votes.control == control] if control else [])]
+    if task is not None:
+        which.append(votes.task == task)
+    # lists, which are read once: a look into the votes for each annotation would read all of them each time
+    voted = now.id.in_(select(votes.annotation).where(*which))
+    newest = func.row_number().over(
+        partition_by=(votes.task, votes.person, votes.control),
+        order_by=(votes.version.desc(), votes.annotation.desc()),
     )
+    ranked = select(votes.annotation, newest.label("place")).where(*which, votes.source == "person").subquery()
+    replaced = now.id.in_(select(ranked.c.annotation).where(ranked.c.place > 1))
     why = case(
         (now.source == "import", IMPORTED),
         (and_(~voted, now.problems.is_not(None)), UNREADABLE),
         (~voted, NO_ANSWER),
-        (replaced.exists(), REPLACED),
+        (replaced, REPLACED),
         else_=excluded.why,
     ).label("why")
     query = (
