@@ -62,11 +62,16 @@ to = "L1"
 def hostile_rows(n: int) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield n webhook bodies, each with one hostile value in one field."""
     for number, value in enumerate(islice(cycle(VALUES), n)):
-        task_id = 50_000 + number
+        task_id, word = 50_000 + number, ("pear", "saw")[number % 2]
         task: dict[str, Any] = {"id": task_id, "project": 7, "created_at": AT, "updated_at": AT, "is_labeled": False}
-        task["data"] = {"text": f"a{number} pear odd", "amount": 1, "order": f"o{number}", "customer": number % 7}
+        task["data"] = {
+            "text": f"a{number} {word} odd",
+            "amount": 1,
+            "order": f"o{number}",
+            "customer": number % 7,
+        }
         answer: dict[str, Any] = {"id": 90_000 + number, "task": task_id, "completed_by": 1, "updated_at": AT}
-        answer |= {"created_at": AT, "result": _result("fruit"), "was_cancelled": False}
+        answer |= {"created_at": AT, "result": _result(("fruit", "tool")[number % 2]), "was_cancelled": False}
         body: dict[str, Any] = {
             "action": "ANNOTATION_CREATED",
             "project": {"id": 7},
