@@ -33,17 +33,18 @@ class ImportedPrediction:
         >>> [region["id"] for region in ImportedPrediction("v1", (span, sure, topic)).without("label")]
         ['c1']
         """
+        # as text: Label Studio stores whatever somebody imports as an id
         removed = {
-            region.get("id")
+            str(region["id"])
             for region in self.result
-            if region.get("from_name") == control and region.get("type") not in _WITHOUT_PLACE
-        } - {None}
+            if region.get("from_name") == control and region.get("type") not in _WITHOUT_PLACE and region.get("id")
+        }
         return tuple(
             region
             for region in self.result
             if region.get("from_name") != control
-            and not (region.get("type") in _WITHOUT_PLACE and region.get("id") in removed)
-            and not removed & {region.get("from_id"), region.get("to_id")}
+            and not (region.get("type") in _WITHOUT_PLACE and str(region.get("id")) in removed)
+            and not removed & {str(region.get("from_id")), str(region.get("to_id"))}
         )
 
 
