@@ -16,7 +16,7 @@ from feedback.errors import StoreError
 from feedback.store.database.engine import Database, chunks, dumps, lost_connection
 from feedback.store.database.prepared_statements import Prepared
 from feedback.store.log.events import EVENT_FIELDS, Event, canonical_json
-from feedback.store.log.projections import LoggedEvent, ProjectState, covers, creation_time, repeats
+from feedback.store.log.projections import LoggedEvent, ProjectState, covers, repeats
 from feedback.store.log.projector import Projector, State
 from feedback.store.tables import main_tables, routing_tables
 from feedback.store.tables.main_tables import PROJECTS, ProjectRow
@@ -248,7 +248,7 @@ def _is_known(event: Event, body: Mapping[str, Any], state: State, known: Known,
         return not news
     if not any(covers(stored, body) for _, stored in known):
         return False
-    if (event.version, creation_time(body)) != (state.version, state.created_at):
+    if event.version != state.version or (body.get("created_at") or "") != state.created_at:
         return not state.is_overruled_by(event.seen_s)  # an API read shows a version that was thought to be replaced
     if event.seen_s <= state.seen_s:
         return True
