@@ -9,8 +9,7 @@ from typing import Any
 from feedback.policy import Policy
 from feedback.policy.simulate import TaskHistory
 from feedback.policy.threshold_costs import ThresholdTable, evaluate_thresholds
-from feedback.project.snapshot import ProjectSnapshot, load_snapshot
-from feedback.review.eligibility import EligibilityCache
+from feedback.project.snapshot import ProjectSnapshot, load_counted_snapshot
 from feedback.review.final_answers import FinalAnswerCache
 from feedback.routing.rule_inputs import load_decision_history, load_open_tasks
 from feedback.store import ProjectRow, Store
@@ -26,7 +25,7 @@ def build_threshold_table(
     store: Store, project: ProjectRow, policy: Policy, model_factory: ModelFactory, *, now_s: float
 ) -> ThresholdTable:
     """Evaluate and record all thresholds, on recorded decisions or, where there are none, on the tasks as they are."""
-    snapshot = EligibilityCache().exclude(store, load_snapshot(store, project, policy), None).snapshot
+    snapshot = load_counted_snapshot(store, project, policy)
     review = FinalAnswerCache()
     consensus_labels = review.apply(ConsensusCache().decide(snapshot), review.load(store, snapshot), snapshot)
     history = load_decision_history(store, project.id)

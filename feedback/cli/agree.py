@@ -69,11 +69,11 @@ def _of_project(project: str, gold: Any, calibrate_gold: int, segment: str) -> A
     """Analyse the votes of a project."""
     from dataclasses import replace
 
-    from feedback.project.snapshot import load_snapshot
+    from feedback.project.snapshot import load_counted_snapshot
     from feedback.reports.agreement_report import agreement_by_guideline, analyse_project, list_suggestions
 
     with opened_project(project) as (store, row):
-        snapshot = load_snapshot(store, row, row.policy)
+        snapshot = load_counted_snapshot(store, row, row.policy)
         suggestions, by_guideline = list_suggestions(store, snapshot), agreement_by_guideline(store, snapshot)
     found = analyse_project(snapshot, gold=gold, calibrate_gold=calibrate_gold, segment=segment)
     return replace(found, suggestions=suggestions, by_guideline=by_guideline)

@@ -74,9 +74,20 @@ def _print(rows: list[OverrideRow]) -> None:
     if not rows:
         echo("No answer to a task with a prediction yet.")
         return
-    changed = [row for row in rows if row.changed]
-    echo(f"People changed {len(changed)} of {len(rows)} answers: {wilson(len(changed), len(rows))}")
-    bare, all_of_them = share_without_reason(rows)
+    seen, unseen = [row for row in rows if not row.blind], [row for row in rows if row.blind]
+    changed, other = ([row for row in part if row.changed] for part in (seen, unseen))
+    if seen:
+        share = wilson(len(changed), len(seen))
+        echo(f"People changed {len(changed)} of {len(seen)} answers to a prediction that they saw: {share}")
+    else:
+        echo("Nobody has answered a task with its prediction on screen yet.")
+    if unseen:
+        share = wilson(len(other), len(unseen))
+        echo(
+            "People who saw no prediction gave another answer than the model in "
+            f"{len(other)} of {len(unseen)}: {share}. They change nothing, and --csv marks them as blind."
+        )
+    bare, all_of_them = share_without_reason(seen)
     if all_of_them:
         echo(f"Without a reason: {bare} of {all_of_them}")
     reasons: dict[tuple[str, str], Counter[str]] = {}

@@ -16,12 +16,12 @@ def people(
     pseudonyms: Annotated[bool, typer.Option("--pseudonyms", help="Replace user ids by pseudonyms.")] = False,
 ) -> None:
     """Show the figures of each person; those with the clearest problems come first."""
-    from feedback.project.snapshot import load_snapshot
+    from feedback.project.snapshot import load_counted_snapshot
     from feedback.reports.annotator_report import annotator_figures
     from feedback.reports.formatting import pseudonym
 
     with opened_project(project) as (store, row):
-        found = annotator_figures(store, load_snapshot(store, row, row.policy))
+        found = annotator_figures(store, load_counted_snapshot(store, row, row.policy))
         secret = store.secrets.get_or_create_secret("pseudonyms")
     if pseudonyms:
         found = [figures | {"person": pseudonym(secret, figures["person"])} for figures in found]

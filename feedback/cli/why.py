@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,7 +26,7 @@ def why(
     as_json: AsJson = False,
 ) -> None:
     """Show where a task is, where it was routed and why, with a replay, and what people did with it."""
-    from feedback.reports.case_report import case_report, describe_case, hide_blind_answers
+    from feedback.reports.case_report import case_report, describe_case, hide_blind_answers, is_read_blind
     from feedback.reports.task_place import describe_place
     from feedback.reports.uncounted_answers import list_uncounted
     from feedback.routing.router import explain_decision
@@ -42,6 +42,8 @@ def why(
         known = store.tasks.get_task(project, task) is not None
         reports = [case_report(store, case.id) for case in store.cases.list_cases(project, tasks=[task])]
         cases = [hide_blind_answers(report, row.policy) for report in reports]
+        is_hidden = any(is_read_blind(report.case, row.policy) for report in reports)
+        explained = [_hide_inputs(entry) for entry in explained] if is_hidden else explained
         reasons, place = row.policy.reasons, describe_place(store, row, task)
         uncounted = list_uncounted(store, row, task)
     if as_json:
@@ -55,7 +57,7 @@ def why(
             reason = "the policy has no rules, or no turn has run since it got them" if known else "the task is unknown"
             echo(f"Nothing was decided about task {task}: {reason}.")
         for entry in explained:
-            _print(entry)
+            _print(entry, is_hidden=is_hidden)
         for signal in signals:
             source = signal.source or "unknown"
             echo(f"Signal {signal.name} = {signal.value!r} at {_time(signal.at_s)} from {source}")
@@ -86,7 +88,12 @@ def _find_project(store: Store, task: int) -> str:
     )
 
 
-def _print(entry: DecisionExplanation) -> None:
+def _hide_inputs(entry: DecisionExplanation) -> DecisionExplanation:
+    """Return a decision without what the model and earlier people said: the reader may have to decide the case."""
+    return replace(entry, decision=replace(entry.decision, inputs={}), clauses=(), prediction={})
+
+
+def _print(entry: DecisionExplanation, *, is_hidden: bool) -> None:
     decided = entry.decision.standing
     echo(f"Task {entry.decision.task}, {_time(entry.decision.at_s)}: goes to {decided.outcome}")
     echo(f"  rule {decided.rule} of policy {decided.policy}, model {decided.model or 'none yet'}")
@@ -100,6 +107,8 @@ def _print(entry: DecisionExplanation) -> None:
     settings = [f"{name} {value}" for name, value in options.items() if value not in (None, "normal", "default")]
     if settings:
         echo(f"  {', '.join(settings)}")
+    if is_hidden:
+        echo("  what the rules saw is hidden until the blind case is decided")
     for rule, clauses in entry.clauses:
         echo(f"  {'→' if rule == decided.rule else ' '} {rule}{'' if clauses else ': all others'}")
         for clause in clauses:

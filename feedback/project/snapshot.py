@@ -76,6 +76,22 @@ def load_snapshot(store: Store, project: ProjectRow, policy: Policy) -> ProjectS
     return SnapshotCache().load(store, project, policy, config, config.control(policy.model.control))
 
 
+def load_counted_snapshot(store: Store, project: ProjectRow, policy: Policy) -> ProjectSnapshot:
+    """Read a whole project without the answers that do not count, as the last turn decided.
+
+    Raises LabelConfigError if the label config of the project cannot be read.
+    """
+    snapshot = load_snapshot(store, project, policy)
+    excluded = store.uncounted.list_excluded(project.id)
+    if not excluded:
+        return snapshot
+    counted = {
+        task: tuple(vote for vote in votes if vote.annotation not in excluded)
+        for task, votes in snapshot.votes_by_task.items()
+    }
+    return replace(snapshot, votes=VoteTable.of({task: votes for task, votes in counted.items() if votes}))
+
+
 @dataclass(frozen=True, slots=True)
 class _Kept:
     """A snapshot with what it was made of."""

@@ -16,7 +16,7 @@ from feedback.policy.calendars import open_calendars
 from feedback.policy.conditions import Table
 from feedback.policy.rule_matching import AUDIT, GOLD, SAMPLE, Router, make_data_reader, make_lookup
 from feedback.policy.simulate import TaskHistory
-from feedback.project.snapshot import ProjectSnapshot, load_snapshot
+from feedback.project.snapshot import ProjectSnapshot, load_counted_snapshot
 from feedback.store import NewestSignal, ProjectRow, Skip, Store, Vote
 from feedback.store.log.projections import epoch_s
 from feedback.training.model_cache import ChampionCache, Committee, Floats, PredictionCache
@@ -137,7 +137,7 @@ def load_open_tasks(
 
     Raises LabelConfigError if the label config of the project cannot be read.
     """
-    snapshot = load_snapshot(store, project, policy)
+    snapshot = load_counted_snapshot(store, project, policy)
     tasks = list(snapshot.tasks)
     inputs = load_rule_inputs(
         snapshot,

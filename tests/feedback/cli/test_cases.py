@@ -13,8 +13,9 @@ from typer.testing import CliRunner
 from feedback.cli import app
 from feedback.review.case_state_machine import NoSuchMove
 from ml_backend.records import Answer
+from tests.feedback.review.test_explanations import promote
 from tests.feedback.store.repositories.test_cases import an_override
-from tests.support.review_world import BEN, CLEO, PROJECT, World, open_case
+from tests.support.review_world import BEN, CLEO, PROJECT, World, open_case, policy_text
 
 pytestmark = pytest.mark.usefixtures("data_dir")
 
@@ -72,6 +73,24 @@ def test_an_open_blind_case_shows_no_answer_unless_asked(world: World):
     world.review("L2", "answer", "tool", person=BEN + 2)
     world.turn()
     assert "tool" in run("case", number)
+
+
+def test_the_decision_about_an_open_blind_case_does_not_tell_the_models_answer(world: World):
+    rules = '[[routing]]\nid = "sure"\nwhen = { model.confidence.gte = 0.5, model.label = "fruit" }\nto = "L2"\n'
+    rules += '[[routing]]\nid = "rest"\nto = "L1"\n'
+    world.use(policy_text(l2="blind = true", l3="", more=rules))
+    promote(world)
+    (task,) = world.site.add("apple juice")
+    world.turn()
+    told = run("why", str(task))
+    (decision,) = json.loads(run("why", str(task), "--json"))["decisions"]
+    world.review("L2", "answer", "tool", person=CLEO)
+    world.turn()
+
+    assert "fruit" not in told
+    assert "what the rules saw is hidden until the blind case is decided" in told
+    assert (decision["decision"]["inputs"], decision["clauses"], decision["prediction"]) == ({}, [], {})
+    assert "predicted fruit" in run("why", str(task))
 
 
 def test_a_case_is_sent_up_by_hand_with_its_reason(world: World):
@@ -146,6 +165,19 @@ def test_overrides_are_exported_and_never_as_a_formula(world: World, tmp_path: P
     assert (row["answer"], row["shown"], row["reason"], row["blind"]) == ("'=cmd()", "spam", "boundary", "False")
     assert len((tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()) == 3
     assert "People changed 1 of 2 answers" in run("overrides", PROJECT)
+
+
+def test_answers_of_people_who_saw_no_prediction_change_none(world: World):
+    open_case(world)
+    blind = [an_override(number, project=PROJECT, changed=number > 4, blind=True) for number in range(3, 8)]
+    world.store.overrides.save_overrides([an_override(1, project=PROJECT), *blind])
+    text = run("overrides", PROJECT)
+
+    assert "People changed 1 of 1 answers to a prediction that they saw" in text
+    assert "People who saw no prediction gave another answer than the model in 3 of 5" in text
+    assert "Without a reason: 0 of 1" in text
+    world.store.overrides.save_overrides([an_override(1, project=PROJECT, blind=True)])
+    assert "Nobody has answered a task with its prediction on screen yet." in run("overrides", PROJECT)
 
 
 def test_only_the_question_of_a_waiting_case_is_answered(world: World):

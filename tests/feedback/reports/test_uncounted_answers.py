@@ -87,6 +87,31 @@ def test_a_new_process_forgets_what_counts_by_now(world: World):
         assert counts(world) == {(NOT_OF_L1, DAN): 1}
 
 
+def test_a_table_of_thresholds_keeps_what_does_not_count(world: World, data_dir: Path):
+    world.use(policy_text(more=LATER_TIER_ONLY + '[[routing]]\nid = "all"\nto = "L1"\n'))
+    (task,) = world.site.add("a1 apple")
+    world.turn()
+    world.site.answer(task, "tool", person=DAN)
+    world.turn()
+    hitl("policy", "thresholds", "--project", PROJECT)
+
+    assert counts(world) == {(NOT_OF_L1, DAN): 1}
+
+
+def test_agreement_and_people_leave_out_what_does_not_count(world: World, data_dir: Path):
+    world.use(policy_text(more=LATER_TIER_ONLY), overlap=3)
+    (task,) = world.site.add("a1 apple")
+    world.turn()
+    for person, label in ((EVA, "fruit"), (ADA, "fruit"), (DAN, "tool")):
+        world.site.answer(task, label, person=person)
+    world.turn()
+    hitl("agree", PROJECT, "--json", data_dir / "agree.json")
+    found = json.loads((data_dir / "agree.json").read_text(encoding="utf-8"))
+
+    assert {row["worker"] for row in found["annotators"]} == {ADA, EVA}
+    assert sorted(row["person"] for row in json.loads(hitl("people", PROJECT, "--json"))) == [ADA, EVA]
+
+
 def test_every_reason_is_listed_with_its_answer(world: World):
     world.use(policy_text(), overlap=5)
     (task,) = world.site.add("a1 apple")
