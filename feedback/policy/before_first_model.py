@@ -11,13 +11,18 @@ from feedback.policy.rules import AUTO, HOLD, Rule
 from feedback.policy.satisfiability import assume_missing
 from feedback.policy.schema import Policy
 
+# what a rule does with tasks that no person answers, by its `to`
+_WITHOUT_PEOPLE = {
+    AUTO: "would send {tasks} to automation",
+    HOLD: "holds {tasks}: people answer only audit and gold tasks, from which no model learns",
+}
 _Reached = list[tuple[Rule, Condition | bool]]
 
 
 def describe_before_first_model(
     policy: Policy, data: Collection[Mapping[str, Any]] | None = None
 ) -> Iterator[tuple[str, str]]:
-    """Yield (key, sentence) for rules that send everything to people, or to automation, while no model exists.
+    """Yield (key, sentence) for rules that send everything to people, to automation or nowhere while no model exists.
 
     Derived from the conditions alone; with the `data` of the project's tasks, rules about task fields that none of
     them meets are left out. Nothing is yielded where all goes to people of the first tier with and without a model:
@@ -31,20 +36,21 @@ def describe_before_first_model(
     tiers = {rule.to for rule, _condition in reached}
     left_out = {rule.to for rule in policy.routing if _reads_model(policy, rule)} - tiers
     if kinds == {"people"} and (left_out or policy.first_tier not in tiers):
-        skipped = "" if policy.first_tier in tiers else f" Nobody in {policy.first_tier} is asked anything."
-        yield (
-            f"routing.{last.id}",
-            f"while no model exists, every task goes to people: {_list_rules(reached, 'to')}.{skipped}",
+        skipped = (
+            "" if policy.first_tier in tiers else f" People of {policy.first_tier} are asked audit and gold tasks only."
         )
+        when = "while no model exists, " if any(_reads_model(policy, rule) for rule in policy.routing) else ""
+        yield f"routing.{last.id}", f"{when}every task goes to people: {_list_rules(reached, 'to')}.{skipped}"
     for rule, condition in reached:
-        if rule.to == AUTO and (condition is True or _reads_model(policy, rule)):
-            tasks = "every task" if kinds == {"automation"} else "tasks"
+        says = _WITHOUT_PEOPLE.get(rule.to)
+        if says and (_reads_model(policy, rule) or (condition is True and (rule.to == AUTO or kinds == {_kind(rule)}))):
+            tasks = "every task" if kinds == {_kind(rule)} else "tasks"
             why = (
                 " A test of the model is false without one, so `not` of it is true: add model.confidence.exists = true."
                 if _reads_model(policy, rule)
                 else ""
             )
-            yield f"routing.{rule.id}", f"while no model exists, this rule sends {tasks} to automation.{why}"
+            yield f"routing.{rule.id}", f"while no model exists, this rule {says.format(tasks=tasks)}.{why}"
 
 
 def _list_reached(policy: Policy, conditions: list[Condition], data: Collection[Mapping[str, Any]] | None) -> _Reached:

@@ -79,11 +79,11 @@ def _describe(policy: Policy, name: str, tier: Tier, readers: Sequence[Person]) 
     left = n_readers - n_excluded
     if left >= tier.most_reviewers:
         return ""
-    needs = f"{tier.n_reviewers}" if tier.n_reviewers == tier.most_reviewers else f"{tier.n_reviewers}, and a third,"
-    people = "person" if needs == "1" else "people"
+    needs = f"{tier.n_reviewers} {'person' if tier.n_reviewers == 1 else 'people'}"
+    needs += "" if tier.n_reviewers == tier.most_reviewers else ", and a third where they differ"
     dealt = "may have escalated it" if tier.own_cases else "may have answered it in an earlier tier or escalated it"
     remedy = "Give more people this tier" + ("." if tier.own_cases else ", or other people the earlier ones.")
     return (
-        f"a case needs {needs} {people}, and may have {left} left: {n_readers} may answer in this tier, but up to "
+        f"a case needs {needs}, and may have {left} left: {n_readers} may answer in this tier, but up to "
         f"{n_excluded} of them {dealt}. {remedy}"
     )
