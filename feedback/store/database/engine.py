@@ -25,6 +25,7 @@ WAIT_S = 30.0  # for the write lock; longer than every normal transaction except
 _CHUNK = 500  # keys in one IN list
 _MANY_OBJECTS = 10_000  # new ones after which a collection of the young ones is felt: 5 ms
 _AT_ONCE = 1000  # rows in memory; a project may have a million
+_PROGRAM_LIMIT = "54"  # class of PostgreSQL's codes: a value is too large for an index, for example
 _LOCK_SPACE = 0x48_49_54_4C  # "HITL": the first key of our PostgreSQL advisory locks
 
 
@@ -307,7 +308,8 @@ def store_errors() -> Iterator[None]:
     except (OverflowError, UnicodeError) as error:  # of the drivers, before they send it: 2 ** 70, half a character
         raise ValueRefused(f"the database refused a value: {type(error).__name__}") from error
     except DBAPIError as error:
-        raise StoreError(f"the database refused: {_first_line(error.orig)}") from error
+        is_limit = str(getattr(error.orig, "sqlstate", "")).startswith(_PROGRAM_LIMIT)
+        raise (ValueRefused if is_limit else StoreError)(f"the database refused: {_first_line(error.orig)}") from error
     except sqlite3.Error as error:  # of a prepared statement
         raise StoreError(f"the database refused: {_first_line(error)}") from error
     except SQLAlchemyError as error:

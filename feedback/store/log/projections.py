@@ -31,6 +31,7 @@ from ml_backend.labelstudio.parsing import is_own_annotation
 from ml_backend.left_out import describe_error
 
 BEYOND_VERSION = frozenset({"unique_id"})  # known to webhooks only: the REST API never shows it
+_LONGEST_CONTROL = 500  # characters of a control's name: it is in a key of votes
 _OUTLIVES = ("id", "deleted_until", "deleted_s", "erased_until")  # the fields that stay after an erasure
 # Values that depend on the source and time of the event: after a lost webhook they stay unknown.
 _NEVER_COMPARED = {"project", "seq", "seen_s", "unique_id", "source", "first_at", "last_at"}
@@ -374,6 +375,9 @@ def _decoded(body: Mapping[str, Any]) -> tuple[dict[str, str], tuple[str, ...]]:
     decoded = decode_result(body.get("result"))
     answers, problems = dict[str, str](), list(decoded.problems)
     for control, answer in decoded.answers.items():
+        if len(control) > _LONGEST_CONTROL:
+            problems.append(f"the name of a control has more than {_LONGEST_CONTROL} characters")
+            continue
         try:
             answers[plain(control)] = plain(answer.key)
         except Exception as error:  # noqa: BLE001 - a codec is a plug-in, and may return what JSON cannot hold

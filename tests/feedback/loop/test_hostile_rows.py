@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -94,6 +95,22 @@ def hostile_rows(n: int) -> Iterator[tuple[str, dict[str, Any]]]:
         yield name, body
 
 
+def long_rows() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield a webhook body for each field, with a text in it that no index of PostgreSQL takes, however compressed."""
+    for name, body in hostile_rows(len(VALUES)):
+        chance = random.Random(name)
+        text = "".join(chance.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=40_000))
+        for where in (body["task"], body["task"]["data"], body["annotation"], *_regions(body)):
+            if isinstance(where, dict) and name in where:
+                where[name] = text
+        yield name, body
+
+
+def _regions(body: dict[str, Any]) -> list[Any]:
+    result = body["annotation"]["result"]
+    return [*result, *(region.get("value") for region in result)] if isinstance(result, list) else []
+
+
 def _result(label: str) -> list[dict[str, Any]]:
     region = {"from_name": "kind", "to_name": "text", "type": "choices", "value": {"choices": [label]}}
     return [region, {"from_name": "mood", "to_name": "text", "type": "rating", "value": {"rating": 3}}]
@@ -112,6 +129,23 @@ def add_to_platform(project: ConnectedProject, body: dict[str, Any]) -> None:
 def store_url(url: str) -> str:
     """Run on SQLite and on PostgreSQL."""
     return url
+
+
+def test_a_very_long_text_in_any_field_delays_no_other_delivery(store: Store, tmp_path: Path):
+    project = ConnectedProject(store, tmp_path / "models")
+    project.connect(POLICY)
+    webhook = WebhookHandler(store)
+    for _name, body in long_rows():
+        webhook(body)
+        add_to_platform(project, body)
+    project.label(20)
+
+    turns = [project.turn(), project.turn()]
+
+    assert store.get_inbox_status().deliveries == 0
+    votes = {vote.task for vote in store.votes.list_votes("7")}
+    assert votes >= {row.task for row in project.studio.annotations.values() if row.id < 50_000}
+    assert not [note for turn in turns for note in turn.notes if "not collected" in note]
 
 
 def test_hostile_rows_fail_no_turn_and_cost_no_neighbour(store: Store, tmp_path: Path):
