@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from ml_backend.errors import SettingsError
 
 _HOST = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[0-9a-z](?:[0-9a-z._-]{0,251}[0-9a-z])?)\.?(?::([0-9]{1,5}))?")
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _PRIVATE = "private:"
 
 
@@ -35,7 +35,7 @@ class KnownHosts:
     def accepts(self, host: str) -> bool:
         """Return whether a Host header names this service; its port is not compared, because ports are mapped."""
         name = host_name(host)
-        if name in self.names or name in _LOOPBACK:
+        if name in self.names or name in LOOPBACK:
             return True
         try:
             address = ip_address(name)

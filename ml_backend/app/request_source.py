@@ -7,12 +7,12 @@ import re
 from flask import Request
 
 from ml_backend.errors import BackendError
-from ml_backend.host_names import KnownHosts
+from ml_backend.host_names import LOOPBACK, KnownHosts, host_name
 
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([^/?#@\s\\]+)")
 _FORM = "application/x-www-form-urlencoded"
 _SAFE = ("GET", "HEAD", "OPTIONS")
-_FORWARDED = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
+_FORWARDED = re.compile(r"HTTP_(X_)?(FORWARDED.*|VIA|REAL_IP|.*CLIENT_IP|.*CONNECTING_IP|ORIGINAL_.*|ENVOY_.*)")
 
 
 class CrossSite(BackendError):
@@ -30,14 +30,16 @@ def is_cross_site(request: Request, hosts: KnownHosts, public: str) -> bool:
 
     Label Studio calls from its server, without Origin. Pages of ours send their own host as Origin, or "null" with a
     form, because of our referrer policy; a form proves by its key that it is ours, and no other route accepts forms.
-    `public` is "host:port" of our public address, because a proxy may send another Host header.
+    `public` is "host:port" of our public address, because a proxy may send another Host header. Another port of the
+    host that was called, and of this machine, is another service.
     """
     origin = request.headers.get("Origin")
     is_form = request.method == "POST" and request.mimetype == _FORM
     if origin is not None and not (origin == "null" and is_form):
         match = _ORIGIN.fullmatch(origin.lower())
         host = request.environ.get("HTTP_HOST", "").lower()
-        if match is None or match[1] not in (host, public.lower(), *hosts.names):
+        others = hosts.names - {host_name(host)} - LOOPBACK
+        if match is None or match[1] not in (host, public.lower(), *others):
             return True
     return request.method not in _SAFE and request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none")
 
@@ -45,4 +47,4 @@ def is_cross_site(request: Request, hosts: KnownHosts, public: str) -> bool:
 def is_own_loopback(request: Request) -> bool:
     """Return whether a program on this machine calls us by a loopback name, and not through a proxy."""
     host = request.environ.get("HTTP_HOST")
-    return (host is None or KnownHosts().accepts(host)) and not any(header in request.headers for header in _FORWARDED)
+    return (host is None or KnownHosts().accepts(host)) and not any(map(_FORWARDED.fullmatch, request.environ))

@@ -37,10 +37,21 @@ FOREIGN_ORIGINS = [
     "http://[::1",
     "http://localhost.evil.example",
     "http://evil.example#localhost",
+    "http://localhost",
+    "http://127.0.0.1",
+    "https://127.0.0.1",
+    "http://127.0.0.1:8080",
+    "http://[::1]",
+    "http://localhost:9090@evil.example",
+    "http://evil.example\\@localhost:9090",
     "file://",
     "garbage",
     "",
 ]
+PROXY_HEADERS = [
+    "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded", "Forwarded", "Via",
+    "X-Real-IP", "CF-Connecting-IP", "True-Client-IP", "X-Client-IP", "X-Original-Host", "X-Envoy-External-Address",
+]  # fmt: skip
 NOT_JSON = [
     "text/plain",
     "text/plain;charset=UTF-8",
@@ -162,9 +173,13 @@ def test_before_the_first_connect_only_a_program_of_this_machine_may_send_webhoo
     client = make_application(_prepared(environ)).test_client()
 
     by_public_name = _call(client, "POST", "/webhook", Host="hitl.example.org")
-    through_a_proxy = _call(client, "POST", "/webhook", Host="127.0.0.1:9090", **{"X-Forwarded-For": "203.0.113.9"})
+    through_a_proxy = [
+        _call(client, "POST", "/webhook", Host="127.0.0.1:9090", **{header: "203.0.113.9"}).status_code
+        for header in PROXY_HEADERS
+    ]
 
-    assert (by_public_name.status_code, through_a_proxy.status_code) == (401, 401)
+    assert by_public_name.status_code == 401
+    assert through_a_proxy == [401] * len(PROXY_HEADERS)
     assert "hitl connect" in by_public_name.json["hint"]
     assert _call(client, "POST", "/webhook", Host="127.0.0.1:9090").json["status"] == "ok"
     assert _call(client, "GET", "/health", Host="hitl.example.org").status_code == 200
@@ -196,6 +211,21 @@ def test_in_a_container_the_configured_names_and_addresses_are_ours(environ: dic
     assert _call(client, "POST", "/webhook", Host=host, **{"X-Hitl-Secret": "secret"}).status_code == status
     assert client.get("/metrics", headers={"Host": host}, auth=("ls", "word")).status_code == status
     assert _call(client, "POST", "/webhook", TRAINING, Host=host).status_code == (401 if status == 200 else 403)
+
+
+def test_another_port_of_a_host_of_ours_is_another_site(environ: dict[str, str]):
+    environ |= {"HITL_PUBLIC_URL": "http://hitl.internal:9090", "HITL_ALLOWED_HOSTS": "proxy.example.org"}
+    client = make_application(_prepared(environ)).test_client()
+
+    def status(host: str, origin: str) -> int:
+        body = {"project": "1", "tasks": [], "label_config": "<View/>"}
+        return _call(client, "POST", "/predict", body, Host=host, Origin=origin).status_code
+
+    assert status("hitl.internal:9090", "http://hitl.internal") == 403
+    assert status("hitl.internal:9090", "http://hitl.internal:8080") == 403
+    assert status("hitl.internal:9090", "http://hitl.internal:9090") != 403
+    assert status("127.0.0.1:9090", "https://proxy.example.org") != 403  # through a proxy that passes no Host
+    assert status("127.0.0.1:9090", "http://hitl.internal:9090") != 403
 
 
 def _untouched(store: Store) -> bool:
