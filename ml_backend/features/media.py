@@ -173,7 +173,8 @@ class MediaFetcher:
 
     def _get(self, url: SplitResult, budget: _FileBudget, *, is_home: bool, takes_token: bool) -> bytes | str:
         """Return the bytes, or the address of a redirect."""
-        host = url.netloc.lower()
+        _scheme, name, port = _origin(url)
+        host = f"{name}:{port}"  # however it is written: localhost.:080 is no other host
         with self._lock:
             speed = self._speeds.setdefault(host, _HostSpeed())
         began_s = self._clock()
@@ -185,7 +186,6 @@ class MediaFetcher:
                 headers.append((b"authorization", self._authorization().encode("latin-1")))
             except BackendError as error:
                 raise MediaError(str(error), hint=error.hint) from error
-        name = (url.hostname or "").rstrip(".")
         is_private = is_home or not self._private.isdisjoint((name, f"{name}:{url.port}"))
         network = _CheckedNetwork(self._resolve, budget, any_address=is_home, private=is_private)
         timeouts = {"connect": _CONNECT_S, "read": _CONNECT_S + 3.0, "write": _CONNECT_S, "pool": _CONNECT_S}
@@ -195,13 +195,7 @@ class MediaFetcher:
                 pool.stream("GET", _in_ascii(url), headers=headers, extensions={"timeout": timeouts}) as response,
             ):
                 budget.head_is_read = True
-                if response.status in _REDIRECT:
-                    redirect = {name.lower(): value for name, value in response.headers}
-                    return redirect.get(b"location", b"").decode("latin-1")
-                if response.status != _OK:
-                    what = f"{shown_address(url.geturl())} was answered with status {response.status}."
-                    raise MediaError(what)  # noqa: TRY301 - the other errors of this block come from libraries
-                body = self._read(response)
+                found = self._take(response, url)
         except (_HostFault, httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError) as error:
             with self._lock:
                 speed.pause(self._clock())
@@ -209,13 +203,26 @@ class MediaFetcher:
                 raise
             raise MediaError(f"{host} cannot be read: {type(error).__name__}.") from error
         except MediaError:
+            self._note_time(speed, began_s)
             raise
         except Exception as error:  # an address may make a library raise anything
             what = f"{shown_address(url.geturl())} cannot be fetched: {type(error).__name__}."
             raise MediaError(what, hint="Look at the address for signs that no address has.") from error
+        self._note_time(speed, began_s)
+        return found
+
+    def _note_time(self, speed: _HostSpeed, began_s: float) -> None:
+        """Count an answer of any kind: a missing file or a redirect takes as much time as a file."""
         with self._lock:
             speed.note(self._clock() - began_s, self._clock())
-        return body
+
+    def _take(self, response: httpcore.Response, url: SplitResult) -> bytes | str:
+        if response.status in _REDIRECT:
+            redirect = {name.lower(): value for name, value in response.headers}
+            return redirect.get(b"location", b"").decode("latin-1")
+        if response.status != _OK:
+            raise MediaError(f"{shown_address(url.geturl())} was answered with status {response.status}.")
+        return self._read(response)
 
     def _read(self, response: httpcore.Response) -> bytes:
         body = bytearray()
@@ -239,7 +246,7 @@ class _HostSpeed:
     paused_until_s: float = -math.inf
 
     def note(self, took_s: float, now_s: float) -> None:
-        """Count a file that came; a quick one shows that the host is well again."""
+        """Count an answer that came; a quick one shows that the host is well again."""
         self.slow_s = self.slow_s + took_s if took_s > _QUICK_S else 0.0
         if self.slow_s > _PATIENCE_S:
             self.pause(now_s)
@@ -368,7 +375,7 @@ def _is_media(url: SplitResult, home: SplitResult) -> bool:
     path, decoded = url.path, unquote(url.path)
     while decoded != path:
         path, decoded = decoded, unquote(decoded)
-    parts = path.removeprefix(home.path).split("/")
+    parts = [part.partition(";")[0] for part in path.removeprefix(home.path).split("/")]  # "..;" is ".." to Java
     is_plain = not {"", ".", ".."} & set(parts[:-1]) and parts[-1] not in (".", "..") and "\\" not in path
     return is_plain and _MEDIA_PATH.match(url.path.removeprefix(home.path)) is not None
 

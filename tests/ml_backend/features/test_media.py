@@ -248,6 +248,8 @@ def test_media_files_of_label_studio_come_with_our_token(home: Site, address: st
         "/data/upload//api/users",
         "/data//upload/a.png",
         "/data/upload/%5c..%5c..%5capi",
+        "{home}/data/upload/..;/..;a=b/api/users",
+        "/data/upload/%2e%2e%3b/api/users",
         "/data/upload",
         "/data/uploads/a.png",
         "/data/export/a.zip",
@@ -487,6 +489,45 @@ def test_a_host_that_drips_holds_no_thread_and_is_not_asked_for_every_task(
 
     assert time.monotonic() - began < 3.0
     assert host.asked == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (404, {}, b""),
+        (302, {"Location": "https://evil.example/a.png"}, b""),
+        (302, {"Location": "/a.png"}, b""),
+        (200, {}, b"a" * 2_000),
+    ],
+    ids=["missing", "redirect elsewhere", "circle", "too large"],
+)
+def test_a_slow_host_is_left_alone_whatever_it_answers(home: Site, answer: tuple[int, dict[str, str], bytes]):
+    now = [0.0]
+    home.answer = answer
+    home.slow = lambda: now.__setitem__(0, now[0] + 9.0)
+    fetch = at_home(home, clock=lambda: now[0], max_bytes=1_000)
+
+    for _ in range(100):
+        with contextlib.suppress(MediaError):
+            fetch("/a.png")
+
+    assert len(home.asked) <= 3
+
+
+def test_a_host_is_one_host_however_it_is_written():
+    host = Dripper(b"", b"", 0.0)
+    host.close()  # nobody answers
+    fetch = MediaFetcher(f"http://127.0.0.1:{host.port}")
+    names = [f"127.0.0.1{dots}:{zeros}{host.port}" for dots in ("", ".", "..") for zeros in ("", "0", "000")]
+
+    reasons = []
+    for name in names:
+        with pytest.raises(MediaError) as caught:
+            fetch(f"http://{name}/data/upload/a.png")
+        reasons.append(str(caught.value))
+
+    assert "cannot be read" in reasons[0]
+    assert all("was silent or slow" in reason for reason in reasons[1:])
 
 
 def test_a_host_that_is_always_a_little_too_slow_is_left_alone_for_longer_and_longer(home: Site):
