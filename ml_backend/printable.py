@@ -9,8 +9,9 @@ from contextlib import suppress
 from io import TextIOWrapper
 from typing import Any, TextIO, cast
 
-# C0 and C1 controls with ESC and DEL; line separators; what changes the reading direction; halves of a character
-_CONTROLS = "\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
+# C1 controls with DEL; line separators; what changes the reading direction, marks too; halves of a character
+NOT_ASCII_CONTROLS = "\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f\ud800-\udfff"
+_CONTROLS = f"\x00-\x1f{NOT_ASCII_CONTROLS}"
 _IN_A_LINE = re.compile(f"[{_CONTROLS}]")
 _IN_LINES = re.compile(f"(?![\t\n])[{_CONTROLS}]")
 _IN_A_TERMINAL = re.compile(f"(?![\t\n])(?!\x1b\\[[0-9;]*m)[{_CONTROLS}]")  # colours stay

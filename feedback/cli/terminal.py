@@ -13,14 +13,14 @@ import orjson
 import typer
 
 from feedback.errors import VotesError
-from ml_backend.printable import PrintableStream, printable
+from ml_backend.printable import NOT_ASCII_CONTROLS, PrintableStream, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 _NUMBER = "The project's number, as in its address in Label Studio: /projects/12/."
 _PIPE_WIDTH = 120  # columns of a table when the width is unknown
-_NOT_ASCII_CONTROLS = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_NOT_ASCII_CONTROLS = re.compile(f"[{NOT_ASCII_CONTROLS}]")
 
 Project = Annotated[str, typer.Argument(metavar="PROJECT", help=_NUMBER)]
 OfProject = Annotated[str, typer.Option("--project", "-p", metavar="PROJECT", help=_NUMBER)]

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from ml_backend.printable import PrintableFormatter, PrintableStream, printable
 
 OSC, CSI, C1 = "\x1b]0;owned\x07", "\x1b[2J", "\x9b5m"
-WRONG = {*map(chr, range(32)), *map(chr, range(0x7F, 0xA0)), *"\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"}
+WRONG = {*map(chr, range(32)), *map(chr, range(0x7F, 0xA0)), *map(chr, range(0x2028, 0x202F)),
+         *map(chr, range(0x2066, 0x2070)), *"\u061c\u200e\u200f"}  # fmt: skip
 
 
 def record(message: str, *args: object, failure: Exception | None = None) -> logging.LogRecord:

@@ -20,7 +20,7 @@ from ml_backend.printable import printable
 from tests.support import pages
 from tests.support.make_events import annotation_event
 
-EVIL = "\x1b]0;owned\x07\x1b[2J\x1b[31m\x9b5m\x7f\b\u202e[red]x[/red][link=http://evil.example]y[/link]\r\nforged: line"
+EVIL = "\x1b]0;owned\x07\x1b[2J\x1b[31m\x9b5m\x7f\b\u202e\u200f\u061c\u206a[red]x[/red][link=http://evil.example]y[/link]\r\nforged: line"
 COMMANDS = [
     ["status"], ["status", "9"], ["status", "9", "--json"], ["status", EVIL], ["doctor", "9"], ["agree", "9"],
     ["doctor", "9", "--json"], ["people", "9"], ["people", "9", "--json"], ["why", "1", "-p", "9"],
@@ -96,7 +96,7 @@ def on_a_terminal(environment: dict[str, str]) -> bytes:
 
 def wrong(output: bytes) -> list[str]:
     """Lines with a control character, each as it would be typed in Python."""
-    found = re.compile("(?!\n|\t)[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+    found = re.compile("(?!\n|\t)[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f]")
     return [ascii(line) for line in output.decode().split("\n") if found.search(line)]
 
 
