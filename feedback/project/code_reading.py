@@ -58,7 +58,11 @@ def check_hosted_model(spec: str) -> None:
     if not path or not name.isidentifier():
         raise UnknownName(f'{spec!r} is not a hosted model; wanted "path/to/file.py:Class".')
     file = Path(path)
-    if not file.is_file():
+    try:
+        is_file = file.is_file()
+    except OSError:  # a name that is too long for a file
+        is_file = False
+    if not is_file:
         raise UnknownName(f"there is no file {path!r}; wanted the Python file of a model.")
     if find_module("label_studio_ml") is None:
         raise UnknownName(f"hosting {spec!r} needs label-studio-ml 1.0.9, which is not installed.")
@@ -102,7 +106,9 @@ def read_module(file: Path) -> ModuleNames:
         tree = ast.parse(file.read_bytes())
     except OSError as error:
         raise UnknownName(f"{str(file)!r} cannot be read: {error.strerror}.") from error
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+    except (RecursionError, MemoryError) as error:  # what Python compiles may be too deep for its parse tree
+        raise NotReadable(f"{file} is nested too deep to be read") from error
+    except (SyntaxError, ValueError) as error:
         raise UnknownName(f"{str(file)!r} is not Python: {type(error).__name__}: {str(error)[:120]}.") from error
     names = ModuleNames()
     for statement in _statements(tree.body):

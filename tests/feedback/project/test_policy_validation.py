@@ -176,6 +176,24 @@ def test_a_hosted_model_is_read_as_well(tmp_path: Path, source: str, level: str)
     assert [finding.level for finding in found] == ([level] if level else [])
 
 
+@pytest.mark.parametrize("path", ["x" * 5_000, "\0", "a\0b.py", ".", "/dev/zero", "\u00df.py"])
+def test_a_path_that_is_no_file_is_an_error_of_the_policy(path: str):
+    policy = Policy.model_validate({"model": {"hosted": f"{path}:Keywords"}})
+
+    found = validate_policy(policy, lock_ttl_s=DAY_S, run=False)
+
+    assert [finding.level for finding in found] == ["error"]
+
+
+def test_code_that_is_nested_too_deep_to_be_read_is_not_called_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "deep_rules.py").write_text("if 0: ...\n" + "elif 0: ...\n" * 5_000 + "def links(data): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    found = validate_policy(function("deep_rules:links"), lock_ttl_s=DAY_S, run=False)
+
+    assert [finding.level for finding in found] == ["warning"]
+
+
 CONFIG = """<View><Text name="text" value="$text"/><Choices name="label" toName="text">
 <Choice value="spam"/><Choice value="ham"/></Choices></View>"""
 
