@@ -20,7 +20,8 @@ from ml_backend.printable import printable
 from tests.support import pages
 from tests.support.make_events import annotation_event
 
-EVIL = "\x1b]0;owned\x07\x1b[2J\x1b[31m\x9b5m\x7f\b\u202e\u200f\u061c\u206a[red]x[/red][link=http://evil.example]y[/link]\r\nforged: line"
+EVIL = "\x1b]0;owned\x07\x1b[2J\x1b[31m\x9b5m\x7f\b\u202e[red]x[/red][link=http://evil.example]y[/link]\r\nforged: line"
+EVIL = f"\u200f\u061c\u206a{EVIL}"
 COMMANDS = [
     ["status"], ["status", "9"], ["status", "9", "--json"], ["status", EVIL], ["doctor", "9"], ["agree", "9"],
     ["doctor", "9", "--json"], ["people", "9"], ["people", "9", "--json"], ["why", "1", "-p", "9"],
