@@ -26,6 +26,8 @@ _Result = TypeVar("_Result")
 _MOST_NAMED = 200  # rows that are kept by name; more are counted
 _LONGEST_REASON = 300  # characters
 _MOST_IN_SUCCESSION = 3  # failed requests, after which the service is the cause and no row
+_MOST_CALLS = 10  # that are logged
+_MANY = 20  # rows of which one at least should succeed
 _log = logging.getLogger(__name__)
 
 
@@ -119,26 +121,43 @@ def compute_rows(
     """Return what `compute` returns for all rows, in order; None for a row that makes it raise.
 
     It is called once. Only where it raises, it is called for halves, until the rows that it cannot take are alone:
-    about 20 calls for each such row of 1,000.
+    about 20 calls for each such row of 1,000. Where it takes none of many rows, they are hardly the cause: the log then
+    has the lines of code that failed.
 
     >>> compute_rows("invert", [1.0, 0.0, 4.0], lambda part: [1 / number for number in part])
     [1.0, None, 0.25]
     """
-    if not rows:
-        return []
-    try:
-        return list(compute(rows))
-    except Exception as error:
-        if len(rows) == 1:
-            leave_out(step, name(rows[0]), error)
-            return [None]
-        if _is_of_service(error):
-            raise
-    middle = len(rows) // 2
-    return [
-        *compute_rows(step, rows[:middle], compute, name=name),
-        *compute_rows(step, rows[middle:], compute, name=name),
-    ]
+    n_failed = 0
+    last: Exception | None = None
+
+    def compute_part(part: Sequence[_Row]) -> list[_Result | None]:
+        nonlocal n_failed, last
+        if not part:
+            return []
+        try:
+            return list(compute(part))
+        except Exception as error:
+            if len(part) == 1:
+                leave_out(step, name(part[0]), error)
+                n_failed, last = n_failed + 1, error
+                return [None]
+            if _is_of_service(error):
+                raise
+        middle = len(part) // 2
+        return [*compute_part(part[:middle]), *compute_part(part[middle:])]
+
+    found = compute_part(rows)
+    if last is not None and n_failed == len(rows) >= _MANY:
+        _log_defect(step, n_failed, last)
+    return found
+
+
+def _log_defect(step: str, n_rows: int, error: Exception) -> None:
+    """Log where a step failed that failed for every row; without the error's message, which may quote private data."""
+    calls = [f"{Path(code.co_filename).name}:{line} {code.co_name}"
+             for code, line in ((frame.f_code, line) for frame, line in walk_tb(error.__traceback__))]  # fmt: skip
+    what = "%s: each of %d rows failed, so the cause is hardly a row: %s, called by %s"
+    _log.error(what, step, n_rows, describe_error(error), " > ".join(calls[-_MOST_CALLS:]))
 
 
 class RequestRows:

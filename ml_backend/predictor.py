@@ -290,7 +290,7 @@ def _predict(bundle: Bundle, data: Sequence[Mapping[str, Any]], names: Sequence[
     encode = get_codec(bundle.control.kind).encode
 
     def predict(places: Sequence[int]) -> Sequence[Any]:
-        answers = bundle.predict([data[place] for place in places])
+        answers = bundle.predict([data[place] for place in places], names=[names[place] for place in places])
         if len(answers) != len(places):
             raise BackendError(f"the model returned {len(answers)} answers for {len(places)} tasks.")
         return answers

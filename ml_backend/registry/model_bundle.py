@@ -72,9 +72,12 @@ class Bundle:
         shared: Floats = np.divide(kept, total, out=np.full_like(kept, np.nan), where=total > _MIN_PROBABILITY)
         return shared
 
-    def predict(self, data: Tasks) -> list[Prediction]:
-        """Return the answer and confidence of each task, in order; None for both where there is no prediction."""
-        return [self.predict_label(row) for row in self.proba(data)]
+    def predict(self, data: Tasks, *, names: Sequence[object] | None = None) -> list[Prediction]:
+        """Return the answer and confidence of each task, in order; None for both where there is no prediction.
+
+        `names` as in `proba`.
+        """
+        return [self.predict_label(row) for row in self.proba(data, names=names)]
 
     def predict_label(self, row: Floats) -> Prediction:
         """Turn one row (k,) of `proba` into an answer and its confidence."""

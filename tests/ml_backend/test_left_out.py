@@ -80,7 +80,23 @@ def test_thousands_of_bad_rows_are_one_short_sentence(caplog: pytest.LogCaptureF
         "5000 left out: task 0, task 1, task 2 and 197 more (divide): ZeroDivisionError"
     )
     assert len(left_out.describe()) < 200
-    assert not caplog.records
+    assert len(caplog.records) == 1
+
+
+def test_what_fails_for_every_row_is_a_defect_that_the_log_shows_with_its_calls(caplog: pytest.LogCaptureFixture):
+    def defect_of_ours(_rows: object) -> list[int]:
+        raise KeyError("secret content")
+
+    with collect_left_out() as left_out:
+        compute_rows("predict", range(100), defect_of_ours)
+        compute_rows("predict", range(100), lambda rows: [1 // row for row in rows])  # only the first one fails
+        compute_rows("predict", range(3), defect_of_ours)  # three hostile rows are no surprise
+
+    assert left_out.count > 100
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    assert "each of 100 rows failed" in caplog.text
+    assert "defect_of_ours" in caplog.text
+    assert "secret" not in caplog.text
 
 
 def test_a_service_that_fails_at_single_rows_is_asked_for_the_others_and_one_that_is_away_is_not():

@@ -333,3 +333,35 @@ def test_a_real_model_of_a_real_registry_serves_and_a_truncated_one_never_replac
     assert predicted_labels(first) == ["A", "B"]
     assert predicted_labels(after) == ["A"]
     assert after[0]["model_version"] == "m1"
+
+
+def test_a_task_that_breaks_the_model_is_named_by_its_number_in_label_studio(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    from ml_backend.calibration import Calibrator
+    from ml_backend.label_config import read_label_config
+    from ml_backend.models import recipe_for, text_classifier
+    from ml_backend.registry import Bundle, FolderRegistry, pack
+
+    control = read_label_config(CONFIG).control()
+    recipe = recipe_for(control)
+    data, labels = [{"text": text} for text in ("sunny warm day", "cold dark night")] * 10, ["A", "B"] * 10
+    model = recipe.fit(data, labels, field="text", weights=None, seed=0)
+    registry = FolderRegistry(tmp_path)
+    registry.add("1", "m1", pack(Bundle(model, Calibrator(), control, "", recipe.name, "m1", 20, 0.0, {})), {})
+    registry.promote("1", "m1")
+    read_text = text_classifier.read_text
+
+    def picky(item: Any, *args: Any, **options: Any) -> Any:
+        if "poison" in str(item):
+            raise KeyError("of all things")
+        return read_text(item, *args, **options)
+
+    monkeypatch.setattr(text_classifier, "read_text", picky)
+    rows = [{"id": 70_000 + place, "data": {"text": text}} for place, text in enumerate(["a sunny day"] * 9)]
+    rows[4]["data"] = {"text": "poison"}
+
+    results = Predictor(registry).predict("1", CONFIG, rows)
+
+    assert predicted_labels(results) == ["A"] * 4 + [None] + ["A"] * 4
+    assert "1 left out: task 70004 (predict): KeyError" in caplog.text

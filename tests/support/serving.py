@@ -37,7 +37,9 @@ class FakeBundle:
     calls: list[int] = field(default_factory=list, compare=False)
     indicators: tuple[str, ...] = ()
 
-    def predict(self, data: Sequence[Mapping[str, Any]]) -> list[tuple[Answer | None, float | None]]:
+    def predict(
+        self, data: Sequence[Mapping[str, Any]], *, names: Sequence[object] | None = None
+    ) -> list[tuple[Answer | None, float | None]]:
         self.calls.append(len(data))
         if any(one.get("text") == "poison" for one in data):
             raise RuntimeError("a model that cannot read this")

@@ -86,7 +86,7 @@ class Recording(FakeBundle):
 
     asked: list[Mapping[str, Any]] = []  # noqa: RUF012  # cleared by the test
 
-    def predict(self, data: Sequence[Mapping[str, Any]]) -> Any:
+    def predict(self, data: Sequence[Mapping[str, Any]], *, names: Sequence[object] | None = None) -> Any:
         self.asked.extend(data)
         return super().predict(data)
 
