@@ -93,9 +93,10 @@ def connect(
         forget=lambda: store.projects.save_project(replace(row, settings_snapshot={})),
         dry_run=dry_run,
     )
+    changes = [*map(str, connection.changes), *describe_store_changes(stored, active_policy)]
     imported = _describe_imported(client, store, body, connection.settings_snapshot)
     if connection.settings_snapshot is None:
-        return [*map(str, connection.changes), *_describe_new_bot(settings, store), *imported]
+        return [*changes, *_describe_new_bot(settings, store), *imported]
     new_bot = _describe_new_bot(settings, store)
     bot = make_bot(store, client, settings.label_studio_url)
     store.append(
@@ -119,7 +120,7 @@ def connect(
     notes += imported
     if connection.settings_snapshot.remains and not stored.settings_snapshot:
         notes.append(_CONNECTED_BY_OTHER_STORE)
-    return [*map(str, connection.changes), *(new_bot if bot else []), *notes]
+    return [*changes, *(new_bot if bot else []), *notes]
 
 
 def describe_learning(label_config: str, policy: Policy) -> list[str]:
@@ -139,6 +140,16 @@ def describe_learning(label_config: str, policy: Policy) -> list[str]:
     except UnknownName as error:
         notes.append(f"{error} Tasks come in random order; agreement and consensus work. {error.hint}")
     return notes
+
+
+def describe_store_changes(stored: ProjectRow, policy: Policy) -> list[str]:
+    """Say what changes in the store: the active policy, and that an earlier `connect` had not finished."""
+    unfinished = stored.settings_snapshot and not stored.connected
+    before = stored.policy.hash
+    return [
+        *([f"policy: {before} -> {policy.hash} (`hitl policy explain` shows one)"] if policy.hash != before else []),
+        *(["an earlier `hitl connect` had not finished; this one finishes it"] if unfinished else []),
+    ]
 
 
 def _describe_imported(

@@ -25,7 +25,7 @@ _LATENCY_MODELS = 10  # newest promoted models: the latency of today, not of the
 def project_status(store: Store, project: ProjectRow) -> dict[str, Any]:
     """Return the status of a project as JSON; what is not known yet is None."""
     counts = store.projects.count_project(project.id)
-    queue = store.windows.count_window(project.id)
+    queue = store.windows.count_window(project.id) if project.connected else None  # disconnect removes it
     champion = store.registry.champion(project.id)
     turn = _latest(store, project.id, "turn")
     jobs = [row for row in store.jobs.list_jobs() if row.project == project.id]
@@ -45,7 +45,11 @@ def project_status(store: Store, project: ProjectRow) -> dict[str, Any]:
         "first_model_waits_for": None if champion else turn.get("waits") or None,
         "audit_accuracy": _audit_accuracy(store, project.id, champion.version) if champion else None,
         "agreement": _agreement(store, project.id),
-        "window": {"version": queue.version, "rows": queue.rows, "open": queue.open} if queue else None,
+        "window": (
+            {"version": queue.version, "rows": queue.rows, "open": queue.open, "imported": queue.imported}
+            if queue
+            else None
+        ),
         "verdict": _latest(store, project.id, "verdict") or None,
         "closure_rate": _closure(store, project.id, champion.version if champion else "", turn),
         "loop_latency_s": _latency(store, project.id),
@@ -65,7 +69,7 @@ def project_overview(store: Store, project: ProjectRow, policy: Policy) -> dict[
     status = project_status(store, project)
     records = store.records.list_records(project.id, "verdict", limit=_MAX_VERDICTS)
     verdicts = [verdict_json(record) for record in records]
-    queue = store.windows.count_window(project.id)
+    queue = store.windows.count_window(project.id) if project.connected else None
     turn, agreement = store.records.get_latest_record(project.id, "turn"), _latest(store, project.id, "agreement")
     why = _latest(store, project.id, "asked").get("why", "")
     draws = load_splits(store, project, policy)
@@ -129,10 +133,14 @@ def verdict_json(record: Record) -> dict[str, Any]:
 
 
 def project_state(project: ProjectRow) -> str:
-    """Return whether a project is paused, connected, or only known by its webhooks."""
+    """Return whether a project is paused, connected, or only known by the webhooks that reach us."""
     if project.paused:
         return "paused"
-    return "connected" if project.connected else "learning from webhooks alone"
+    if project.connected:
+        return "connected"
+    if project.settings_snapshot:
+        return "connected in part: run `hitl connect` again"
+    return "not connected: only webhooks are read"
 
 
 def service_gauges(store: Store) -> dict[str, float]:
@@ -187,7 +195,7 @@ def status_lines(status: Figures) -> Iterator[tuple[str, str]]:
     yield "agreement", _agreement_line(status.get("agreement"))
     if verdict := status.get("verdict"):
         yield "last verdict", f"{'promoted' if verdict['promote'] else 'kept out'}: {verdict['reason']}"
-    yield "queue", _queue_line(status.get("window"))
+    yield "queue", _queue_line(status)
     if status.get("closure_rate") is not None:
         yield "closure", _closure_line(status)
     if found := status.get("missed_by_webhooks"):
@@ -328,7 +336,9 @@ def _model_line(status: Figures) -> str:
     model = status.get("model")
     if not model:
         waits = status.get("first_model_waits_for")
-        return f"none yet, so no prediction is shown{f'. It waits for {waits}' if waits else ''}"
+        imported = (status.get("window") or {}).get("imported")
+        shown = "people see the imported predictions" if imported else "no prediction is shown"
+        return f"none yet, so {shown}{f'. It waits for {waits}' if waits else ''}"
     trained_at = f", made {when(model['trained_s'])}" if model.get("trained_s") else ""
     learned = f" on {number(model['rows'])} tasks by {model['recipe']}" if model.get("rows") else ""
     return f"{model['version']}, trained{learned}{trained_at}"
@@ -348,9 +358,10 @@ def _agreement_line(figure: Figures | None) -> str:
     return f"{percent(figure['percent'])} on {number(figure['items'])} random tasks. {figure['reading']}"
 
 
-def _queue_line(window: Figures | None) -> str:
+def _queue_line(status: Figures) -> str:
+    window = status.get("window")
     if not window:
-        return "Label Studio's own order until the first turn"
+        return "Label Studio's own order" + (" until the first turn" if status.get("state") == "connected" else "")
     return f"{number(window['open'])} of {number(window['rows'])} rows of {window['version']} still open"
 
 

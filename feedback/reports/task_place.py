@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from feedback.policy.rules import HOLD
 from feedback.project.snapshot import load_splits
+from feedback.reports.uncounted_answers import list_uncounted
 from feedback.review.case_state_machine import STATE_MEANINGS
 from feedback.review.review_task_content import format_answer, format_time
 from feedback.store import CaseRow, ProjectRow, Store
@@ -27,7 +28,7 @@ def describe_place(store: Store, project: ProjectRow, task: int) -> str:
             return _in_review(case)
     decisions = store.decisions.list_decisions(project.id, task=task, limit=1)
     route = decisions[0].standing if decisions else None
-    n_answers = store.annotations.count_annotators(project.id, [task]).get(task, 0)
+    n_answers = _count_people(store, project, task)
     if route is not None and route.outcome == HOLD and not n_answers:
         return f"on hold, by rule {route.rule}; nobody is asked"
     if route is not None and route.outcome not in (first_tier, HOLD) and not n_answers:
@@ -55,13 +56,22 @@ def _in_review(case: CaseRow) -> str:
     return f"in review at {case.tier}, {case.state}: {where}{due} (case {case.id}; {STATE_MEANINGS[case.state]})"  # type: ignore[index]
 
 
+def _count_people(store: Store, project: ProjectRow, task: int) -> int:
+    """Return how many people have an answer to a task that counts."""
+    refused = {row.annotation for row in list_uncounted(store, project, task)}
+    votes = store.votes.list_votes(project.id, tasks=[task])
+    return len({vote.person for vote in votes if vote.annotation not in refused})
+
+
 def _answered(store: Store, project: ProjectRow, task: Task, n_answers: int) -> str:
     splits = load_splits(store, project, project.policy)
     (role,) = splits.roles([splits.dedup_key(task.data)])
     kind = {"train": "", "gold": "; a gold task, which measures people"}.get(
         role, "; an audit task, which measures models"
     )
-    who = "no person" if not n_answers else f"{n_answers} {'person' if n_answers == 1 else 'people'}"
+    if not n_answers:
+        return f"marked as labelled in Label Studio, and no answer counts{kind}"
+    who = f"{n_answers} {'person' if n_answers == 1 else 'people'}"
     return f"done: answered by {who} in {project.policy.first_tier}{kind}"
 
 

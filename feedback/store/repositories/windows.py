@@ -23,6 +23,7 @@ class QueueCounts:
     blind: int
     blind_open: int
     written_s: float  # when its newest row was planned
+    imported: int = 0  # rows that show regions that are not ours
 
 
 _ROWS = RowMapper(WindowRow, main_tables.window_row)
@@ -82,13 +83,14 @@ class WindowsRepository(Repository):
                     func.count().filter(rows.blind),
                     func.count().filter(rows.blind, still),
                     func.max(rows.written_s),
+                    func.count().filter(rows.imported != ""),
                 )
                 .select_from(main_tables.window_row)
                 .outerjoin(main_tables.task, and_(tasks.project == rows.project, tasks.id == rows.task))
                 .where(rows.project == project, rows.version == version)
             )
-            n, still_open, blind, blind_open, written_s = connection.execute(query).one()
-            return QueueCounts(version, n, still_open, blind, blind_open, written_s or 0.0)
+            n, still_open, blind, blind_open, written_s, imported = connection.execute(query).one()
+            return QueueCounts(version, n, still_open, blind, blind_open, written_s or 0.0, imported)
 
 
 def _newest_version(project: str) -> ScalarSelect[str]:

@@ -21,6 +21,7 @@ from feedback.reports.project_status import (
 from feedback.reports.svg_charts import Point, interval_bar, over_time
 from feedback.stats.intervals import wilson
 from feedback.store import AnnotatorCounts, ProjectRow, Record, Store, open_store
+from feedback.store.tables.main_tables import WindowRow
 from ml_backend.registry import Artefact, digest_of
 from tests.support import make_events, pages
 
@@ -212,3 +213,28 @@ def test_a_model_that_no_verdict_measured_is_not_shown_with_the_figure_of_anothe
 
     assert figure is None
     assert line == "measured when the next model is judged, on audit tasks that it never learns from"
+
+
+def lines_of(store: Store, row: ProjectRow) -> dict[str, str]:
+    store.projects.save_project(row)
+    found = store.projects.get_project(row.id)
+    assert found is not None
+    return dict(status_lines(project_status(store, found)))
+
+
+def test_imported_predictions_that_people_see_are_not_called_none(store: Store):
+    rows = [WindowRow(1, "hitl-0+q1", 0, None, None, False, None, 5.0, imported="extractor-1")]
+    store.windows.save_window("7", rows)
+
+    assert (
+        lines_of(store, ProjectRow("7", connected=True))["model"] == "none yet, so people see the imported predictions"
+    )
+
+
+def test_a_project_that_was_left_has_no_queue_and_learns_from_no_webhook_of_ours(store: Store):
+    store.windows.save_window("7", [WindowRow(1, "m1+q1", 0, None, None, False, None, 5.0)])
+    left = lines_of(store, ProjectRow("7"))
+    half = lines_of(store, ProjectRow("7", settings_snapshot={"title": "Reviews"}))
+
+    assert (left["state"], left["queue"]) == ("not connected: only webhooks are read", "Label Studio's own order")
+    assert half["state"] == "connected in part: run `hitl connect` again"

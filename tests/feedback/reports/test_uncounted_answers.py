@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from feedback.project.label_changes import record_label_change
 from feedback.reports.project_status import project_status, status_lines
 from feedback.reports.uncounted_answers import RELABELLED, count_uncounted, list_uncounted
 from feedback.store import ProjectRow
-from feedback.store.log.events import event_from_annotation
+from feedback.store.log.events import event_from_annotation, event_from_task
 from ml_backend.records import Annotation
 from tests.support.review_world import ADA, BEN, CLEO, DAN, EVA, PROJECT, World, open_case, policy_text
 
@@ -56,6 +57,7 @@ def test_answers_of_people_who_may_not_answer_are_told_everywhere_until_they_cou
     body = json.loads(hitl("status", PROJECT, "--json"))["projects"][0]
     assert body["not_counted"] == [{"why": NOT_OF_L1, "person": DAN, "answers": 2}]
     assert NOT_OF_L1 in hitl("why", tasks[0], "-p", PROJECT)
+    assert "has answered" not in hitl("why", tasks[0], "-p", PROJECT)
     assert json.loads(hitl("why", tasks[0], "-p", PROJECT, "--json"))["not_counted"][0]["why"] == NOT_OF_L1
     assert [row["not_counted"] for row in json.loads(hitl("history", tasks[0], "-p", PROJECT, "--json"))] == [NOT_OF_L1]
 
@@ -138,6 +140,18 @@ def test_every_reason_is_listed_with_its_answer(world: World):
     }
     assert counted not in {row.annotation for row in list_uncounted(world.store, row_of(world), task)}
     assert sum(counts(world).values()) == 4
+
+
+def test_a_task_whose_only_answer_says_nothing_is_not_called_answered(world: World, data_dir: Path):
+    world.use(policy_text())
+    (task,) = world.site.add("a1 apple")
+    world.turn()
+    time = "2036-01-02T00:00:00Z"
+    nothing = Annotation(902, task, PROJECT, ADA, (), updated_at=time, created_at=time)
+    labelled = replace(world.site.tasks[task], is_labeled=True, updated_at=time)
+    world.store.append([event_from_task(labelled, "poll", seen_s=2e9), event_from_annotation(nothing, "poll")])
+
+    assert hitl("why", task).startswith(f"Task {task}: marked as labelled in Label Studio, and no answer counts.")
 
 
 def test_reviews_that_do_not_count_are_told_with_the_task(world: World):
