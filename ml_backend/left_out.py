@@ -127,28 +127,15 @@ def compute_rows(
     >>> compute_rows("invert", [1.0, 0.0, 4.0], lambda part: [1 / number for number in part])
     [1.0, None, 0.25]
     """
-    n_failed = 0
-    last: Exception | None = None
+    failed: list[Exception] = []
 
-    def compute_part(part: Sequence[_Row]) -> list[_Result | None]:
-        nonlocal n_failed, last
-        if not part:
-            return []
-        try:
-            return list(compute(part))
-        except Exception as error:
-            if len(part) == 1:
-                leave_out(step, name(part[0]), error)
-                n_failed, last = n_failed + 1, error
-                return [None]
-            if _is_of_service(error):
-                raise
-        middle = len(part) // 2
-        return [*compute_part(part[:middle]), *compute_part(part[middle:])]
+    def leave_out_row(row: _Row, error: Exception) -> None:
+        leave_out(step, name(row), error)
+        failed.append(error)
 
-    found = compute_part(rows)
-    if last is not None and n_failed == len(rows) >= _MANY:
-        _log_defect(step, n_failed, last)
+    found = _halved(rows, compute, leave_out_row, _is_of_service)
+    if len(failed) == len(rows) >= _MANY:
+        _log_defect(step, len(failed), failed[-1])
     return found
 
 
@@ -158,6 +145,39 @@ def _log_defect(step: str, n_rows: int, error: Exception) -> None:
              for code, line in ((frame.f_code, line) for frame, line in walk_tb(error.__traceback__))]  # fmt: skip
     what = "%s: each of %d rows failed, so the cause is hardly a row: %s, called by %s"
     _log.error(what, step, n_rows, describe_error(error), " > ".join(calls[-_MOST_CALLS:]))
+
+
+def _halved(
+    rows: Sequence[_Row],
+    compute: Callable[[Sequence[_Row]], Sequence[_Result]],
+    leave_out_row: Callable[[_Row, Exception], None],
+    is_of_service: Callable[[Exception], bool],
+) -> list[_Result | None]:
+    if not rows:
+        return []
+    try:
+        return list(compute(rows))
+    except Exception as error:
+        if len(rows) == 1:
+            leave_out_row(rows[0], error)
+            return [None]
+        if is_of_service(error):
+            raise
+    middle = len(rows) // 2
+    return [
+        *_halved(rows[:middle], compute, leave_out_row, is_of_service),
+        *_halved(rows[middle:], compute, leave_out_row, is_of_service),
+    ]
+
+
+def take_in_turn(rows: Sequence[_Row], limit: int, *, turn: float) -> list[_Row]:
+    """Return `limit` of the rows, in each turn others, so that rows that are refused again do not keep the rest away.
+
+    >>> take_in_turn("abcde", 2, turn=9.5), take_in_turn("ab", 2, turn=9.5)
+    (['e', 'a'], ['a', 'b'])
+    """
+    start = int(turn) % len(rows) if len(rows) > limit else 0
+    return [*rows[start:], *rows[:start]][:limit]
 
 
 class RequestRows:
@@ -176,15 +196,40 @@ class RequestRows:
         try:
             yield
         except Exception as error:  # noqa: BLE001 - see above
-            status = getattr(error, "status", None)
-            failed = isinstance(status, int) and status >= 500
-            self._failed += failed
-            if failed and self._failed < _MOST_IN_SUCCESSION:
-                note_left_out(self._step, row, describe_error(error))
-                return
-            leave_out(self._step, row, error)
+            self._leave_out(row, error)
         else:
             self._failed = 0
+
+    def compute(
+        self,
+        rows: Sequence[_Row],
+        request: Callable[[Sequence[_Row]], Sequence[_Result]],
+        *,
+        name: Callable[[_Row], object] = "task {}".format,
+    ) -> list[_Result | None]:
+        """Return what a request for many rows returns, in order; None for a row with which it fails.
+
+        As `compute_rows`. It must be safe to repeat: a request that fails at one row may have done the others.
+        """
+
+        def send(part: Sequence[_Row]) -> Sequence[_Result]:
+            found = request(part)
+            self._failed = 0
+            return found
+
+        return _halved(
+            rows,
+            send,
+            lambda row, error: self._leave_out(name(row), error),
+            lambda error: _is_of_service(error) and not _is_server_error(error),
+        )
+
+    def _leave_out(self, row: object, error: Exception) -> None:
+        self._failed += (failed := _is_server_error(error))
+        if failed and self._failed < _MOST_IN_SUCCESSION:
+            note_left_out(self._step, row, describe_error(error))
+        else:
+            leave_out(self._step, row, error)
 
 
 def leave_out(step: str, row: object, error: Exception) -> None:
@@ -212,6 +257,11 @@ def describe_error(error: BaseException) -> str:
     frames = [frame.f_code.co_filename + f"\0{line}" for frame, line in walk_tb(error.__traceback__)]
     file, _, line = frames[-1].partition("\0") if frames else ("?", "", "?")
     return f"{type(error).__name__} in {Path(file).name}, line {line}"
+
+
+def _is_server_error(error: Exception) -> bool:
+    status = getattr(error, "status", None)
+    return isinstance(status, int) and status >= 500
 
 
 def _is_of_service(error: BaseException) -> bool:

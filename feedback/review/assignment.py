@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
+from itertools import repeat
 
 from feedback.labelling_platform.interface import LabellingPlatform
 from feedback.project.guidelines import get_instruction
@@ -28,11 +30,12 @@ from feedback.review.review_task_content import (
     stay_key,
     urgency,
 )
-from feedback.store import CaseRow, ProjectRow, ReviewProjectRow, ReviewRow
+from feedback.store import CaseRow, ProjectRow, ReviewProjectRow, ReviewRow, TaskRow
 from feedback.store.log import events
 from ml_backend.errors import LabelStudioError, NotFound
 from ml_backend.labelstudio.review_project_client import ReviewTask, review_marker
-from ml_backend.left_out import compute_rows, contained
+from ml_backend.left_out import RequestRows, compute_rows, contained, take_in_turn
+from ml_backend.records import Task
 
 _MAX_UPDATES_PER_TURN = 50  # each is three requests
 _MAX_TASKS_PER_TURN = 200  # one request imports them, and each that several people answer needs another one
@@ -79,7 +82,8 @@ def _assign_tier(context: ReviewContext, platform: LabellingPlatform, tier: str,
     ]
     context.result.more_to_do |= len(unassigned) > _MAX_TASKS_PER_TURN
     if unassigned:
-        _create_review_tasks(context, platform, tier, review_project, unassigned[:_MAX_TASKS_PER_TURN])
+        part = take_in_turn(unassigned, _MAX_TASKS_PER_TURN, turn=context.workflow.now_s)
+        _create_review_tasks(context, platform, tier, review_project, part)
     new = {case.id for case in unassigned}
     assigned = [case for case in cases if case.id not in new]
     if context.verifies:
@@ -147,7 +151,7 @@ def _record_imported_tasks(context: ReviewContext, platform: LabellingPlatform) 
         if case.review_task is None and case.state != "waiting" and case.tier in context.policy.tiers
     ]
     case_of_key = {review_task_key(case): case for case in unassigned}
-    tiers = {case.tier for case in unassigned}
+    tiers, requests = {case.tier for case in unassigned}, RequestRows("record the review task")
     for tier, row in context.store.review_projects.list_review_projects(context.project).items():
         if tier not in tiers:
             continue
@@ -156,9 +160,10 @@ def _record_imported_tasks(context: ReviewContext, platform: LabellingPlatform) 
         for task in context.store.tasks.list_tasks(review_project, only=newest):
             case = case_of_key.pop(str(task.data.get(KEY)), None)
             if case is not None and context.may_write():
-                case = context.with_model_answer(case)
-                platform.complete_review_tasks(review_project, {task.id: _make_proposal(context, case)})
-                _record_assignment(context, case, review_project, task.id)
+                with requests.row(f"task {case.task}"):
+                    case = context.with_model_answer(case)
+                    platform.complete_review_tasks(review_project, {task.id: _make_proposal(context, case)})
+                    _record_assignment(context, case, review_project, task.id)
 
 
 def _create_review_tasks(
@@ -172,17 +177,34 @@ def _create_review_tasks(
     )
     counted = [case for case, review_task in zip(counted, made, strict=True) if review_task is not None]
     review_tasks = [review_task for review_task in made if review_task is not None]
-    honeypots = choose_honeypots(context, counted)
-    try:
-        tasks = platform.import_review_tasks(review_project, [*review_tasks, *(task for _case, task in honeypots)])
-    except NotFound:
-        store.review_projects.forget_review_project(context.project, tier)
-        raise
-    store.append_tasks([task for task in tasks if task.created_at], source="own")
-    for (case, _review_task), task in zip(honeypots, tasks[len(counted) :], strict=True):
-        record_honeypot(store, context.project, tier, review_project, task.id, case)
-    for case, task in zip(counted, tasks[: len(counted)], strict=True):
-        _record_assignment(context, case, review_project, task.id)
+    honeypots = [(case, review_task, True) for case, review_task in choose_honeypots(context, counted)]
+    new = [*zip(counted, review_tasks, repeat(False)), *honeypots]
+
+    def import_part(part: Sequence[tuple[CaseRow, ReviewTask, bool]]) -> Sequence[Task]:
+        try:
+            return platform.import_review_tasks(review_project, [review_task for _case, review_task, _ in part])
+        except NotFound as error:
+            store.review_projects.forget_review_project(context.project, tier)
+            what = f"review project {review_project} of tier {tier} is gone; the next turn makes another one"
+            raise LabelStudioError(what) from error  # without its status: no row is the cause
+        except LabelStudioError as error:
+            if len(part) == 1 and error.is_refusal and not error.of_service:
+                context.refused.add(_digest(review_project, part[0][1]))
+            raise
+
+    new = [row for row in new if _digest(review_project, row[1]) not in context.refused]
+    found = RequestRows("import the review task").compute(new, import_part, name=lambda row: f"task {row[0].task}")
+    store.append_tasks([task for task in found if task is not None and task.created_at], source="own")
+    for (case, _review_task, is_honeypot), task in zip(new, found, strict=True):
+        if task is not None and is_honeypot:
+            record_honeypot(store, context.project, tier, review_project, task.id, case)
+        elif task is not None:
+            _record_assignment(context, case, review_project, task.id)
+
+
+def _digest(review_project: str, review_task: ReviewTask) -> str:
+    content = json.dumps([review_project, review_task.data, review_task.result], sort_keys=True, default=repr)
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _make_review_tasks(context: ReviewContext, cases: Sequence[CaseRow]) -> list[ReviewTask]:
@@ -228,18 +250,20 @@ def _update_review_tasks(
             if shown_digest(now, policy) != case.shown:
                 changed.append((case, now))
     context.result.more_to_do |= len(changed) > _MAX_UPDATES_PER_TURN
-    part = changed[:_MAX_UPDATES_PER_TURN]
-    made = _make_review_tasks(context, [now for _case, now in part])
-    for (case, now), review_task in zip(part, made, strict=True):
+    part = take_in_turn(changed, _MAX_UPDATES_PER_TURN, turn=context.workflow.now_s)
+    requests = RequestRows("update the review task")
+    for case, now in part:
         task = case.review_task or 0
         if list_human_annotations(context, review_project, task) or not context.may_write():
             continue
-        updated = platform.update_review_task(review_project, task, review_task.data, proposal=review_task)
-        context.store.append_tasks([updated], source="own")
-        if (now.proposal, now.prediction) == (case.proposal, case.prediction):
-            context.store.cases.save_shown(case, shown_digest(case, policy))
-        else:
-            _record_assignment(context, now, review_project, task)
+        with requests.row(f"task {case.task}"):
+            (review_task,) = _make_review_tasks(context, [now])
+            updated = platform.update_review_task(review_project, task, review_task.data, proposal=review_task)
+            context.store.append_tasks([updated], source="own")
+            if (now.proposal, now.prediction) == (case.proposal, case.prediction):
+                context.store.cases.save_shown(case, shown_digest(case, policy))
+            else:
+                _record_assignment(context, now, review_project, task)
 
 
 def _keep_tasks_open(
@@ -249,22 +273,30 @@ def _keep_tasks_open(
     reviews = context.store.reviews.list_reviews_of_cases([case.id for case in cases])
     review_tasks = [case.review_task for case in cases if case.review_task is not None]
     rows = {row.id: row for row in context.store.tasks.list_task_rows(review_project, only=review_tasks)}
+    requests = RequestRows("keep the review task open")
     for case in cases:
-        row = rows[case.review_task or 0]
-        of_stay = [review for review in reviews[case.id] if (review.round, review.entered_s) == stay_key(case)]
-        if not of_stay:
-            continue  # no person can have closed it
-        counted = [review for review in of_stay if review.counted]
-        n_answers = sum(review.verdict != SKIP for review in of_stay)
-        result = apply_protocol(counted, context.policy.tiers[case.tier])
-        overlap = n_answers + max(1, result.n_reviewers - len(counted))
-        if context.policy.tiers[case.tier].protocol == "two-reader" and len(counted) >= 2:
-            _show_reviews_to_adjudicator(context, platform, review_project, case, reviews[case.id])
-        annotations = list_human_annotations(context, review_project, row.id)
-        # somebody may just have answered: the next turn reads that before another person is asked
-        unread = len({annotation.person for annotation in annotations if not annotation.was_cancelled}) > n_answers
-        if (row.is_labeled or row.overlap < overlap) and not unread and context.may_write():
-            context.store.append_tasks([platform.reopen_task(review_project, row.id, overlap)], source="own")
+        with requests.row(f"task {case.task}"):
+            _keep_task_open(context, platform, rows[case.review_task or 0], case, reviews[case.id])
+
+
+def _keep_task_open(
+    context: ReviewContext, platform: LabellingPlatform, row: TaskRow, case: CaseRow, reviews: Sequence[ReviewRow]
+) -> None:
+    review_project = case.review_project or ""
+    of_stay = [review for review in reviews if (review.round, review.entered_s) == stay_key(case)]
+    if not of_stay:
+        return  # no person can have closed it
+    counted = [review for review in of_stay if review.counted]
+    n_answers = sum(review.verdict != SKIP for review in of_stay)
+    result = apply_protocol(counted, context.policy.tiers[case.tier])
+    overlap = n_answers + max(1, result.n_reviewers - len(counted))
+    if context.policy.tiers[case.tier].protocol == "two-reader" and len(counted) >= 2:
+        _show_reviews_to_adjudicator(context, platform, review_project, case, reviews)
+    annotations = list_human_annotations(context, review_project, row.id)
+    # somebody may just have answered: the next turn reads that before another person is asked
+    unread = len({annotation.person for annotation in annotations if not annotation.was_cancelled}) > n_answers
+    if (row.is_labeled or row.overlap < overlap) and not unread and context.may_write():
+        context.store.append_tasks([platform.reopen_task(review_project, row.id, overlap)], source="own")
 
 
 def _show_reviews_to_adjudicator(
@@ -294,14 +326,15 @@ def _withdraw_stale_review_tasks(
     store = context.store
     stale = [row.id for row in store.tasks.list_task_rows(review_project, only_open=True) if row.id not in expected]
     context.result.more_to_do |= len(stale) > _MAX_TASKS_PER_TURN
-    for task in stale[:_MAX_TASKS_PER_TURN]:
+    requests = RequestRows("withdraw the review task")
+    for task in take_in_turn(stale, _MAX_TASKS_PER_TURN, turn=context.workflow.now_s):
         if not context.may_write():
             break
-        if store.annotations.list_annotations(review_project, task=task):
-            with suppress(NotFound):
+        with requests.row(f"review task {task}"), suppress(NotFound):
+            if store.annotations.list_annotations(review_project, task=task):
                 hidden = events.event_from_task(
                     platform.hide_task(review_project, task), "own", seen_s=context.workflow.now_s
                 )
                 store.append([hidden], want=None)
-        elif platform.delete_review_task(review_project, task):
-            store.append(events.deletions(review_project, "task", [task], source="own"), want=None)
+            elif platform.delete_review_task(review_project, task):
+                store.append(events.deletions(review_project, "task", [task], source="own"), want=None)

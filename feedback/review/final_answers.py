@@ -20,7 +20,7 @@ from feedback.training.consensus_labels import ConsensusLabels
 from feedback.training.dataset import ConsensusLabel
 from ml_backend.codecs import get_codec
 from ml_backend.labelstudio.parsing import own_unique_id
-from ml_backend.left_out import RequestRows
+from ml_backend.left_out import RequestRows, take_in_turn
 from ml_backend.records import Answer
 
 _MAX_ANSWERS_PER_TURN = 50  # each is two requests, and the reviewers' next answers wait for the end of the turn
@@ -118,7 +118,7 @@ def write_final_answers(context: ReviewContext, platform: LabellingPlatform) -> 
     decided = context.store.cases.list_cases(context.project, states=("decided",))
     context.result.more_to_do |= len(decided) > _MAX_ANSWERS_PER_TURN
     requests = RequestRows("write the final answer")
-    for case in decided[:_MAX_ANSWERS_PER_TURN]:
+    for case in take_in_turn(decided, _MAX_ANSWERS_PER_TURN, turn=context.workflow.now_s):
         if not context.may_write():
             return
         with requests.row(f"case {case.id}"):

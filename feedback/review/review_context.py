@@ -91,6 +91,7 @@ class ReviewContext:
     may_write: Callable[[], bool]  # asked before each write to Label Studio
     cases: Cases  # at the start of the review
     verifies: bool = False  # whether review projects and tasks are compared with Label Studio in this turn
+    refused: set[str] = field(default_factory=set)  # digests of refused review tasks: tried again after a full sync
     result: ReviewResult = field(default_factory=ReviewResult)
 
     @property

@@ -44,6 +44,7 @@ class ReviewStage:
         self._emails: dict[int, str] = {}  # asked for when somebody new has answered
         self._eligibility = EligibilityCache()
         self._cases = CaseCache()
+        self._refused: dict[str, set[str]] = {}  # by project
         self._second_looks = SecondLookCache()
         self._changed_reviews = ChangedReviewCache()
 
@@ -87,6 +88,9 @@ class ReviewStage:
         is_needed = notifies or has_review or store.cases.list_cases(project, states=OPEN_STATES)
         if not (is_needed or list_open_requests(store, project, policy)):
             return ReviewResult()
+        verifies = is_verification_due(store, project, "review")
+        if verifies:
+            self._refused.pop(project, None)
         context = ReviewContext(
             store=store,
             workflow=CaseWorkflow(store, project, policy, now_s=self._clock()),
@@ -97,7 +101,8 @@ class ReviewStage:
             sync_review_project=sync_review_project,
             may_write=may_write,
             cases=self._cases.read(store, project),
-            verifies=is_verification_due(store, project, "review"),
+            verifies=verifies,
+            refused=self._refused.setdefault(project, set()),
         )
         open_cases(context, self._second_looks)
         move_first_tier_cases(context)

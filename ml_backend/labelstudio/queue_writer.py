@@ -105,8 +105,13 @@ def write_queue_window(
         visible = {task: row for task, row in shown.items() if task in written and task not in refused}
         return Written(version, written, {**invalid, **refused}, complete, visible)
 
-    if not _write_each(client, project, bodies[:head], written, refused, stop):
-        return written_so_far(complete=False)
+    requests = RequestRows("write the queue")
+    for start in range(0, len(bodies), max(1, head)):
+        part = bodies[start : start + max(1, head)]
+        if not _write_each(client, project, part, written, refused, stop, requests):
+            return written_so_far(complete=False)
+        if written:
+            break  # else the first rows are all refused; Label Studio can only switch to a version that has a row
     if stop() or not written:
         return written_so_far(complete=not stop())
     if settings["model_version"] != version:
@@ -119,10 +124,10 @@ def write_queue_window(
         for task in new:  # also what was written one by one
             written.pop(task, None)
         written.update(held)
-        if doubt is not None and not any(body["task"] in written for body in rest):
-            raise doubt
+        if doubt is not None and doubt.status is None and not any(body["task"] in written for body in rest):
+            raise doubt  # no answer at all; after an error of Label Studio's, single rows show which one it is about
         lost = [body for body in bodies if body["task"] not in refused]
-        _write_each(client, project, lost, written, refused, stop)
+        _write_each(client, project, lost, written, refused, stop, requests)
     return written_so_far(complete=all(row.task in written or row.task in refused for row in ordered))
 
 
@@ -147,11 +152,13 @@ def _adopt(
     written: dict[int, int],
 ) -> None:
     """Add the rows that exist to `written`, and restore their scores."""
+    requests = RequestRows("restore the place in the queue")
     for task, predictions in found.items():
         row = of_version(predictions, version)
         if row is not None:
             written[task] = int(row["id"])
-            restore_score(client, row, scores[task])
+            with requests.row(f"task {task}"):
+                restore_score(client, row, scores[task])
 
 
 def _choose_imported(
@@ -195,9 +202,9 @@ def _write_each(
     written: dict[int, int],
     failed: dict[int, str],
     stop: Callable[[], bool],
+    requests: RequestRows,
 ) -> bool:
     """Write the rows that are not written yet; False where `stop` ended it."""
-    requests = RequestRows("write the queue")
     for body in bodies:
         if body["task"] in written:
             continue

@@ -22,6 +22,7 @@ from ml_backend.labelstudio.verified_writes import (
     read_tasks,
     restore_score,
 )
+from ml_backend.left_out import RequestRows
 from ml_backend.records import Task
 
 VERSION = "hitl-proposal"  # the model version of the proposed answers; their score is the urgency
@@ -214,17 +215,19 @@ def complete_review_tasks(client: Client, project: str, review_tasks: Mapping[in
 
     Two requests for 300 complete tasks. A review task that was deleted is left out.
     """
-    incomplete = 0
+    incomplete, requests = 0, RequestRows("complete the review task")
     rows = read_tasks(client, project, review_tasks, include=("id", "overlap", "predictions"))
     for row in rows:
         task, review_task = int(row["id"]), review_tasks[int(row["id"])]
-        proposal = of_version(row["predictions"], VERSION)
-        if proposal is None:
-            _propose(client, project, task, review_task)
-        is_complete = proposal is not None and restore_score(client, proposal, review_task.urgency)
-        if row["overlap"] < review_task.n_reviewers:
-            client.patch_task(task, overlap=review_task.n_reviewers)
-            is_complete = False
+        is_complete = False
+        with requests.row(f"review task {task}"):
+            proposal = of_version(row["predictions"], VERSION)
+            if proposal is None:
+                _propose(client, project, task, review_task)
+            is_complete = proposal is not None and restore_score(client, proposal, review_task.urgency)
+            if row["overlap"] < review_task.n_reviewers:
+                client.patch_task(task, overlap=review_task.n_reviewers)
+                is_complete = False
         incomplete += not is_complete
     if rows:
         _serve_by_urgency(client, project)
@@ -320,11 +323,13 @@ def _own_marks(annotation: Json) -> set[str]:
 def first_drafts(client: Client, tasks: Sequence[int]) -> dict[int, tuple[int | None, str]]:
     """Return the user and time (ISO) of the first draft of each task that has one; one request per task."""
     found: dict[int, tuple[int | None, str]] = {}
+    requests = RequestRows("read the drafts")
     for task in tasks:
-        drafts = [draft for draft in client.drafts(task) if draft.get("created_at")]
-        if drafts:
-            first = min(drafts, key=lambda draft: str(draft["created_at"]))
-            found[task] = (_user(client, first.get("user")), str(first["created_at"]))
+        with requests.row(f"task {task}"):
+            drafts = [draft for draft in client.drafts(task) if draft.get("created_at")]
+            if drafts:
+                first = min(drafts, key=lambda draft: str(draft["created_at"]))
+                found[task] = (_user(client, first.get("user")), str(first["created_at"]))
     return found
 
 

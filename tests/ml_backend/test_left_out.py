@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -114,3 +115,33 @@ def test_a_service_that_fails_at_single_rows_is_asked_for_the_others_and_one_tha
         for _ in range(3):
             with requests.row("task 9"):
                 raise LabelStudioError("down", status=502)
+
+
+def test_a_request_for_many_rows_is_halved_until_the_refused_row_is_alone():
+    asked = list[int]()
+
+    def send(part: Sequence[int]) -> Sequence[int]:
+        asked.append(len(part))
+        if 70 in part:
+            raise LabelStudioError("refused", status=500)
+        return part
+
+    with collect_left_out() as left_out:
+        found = RequestRows("import").compute(range(200), send)
+
+    assert [row for row in found if row is not None] == [row for row in range(200) if row != 70]
+    assert [row.row for row in left_out.rows] == ["task 70"]
+    assert len(asked) <= 17
+
+
+def test_a_request_that_fails_for_every_row_is_given_up_after_a_few():
+    asked = list[int]()
+
+    def send(part: Sequence[int]) -> Sequence[int]:
+        asked.append(len(part))
+        raise LabelStudioError("down", status=500)
+
+    with pytest.raises(LabelStudioError):
+        RequestRows("import").compute(range(200), send)
+
+    assert len(asked) <= 14

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.queue_writer import QueueRow, write_queue_window
 
 CONFIG = '<View><Text name="t" value="$t"/><Choices name="c" toName="t"><Choice value="a"/></Choices></View>'
@@ -12,8 +15,9 @@ CONFIG = '<View><Text name="t" value="$t"/><Choices name="c" toName="t"><Choice 
 class Project:
     """A project without pre-annotations, as the queue reads and writes it."""
 
-    def __init__(self, *, dropped: int = 0) -> None:
+    def __init__(self, *, dropped: int = 0, refused: int | None = None, status: int = 400) -> None:
         self.rows: list[dict[str, Any]] = []
+        self.refused, self.status = refused, status  # a task that no row is accepted for
         self.dropped = dropped  # rows at the end of a bulk request that Label Studio leaves out
 
     def project(self, _project: str) -> dict[str, Any]:
@@ -25,11 +29,20 @@ class Project:
         return [{"id": body["task"], "predictions": [{**body, "id": body["task"]}]} for body in found]
 
     def create_prediction(self, **body: Any) -> dict[str, Any]:
+        self._refuse([body])
         self.rows.append(body)
         return {"id": body["task"]}
 
     def create_predictions(self, _project: str, bodies: list[dict[str, Any]]) -> None:
+        self._refuse(bodies)
         self.rows += bodies[: len(bodies) - self.dropped]
+
+    def patch_prediction(self, prediction: int, **_fields: Any) -> None:
+        self._refuse([{"task": prediction}])
+
+    def _refuse(self, bodies: list[dict[str, Any]]) -> None:
+        if any(body["task"] == self.refused for body in bodies):
+            raise LabelStudioError("Label Studio refused it", status=self.status)
 
 
 def count_stop_calls(project: Project, n_rows: int) -> int:
@@ -52,3 +65,33 @@ def test_a_bulk_request_asks_whether_to_stop_once_however_many_rows_it_has():
 
 def test_each_row_that_a_bulk_request_left_out_asks_whether_to_stop():
     assert count_stop_calls(Project(dropped=3), 10) == count_stop_calls(Project(), 10) + 3
+
+
+@pytest.mark.parametrize("status", [400, 500])
+@pytest.mark.parametrize(("refused", "head"), [(0, 2), (0, 1), (7, 2)], ids=["of the first", "the first", "in bulk"])
+def test_a_refused_row_leaves_all_others_in_the_queue(refused: int, head: int, status: int):
+    project, rows = Project(refused=refused, status=status), [QueueRow(task, task) for task in range(10)]
+
+    written = write_queue_window(project, "7", rows, version="m1+q1", head=head)  # type: ignore[arg-type]
+
+    assert written.predictions.keys() == set(range(10)) - {refused}
+    assert written.failed.keys() == {refused}
+    assert written.complete
+
+
+def test_a_lost_place_that_cannot_be_restored_leaves_the_others():
+    project, rows = Project(refused=3), [QueueRow(task, task) for task in range(10)]
+    project.rows = [{"task": 3, "model_version": "m1+q1", "score": None}]
+
+    written = write_queue_window(project, "7", rows, version="m1+q1", head=2)  # type: ignore[arg-type]
+
+    assert written.predictions.keys() == set(range(10))
+
+
+def test_a_label_studio_that_fails_at_every_row_is_the_cause_and_no_row():
+    class Failing(Project):
+        def _refuse(self, bodies: list[dict[str, Any]]) -> None:
+            raise LabelStudioError("Label Studio failed", status=500)
+
+    with pytest.raises(LabelStudioError):
+        write_queue_window(Failing(), "7", [QueueRow(task, task) for task in range(10)], version="m1+q1", head=2)  # type: ignore[arg-type]

@@ -1,0 +1,145 @@
+"""Label Studio refuses each kind of write for one task: its neighbours get everything, and the row is named."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from feedback.store.log import events
+from ml_backend.errors import LabelStudioError
+from tests.support.fake_platform import FakeLabelStudio
+from tests.support.review_world import ADA, BEN, CLEO, DAN, EVA, World, open_world, policy_text
+
+RULES = """
+[consensus]
+write_back = true
+[[routing]]
+id = "secret"
+when = { data.text.matches = "secret" }
+to = "hold"
+[[routing]]
+id = "default"
+to = "L1"
+"""
+TASKS = (
+    "poison apple",
+    "good apple",
+    "poison pear",
+    "good pear",
+    "poison secret",
+    "good secret",
+    "poison plum",
+    "good plum",
+)
+REFUSALS = {  # which write, and the step as status names it
+    "import_review_tasks": "import the review task",
+    "update_review_task": "keep the review task open",
+    "reopen_task": "hide or show",
+    "hide_task": "hide or show",
+    "write_final_answer": "write the final answer",
+    "delete_review_task": "withdraw the review task",
+}
+
+
+@dataclass
+class RefusingLabelStudio(FakeLabelStudio):
+    """A Label Studio that refuses one kind of write wherever the text says poison."""
+
+    refuses: str = ""
+    status: int = 400
+    refused: Counter[str] = field(default_factory=Counter)
+
+    def __getattribute__(self, name: str) -> Any:
+        found = super().__getattribute__(name)
+        if name not in REFUSALS or name != self.refuses:
+            return found
+
+        def refuse(*given: Any, **more: Any) -> Any:
+            if any("poison" in repr(self._text(row)) for row in given[1:2]):
+                self.refused[name] += 1
+                raise LabelStudioError("Label Studio refused it", status=self.status)
+            return found(*given, **more)
+
+        return refuse
+
+    def _text(self, given: Any) -> Any:
+        """The text of a task, or what a body says."""
+        if isinstance(given, Mapping):
+            return [self._text(number) for number in given]
+        tasks = [*self.tasks.values(), *(task for held in self.review_tasks.values() for task in held.values())]
+        return next((task.data["text"] for task in tasks if task.id == given), given)
+
+
+def play(folder: Path, refuses: str = "", status: int = 400) -> tuple[dict[str, Any], str, RefusingLabelStudio]:
+    """Two people agree on some tasks and differ on others, which two readers decide; some are held, some deleted."""
+    site = RefusingLabelStudio(refuses=refuses, status=status)
+    with open_world(folder, site) as world:
+        text = policy_text(l2='protocol = "two-reader"', more=RULES)
+        world.use(text, overlap=2)
+        numbers = dict(zip(TASKS, site.add(*TASKS), strict=True))
+        left_out = turns(world)
+        for name, second in (("apple", "tool"), ("pear", "fruit"), ("plum", "tool")):
+            for kind in ("poison", "good"):
+                site.answer(numbers[f"{kind} {name}"], "fruit", person=ADA)
+                site.answer(numbers[f"{kind} {name}"], second, person=BEN)
+        left_out += turns(world)
+        review_project = site.review_project_of("L2")
+        for person, label in ((CLEO, "tool"), (DAN, "fruit"), (EVA, "tool")):
+            for task in site.waiting(review_project, person):
+                if "plum" not in task.data["text"]:
+                    site.review(review_project, "answer", label, person=person, task=task.id, reason="boundary")
+            left_out += turns(world)
+        world.use(text.replace("secret", "nothing"), overlap=2)
+        deleted = [numbers["poison plum"], numbers["good plum"]]
+        for number in deleted:
+            del site.tasks[number]
+        world.store.append(events.deletions(world.project, "task", deleted))
+        left_out += turns(world)
+        return neighbours(world, site), left_out, site
+
+
+def turns(world: World) -> str:
+    return " ".join(world.turn().left_out for _ in range(2))
+
+
+def neighbours(world: World, site: RefusingLabelStudio) -> dict[str, Any]:
+    """What Label Studio and the store hold of all tasks that nothing is wrong with."""
+    good = {number: task for number, task in site.tasks.items() if "good" in task.data["text"]}
+    text = {number: task.data["text"] for number, task in good.items()}
+    return {
+        "tasks": {task.data["text"]: (task.is_labeled, task.overlap) for task in good.values()},
+        "finals": {text[task]: result[0]["value"] for task, _, result in site.finals.values() if task in good},
+        "reviews": sorted(
+            (task.data["text"], task.is_labeled, task.overlap, len(task.data.get("hitl_history", ())))
+            for held in site.review_tasks.values() for task in held.values() if "good" in task.data["text"]
+        ),
+        "cases": {
+            text[case.task]: (case.state, case.copies)
+            for case in world.store.cases.list_cases("7")
+            if case.task in good
+        },
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return play(tmp_path_factory.mktemp("undisturbed"))[0]
+
+
+@pytest.mark.parametrize(
+    ("refuses", "status"), [("import_review_tasks", 500), *zip(REFUSALS, cycle((400, 500)), strict=False)]
+)
+def test_a_write_that_is_refused_for_one_task_is_done_for_all_others(
+    refuses: str, status: int, tmp_path: Path, undisturbed: dict[str, Any]
+):
+    state, left_out, site = play(tmp_path, refuses, status)
+
+    assert state == undisturbed
+    assert site.refused
+    assert REFUSALS[refuses] in left_out
