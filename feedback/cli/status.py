@@ -94,7 +94,8 @@ def _print_status(found: dict[str, Any], *, lost: bool) -> None:
     service = found["service"]
     if not lost:
         size = f"{service['store_bytes'] / (1 << 20):,.1f} MiB"
-        echo(f"Store: {service['events']:,} events, {service['models']:,} models, {size}.")
+        models = f"{service['models']:,} {'model' if service['models'] == 1 else 'models'}"
+        echo(f"Store: {service['events']:,} events, {models}, {size}.")
     trouble = service["trouble"]
     echo("Trouble: none." if not trouble else "Trouble:")
     for item in trouble:

@@ -19,6 +19,10 @@ Json = dict[str, Any]
 
 _BUSY = frozenset({429, 500, 502, 503, 504})
 _MAX_WAIT_S = 10.0  # the limit for a Retry-After, too
+_FAILED_HINT = (
+    "Its own log says why. A task whose text Label Studio cannot show makes each list of tasks fail: "
+    "its Data Manager is empty then, too, and without that task everything works."
+)
 _NEW_KEY_HINT = "Make a personal access token in Label Studio (Account & Settings) and set LABEL_STUDIO_API_KEY."
 _TAG = re.compile(r"<[^>]*>")
 
@@ -194,6 +198,9 @@ class Transport:
         if answer.status_code == HTTPStatus.UNAUTHORIZED:
             raise _token_error(answer.status_code, self._clean(_sentence(body)))
         reason = self._clean(_sentence(body)) or "it sent a page instead of a reason"
+        if answer.is_server_error:
+            failed = f"Label Studio failed at {what} (HTTP {answer.status_code}): {reason}"
+            raise LabelStudioError(failed, hint=_FAILED_HINT, status=answer.status_code)
         refusal = NotFound if answer.status_code == HTTPStatus.NOT_FOUND else LabelStudioError
         raise refusal(f"Label Studio refused {what} (HTTP {answer.status_code}): {reason}", status=answer.status_code)
 

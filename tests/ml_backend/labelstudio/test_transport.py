@@ -67,6 +67,16 @@ def server() -> Iterator[Server]:
         running.shutdown()
 
 
+def test_a_failure_of_label_studio_is_not_called_a_refusal_and_says_where_to_look(server: Server) -> None:
+    server.answers += [(500, "<h1>Server Error</h1>", {})] * 9
+
+    with pytest.raises(LabelStudioError, match=r"failed at GET api/tasks/ \(HTTP 500\)") as failed:
+        server.transport().send("GET", "api/tasks/")
+
+    assert "without that task everything works" in failed.value.hint
+    assert failed.value.of_service
+
+
 def test_a_dropped_connection_and_a_busy_server_are_tried_again(server: Server) -> None:
     server.answers += [None, (503, "{}", {})]
 
