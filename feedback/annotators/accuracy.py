@@ -208,7 +208,9 @@ def against_others(votes: Votes) -> tuple[Reliability, ...]:
         family = zip(found.family_low[person], found.family_high[person], found.value[person], strict=True)
         own, wide = ([Interval(*map(float, bounds)) for bounds in row] for row in (rows, family))
         reason = ""
-        if n_shared[person] and not found.compared[person]:
+        if not n_shared[person]:
+            reason = "nobody else has answered their tasks, so nothing tells how often they are right"
+        elif not found.compared[person]:
             reason = "only two people share these tasks, and their votes do not tell who is right"
         elif found.compared[person] and not found.converged:
             reason = "the fit of all votes did not converge, so the intervals may be too narrow"

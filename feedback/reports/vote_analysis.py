@@ -263,7 +263,9 @@ def _notes_on_people(named: EncodedVotes, people: Sequence[Reliability], note: s
     unclear = [str(named.labels[label]) for label in sorted({label for row in people for label in row.unclear_labels})]
     if unclear:
         more = f" and {len(unclear) - _MAX_NAMED} other labels" if len(unclear) > _MAX_NAMED else ""
-        notes.append(f"the votes do not tell how often everybody finds {', '.join(unclear[:_MAX_NAMED])}{more}")
+        notes.append(
+            f"the votes do not tell of each person how often they find {', '.join(unclear[:_MAX_NAMED])}{more}"
+        )
     return notes
 
 

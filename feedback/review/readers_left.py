@@ -92,7 +92,8 @@ def _record(context: ReviewContext, case: CaseRow, missing: int) -> None:
         context.move(case, "warn", note="enough people may decide it again", alarms=others)
         return
     people = "one person more" if missing == 1 else f"{missing} people more"
-    why = f"nobody is left who may decide it: it needs {people} in {case.tier} who did not answer or escalate it before"
+    needs = f"it needs {people} in {case.tier} who did not answer or escalate it before"
+    why = f"too few people are left who may decide it: {needs}"
     moved = context.move(case, "warn", note=why, alarms=(*others, TOO_FEW))
     if moved is not None:
         targets = context.policy.tiers[case.tier].notify

@@ -44,7 +44,8 @@ def compute_reviewer_accuracy(
 
     Leave-one-out: a review is right or wrong by a final answer that another person's review gave, too; otherwise one's
     own answer would confirm itself. Where the others gave the same answer, it is right; where they gave another one and
-    nothing else settles it, it is undecided, and the interval holds both outcomes. Two who agree may both be wrong: how
+    nothing else settles it, it is undecided, and the interval holds both outcomes. One other person of the same tier,
+    whom nobody confirms, settles nothing, for example on an appeal. Two who agree may both be wrong: how
     often follows from how often they differ, if their errors are independent. A honeypot is always compared.
 
     `of` are the reviews whose authors are measured, for example those of one tier; None for all.
@@ -117,7 +118,9 @@ def _compare(review: ReviewRow, case: CaseRow, others: Sequence[ReviewRow]) -> _
     if case.answer not in given:
         return "agreed" if given == {review.answer} else "undecided"
     if review.answer != case.answer:
-        return "wrong"
+        backers = [other for other in others if other.answer == case.answer]
+        is_settled = len({other.person for other in backers}) > 1 or {other.tier for other in backers} != {review.tier}
+        return "wrong" if is_settled else "undecided"
     return "agreed" if len(given) == 1 else "upheld"
 
 

@@ -56,6 +56,33 @@ def test_the_interval_holds_the_truth_of_everybody(settled, right, labels):
         assert missed.max() <= binom.ppf(1 - 1e-5, draws, 0.1), (n, missed)
 
 
+def appeals(
+    rng: np.random.Generator, right: tuple[float, ...], n: int, share: float
+) -> tuple[list[CaseRow], list[ReviewRow]]:
+    """Cases that one reviewer decides; a share is decided again in the same tier on an appeal, and that stands."""
+    cases, looks = [], []
+    for number in range(1, n + 1):
+        for turn, reader in enumerate(rng.choice(len(right), 2, replace=False).tolist(), start=1):
+            answer = SPAM if rng.random() < right[reader] else HAM
+            looks.append(look(number, reader, answer, round=turn))
+            if rng.random() >= share:
+                break
+        cases.append(case(number, answer=answer, state="resolved"))
+    return cases, looks
+
+
+@pytest.mark.parametrize("right", [(0.78, 0.97, 0.97), (0.95, 0.95, 0.95)])
+def test_a_careless_decision_on_an_appeal_makes_no_careful_reviewer_careless(right: tuple[float, ...]):
+    rng, draws = np.random.default_rng(3), size(ci=25, full=400)
+    for n, share in ((60, 0.3), (300, 0.3), (300, 1.0)):
+        missed = np.zeros(len(right), dtype=int)
+        for _ in range(draws):
+            found = measured(*appeals(rng, right, n, share))
+            missed += [person in found and truth not in found[person].accuracy for person, truth in enumerate(right)]
+
+        assert missed.max() <= binom.ppf(1 - 1e-5, draws, 0.1), (n, share, missed)
+
+
 def test_a_careless_reviewer_whose_differences_stay_open_does_not_stand_at_one():
     found = measured(*pairs(np.random.default_rng(0), (0.78, 0.97), 0.0, 100))
 
