@@ -10,6 +10,7 @@ from feedback.app.bootstrap import load_settings, make_client, opened_store, req
 from feedback.cli.terminal import AsJson, echo, print_json
 from feedback.errors import StoreError
 
+_LEFT_OUT = "Correct the row in Label Studio; everything else goes on without it. The log has more about it."
 _UNCOUNTED = "`hitl history TASK` and `hitl why TASK` name them; who may answer is in [people] of the policy."
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def doctor(
     """Check the installation and a project for known problems. Exit status 1 if there is an error."""
     from feedback.ingest.polling import count_missed_changes
     from feedback.reports.health import web_problems
+    from feedback.reports.project_status import describe_left_out
     from feedback.reports.uncounted_answers import count_uncounted, uncounted_sentences
     from ml_backend.labelstudio.doctor import Finding, run_checks
 
@@ -63,6 +65,7 @@ def doctor(
     with opened_store(settings) as store, make_client(settings) as client:
         row = store.projects.get_project(project) if project else None
         uncounted = list(uncounted_sentences(count_uncounted(store, row))) if row else []
+        left_out = describe_left_out(store, project) if row else []
         findings = [Finding("service not reached", "error", f"{text}.", fix) for text in web_problems(settings)]
         findings += run_checks(
             client,
@@ -72,6 +75,7 @@ def doctor(
             missed=count_missed_changes(store, project) if row else 0,
         )
         findings += [Finding("answers do not count", "warning", f"{sentence}.", _UNCOUNTED) for sentence in uncounted]
+        findings += [Finding("rows left out", "warning", sentence, _LEFT_OUT) for sentence in left_out]
     if as_json:
         print_json(findings)
     else:

@@ -26,7 +26,7 @@ from feedback.review.review_stage import ReviewStage
 from feedback.store import Store
 from feedback.training.model_cache import ChampionCache, Committee
 from feedback.training.model_factory import ModelFactory
-from ml_backend.left_out import collect_left_out
+from ml_backend.left_out import collect_left_out, contained
 from ml_backend.registry import Registry
 
 _LOG = logging.getLogger(__name__)
@@ -118,11 +118,13 @@ class Loop:
         context = stages.aggregate_votes(context)
         store, snapshot, now_s = self._services.store, context.snapshot, self._services.clock()
         champion = self._services.champions.get(project_id)
-        record_agreement(store, snapshot, now_s=now_s)
-        record_annotators(store, snapshot, now_s=now_s)
-        refresh_threshold_table(
-            store, snapshot, context.consensus_labels, model=champion.version if champion else "", now_s=now_s
-        )
+        with contained("report", "the agreement"):
+            record_agreement(store, snapshot, now_s=now_s)
+        with contained("report", "the figures of people"):
+            record_annotators(store, snapshot, now_s=now_s)
+        with contained("report", "the thresholds"):
+            model = champion.version if champion else ""
+            refresh_threshold_table(store, snapshot, context.consensus_labels, model=model, now_s=now_s)
 
     def _count_trainable(self, context: TurnContext) -> int:
         if context.eligible is None:

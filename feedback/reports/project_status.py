@@ -59,9 +59,14 @@ def project_status(store: Store, project: ProjectRow) -> dict[str, Any]:
         "parked": [f"{row.kind}: {row.reason}" for row in jobs if row.state == "parked"],
         "unreadable": counts.unreadable,
         "not_counted": count_uncounted(store, project),
-        "left_out": [*list_left_out(store, project.id), *list_unreadable(store, project.id)],
+        "left_out": describe_left_out(store, project.id),
         "notes": list(turn.get("notes", ())),
     }
+
+
+def describe_left_out(store: Store, project: str) -> list[str]:
+    """Return the rows that turns of the last day left out, and the answers that cannot be read, in sentences."""
+    return [*list_left_out(store, project), *list_unreadable(store, project)]
 
 
 def project_overview(store: Store, project: ProjectRow, policy: Policy) -> dict[str, Any]:

@@ -130,24 +130,31 @@ def _decide_open_cases(context: ReviewContext, list_emails: Callable[[], Mapping
 
 
 def _save_late_reviews(context: ReviewContext, found: ReviewChanges) -> None:
-    store, policy = context.store, context.policy
+    store = context.store
     late = store.reviews.list_late_annotations(context.project, cases=found.cases, annotations=found.annotations)
     cases = {case: store.cases.get_case(case) for case in {case for case, _project, _annotation in late}}
     reviews: list[ReviewRow] = []
     for case_id, review_project, number in late:
         case = cases[case_id]
-        for annotation in store.annotations.list_annotations(review_project, annotation=number):
-            shown = store.tasks.get_task(review_project, annotation.task or 0)
-            round_number, tier = read_review_task_key(str(shown.data.get(KEY, "")) if shown else "")
-            if annotation.person in context.snapshot.project.bots or tier not in policy.tiers:
-                continue
-            review = parse_review(
-                annotation, context.snapshot.control, policy, case=case_id, round_number=round_number, tier=tier
-            )
-            moved = (round_number, tier) == (case.round, case.tier) and case.state in ("decided", "resolved")
-            reviews.append(replace(review, review_project=review_project, refused=_DECIDED if moved else _MOVED_ON))
+        with contained("read the late reviews", f"case {case_id}"):
+            reviews += _read_late_reviews(context, case, review_project, number)
     if reviews:
         store.reviews.save_reviews(reviews)
+
+
+def _read_late_reviews(context: ReviewContext, case: CaseRow, review_project: str, number: int) -> list[ReviewRow]:
+    store, policy, reviews = context.store, context.policy, list[ReviewRow]()
+    for annotation in store.annotations.list_annotations(review_project, annotation=number):
+        shown = store.tasks.get_task(review_project, annotation.task or 0)
+        round_number, tier = read_review_task_key(str(shown.data.get(KEY, "")) if shown else "")
+        if annotation.person in context.snapshot.project.bots or tier not in policy.tiers:
+            continue
+        review = parse_review(
+            annotation, context.snapshot.control, policy, case=case.id, round_number=round_number, tier=tier
+        )
+        moved = (round_number, tier) == (case.round, case.tier) and case.state in ("decided", "resolved")
+        reviews.append(replace(review, review_project=review_project, refused=_DECIDED if moved else _MOVED_ON))
+    return reviews
 
 
 def move_first_tier_cases(context: ReviewContext) -> None:

@@ -14,6 +14,7 @@ from feedback.review.review_task_content import review_task_data, review_task_ke
 from feedback.stats.hash_sampling import draw
 from feedback.store import CaseRow, Record, ReviewRow, Store
 from ml_backend.labelstudio.review_project_client import ReviewTask
+from ml_backend.left_out import contained
 
 HONEYPOT_ROUND = 0  # the round of a honeypot's review; the rounds of a case begin with 1
 _RECORD_KIND = "honeypot"
@@ -75,9 +76,10 @@ def save_honeypot_reviews(context: ReviewContext, honeypots: Mapping[str, Mappin
                 continue
             record = records[annotation.task]
             case, tier = int(record.body["case"]), str(record.body["tier"])
-            review = parse_review(
-                annotation, snapshot.control, snapshot.policy, case=case, round_number=HONEYPOT_ROUND, tier=tier
-            )
-            reviews.append(replace(review, review_project=review_project))
+            with contained("read the review", f"review task {annotation.task}"):
+                review = parse_review(
+                    annotation, snapshot.control, snapshot.policy, case=case, round_number=HONEYPOT_ROUND, tier=tier
+                )
+                reviews.append(replace(review, review_project=review_project))
     if reviews:
         store.reviews.save_reviews(reviews)

@@ -10,6 +10,7 @@ from feedback.project.snapshot import ProjectSnapshot
 from feedback.review.case_state_machine import ON_REQUEST, SECOND_LOOK, is_blind
 from feedback.store import CaseRow, OverrideRow, ReviewRow, Store, Vote, WindowRow
 from feedback.training.model_cache import PredictionCache
+from ml_backend.left_out import compute_rows, contained
 from ml_backend.records import Answer
 from ml_backend.registry import Bundle
 
@@ -54,7 +55,13 @@ class OverrideCache:
         new = [vote for vote in votes if recorded.get(vote.annotation) != vote.at_s]
         shown = store.windows.list_shown_predictions(project, [vote.shown for vote in new if vote.shown is not None])
         if new:
-            store.overrides.save_overrides(_compare(store, snapshot, champion, prediction_cache, new, shown))
+            rows = _compare(store, snapshot, champion, prediction_cache, new, shown)
+
+            def save(part: Sequence[OverrideRow]) -> Sequence[OverrideRow]:
+                store.overrides.save_overrides(part)
+                return part
+
+            compute_rows("record the override", rows, save, name=lambda row: f"task {row.task}")
         newest_s = max((vote.at_s for vote in votes if vote.shown is not None), default=0.0)
         unknown = [vote for vote in new if vote.shown is not None and vote.shown not in shown]
         retry = frozenset(vote.task for vote in unknown if vote.at_s > newest_s - _RETRY_S)
@@ -90,9 +97,11 @@ def _compare(
             continue
         reason = reasons.get(vote.annotation, NOT_GIVEN)
         tier = snapshot.policy.first_tier
-        rows.append(
-            _make_row(snapshot, vote, vote.task, vote.answer, prediction, blind=vote_is_blind, tier=tier, reason=reason)
-        )
+        with contained("record the override", f"task {vote.task}"):
+            made = _make_row(
+                snapshot, vote, vote.task, vote.answer, prediction, blind=vote_is_blind, tier=tier, reason=reason
+            )
+            rows.append(made)
     return rows
 
 

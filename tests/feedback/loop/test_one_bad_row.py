@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+import feedback.loop.turn as turns
+import feedback.review.overrides as overrides
 import feedback.routing.router as routing
 import feedback.store.log.events as events
 import ml_backend.models.text_classifier as text_classifier
@@ -79,6 +81,7 @@ POINTS = {
         "record the decision",
     ),
     "the event of a task": Point(events, "event_from_task", lambda task, *_a, **_o: _has_poison(task.data), ""),
+    "an override": Point(overrides, "_make_row", lambda *given, **_o: given[2] == 14, "record the override"),
     "the decoding of an answer": Point(Choices, "decode", lambda _self, regions: _has_poison(regions), ""),
 }
 
@@ -174,3 +177,26 @@ def test_a_row_is_not_left_out_any_more_once_it_is_repaired(
         project.turn()
 
     assert project_status(store, row)["left_out"] == []
+
+
+@pytest.mark.parametrize("name", ["record_agreement", "record_annotators", "refresh_threshold_table"])
+def test_a_report_that_fails_leaves_the_others_and_is_named(
+    name: str, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    made = list[str]()
+    for each in ("record_agreement", "record_annotators", "refresh_threshold_table"):
+
+        def report(*_args: Any, each: str = each, **_options: Any) -> None:
+            if each == name:
+                raise KeyError("of one row")
+            made.append(each)
+
+        monkeypatch.setattr(turns, each, report)
+    project = ConnectedProject(store, tmp_path / "models")
+    project.connect(POLICY)
+    project.turn()
+
+    row = store.projects.get_project("7")
+    assert row is not None
+    assert len(made) == 2
+    assert any("(report)" in line for line in project_status(store, row)["left_out"])

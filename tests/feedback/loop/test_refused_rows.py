@@ -11,7 +11,11 @@ from typing import Any
 
 import pytest
 
+from feedback.loop import write_consensus
+from feedback.review import assignment, case_decisions, case_triggers, final_answers, review_stage
+from feedback.store import CaseRow
 from feedback.store.log import events
+from feedback.training.dataset import ConsensusLabel
 from ml_backend.errors import LabelStudioError
 from tests.support.fake_platform import FakeLabelStudio
 from tests.support.review_world import ADA, BEN, CLEO, DAN, EVA, World, open_world, policy_text
@@ -74,6 +78,18 @@ class RefusingLabelStudio(FakeLabelStudio):
             return [self._text(number) for number in given]
         tasks = [*self.tasks.values(), *(task for held in self.review_tasks.values() for task in held.values())]
         return next((task.data["text"] for task in tasks if task.id == given), given)
+
+
+POINTS = [  # a function of a step, and whether its arguments are about a bad row; the step as status names it
+    (assignment, "review_task_data", "make the review task"),
+    (assignment, "prefilled_regions", "make the review task"),
+    (review_stage, "new_alarms", "watch the clocks"),
+    (case_decisions, "find_involved", "read the reviews"),
+    (case_decisions, "_belongs_to_stay", "read the reviews"),
+    (case_triggers, "_new_case", "open the case"),
+    (final_answers, "notify_requesters_of_change", "write the final answer"),
+    (write_consensus, "_write", "write the consensus"),
+]
 
 
 def play(folder: Path, refuses: str = "", status: int = 400) -> tuple[dict[str, Any], str, RefusingLabelStudio]:
@@ -143,3 +159,22 @@ def test_a_write_that_is_refused_for_one_task_is_done_for_all_others(
     assert state == undisturbed
     assert site.refused
     assert REFUSALS[refuses] in left_out
+
+
+@pytest.mark.parametrize(("module", "name", "step"), POINTS, ids=[name for _module, name, _step in POINTS])
+def test_a_step_that_fails_for_one_task_does_the_others(
+    module: Any, name: str, step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, undisturbed: dict[str, Any]
+):
+    kept, bad = getattr(module, name), {number for number, text in enumerate(TASKS, 1) if "poison" in text}
+
+    def failing(*given: Any, **more: Any) -> Any:
+        tasks = {row.task for row in given if isinstance(row, (CaseRow, ConsensusLabel))}
+        if tasks & bad or any(isinstance(number, int) and number in bad for number in given[1:2]):
+            raise TypeError("of some library")
+        return kept(*given, **more)
+
+    monkeypatch.setattr(module, name, failing)
+    state, left_out, _site = play(tmp_path, "")
+
+    assert state == undisturbed
+    assert step in left_out
