@@ -112,11 +112,12 @@ def _sync_page(
     for task, given in page.tasks:
         with contained("sweep", f"task {task.id}"):
             batch += events.events_from_task(task, given, source="sweep", seen_s=seen_s, unread=unreadable)
+    # of any task: a webhook may have claimed that an answer stands on another task than it does
+    shown = frozenset().union(*page.annotation_ids.values())
     for number, created in annotations.items():
         if is_compared(number):
-            present = page.annotation_ids.get(number, frozenset())  # empty for a task that was deleted or never stored
             batch += events.deletions(
-                project, "annotation", {key: born for key, born in created.items() if key not in present}
+                project, "annotation", {key: born for key, born in created.items() if key not in shown}
             )
     batch += events.deletions(
         project,

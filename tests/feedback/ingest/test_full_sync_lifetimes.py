@@ -159,3 +159,16 @@ def test_after_a_sweep_the_store_is_what_label_studio_shows_whatever_webhooks_cl
     assert _shown(moving.store, project) == truth_now
     assert run_full_sync(moving.store, world.pages, project, clock=lambda: moving.now_s + 60, size=1).missed == 0
     assert moving.store.verify(project)["projection"] == "ok"
+
+
+def test_an_answer_that_a_webhook_put_on_another_task_stays_where_the_sweep_shows_it(moving: Moving):
+    project = str(next(moving.projects))
+    world = History(project)
+    world.do(("import", 2, 1))
+    world.do(("answer", 2, 2))
+    moving.store.append([_forgery(project, "annotation", 2, created=5, updated=0, task_id=1)])
+    moving.now_s += 60
+
+    run_full_sync(moving.store, world.pages, project, clock=lambda: moving.now_s)
+
+    assert _shown(moving.store, project) == _as_pages_show(world.pages)
