@@ -216,6 +216,8 @@ def lint_policy(
     found += starmap(_warn, check_reader_counts(policy, users))
     later_tiers = list(policy.tiers.values())[1:]
     others_are_blind = policy.second_look.share or policy.audit.share != 0.0 or all(tier.blind for tier in later_tiers)
+    if policy.audit.share == 0.0:
+        found.append(_warn("audit.share", "no task is drawn to judge models, so no first model will ever be promoted."))
     if policy.second_look.honeypots and not others_are_blind:
         found.append(
             _warn("second_look.honeypots", "only honeypots show reviewers nothing. Set second_look.share as well.")

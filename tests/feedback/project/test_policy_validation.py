@@ -310,6 +310,13 @@ def test_people_without_tiers_bring_their_skills_to_the_first_tier():
     assert lint_policy(read_policy('[tiers.L1]\nskills = ["law"]\n[people."a@b.c"]\nskills = ["law"]')) == []
 
 
+def test_a_policy_without_audit_tasks_is_told_that_no_model_will_serve():
+    (finding,) = lint_policy(read_policy("[audit]\nshare = 0.0"))
+
+    assert (finding.level, finding.key) == ("warning", "audit.share")
+    assert "no first model will ever be promoted" in finding.sentence
+
+
 def test_a_plain_policy_has_no_warnings():
     assert lint_policy(read_policy("")) == []
     nested = read_policy(rule("{ data.customer.standing = 'new', data.amount.gte = 5, data.amount.lt = 9 }"))
