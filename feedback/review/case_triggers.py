@@ -28,7 +28,7 @@ from feedback.stats.hash_sampling import draws
 from feedback.store import CaseRow, CurrentDecision, Signal, Store
 from feedback.training.consensus_labels import ConsensusLabels
 from feedback.training.dataset import ConsensusLabel
-from ml_backend.left_out import contained
+from ml_backend.left_out import compute_rows, contained
 
 DISAGREEMENT, SKIPPED = "disagreement", "skipped"
 # the rule of a case that no routing rule opened
@@ -43,12 +43,17 @@ def open_cases(context: ReviewContext, second_looks: SecondLookCache) -> None:
             context.move(cases[task], "withdraw", note="the task was deleted")
     _hide_from_measuring(context)
     _reroute_unstarted(context)
-    context.result.opened += len(context.workflow.open(_find_new_cases(context)))
+    opened = compute_rows("open the case", _find_new_cases(context), context.workflow.open, name=_name_task)
+    context.result.opened += sum(case is not None for case in opened)
     _open_signalled(context)
     _open_requested(context)
     if context.policy.second_look.share:
         drawn = second_looks.list_drawn(context.snapshot, context.consensus_labels)
         _open_or_reopen(context, _second_looks(context, drawn))
+
+
+def _name_task(case: CaseRow) -> str:
+    return f"task {case.task}"
 
 
 def _find_new_cases(context: ReviewContext) -> list[CaseRow]:
@@ -65,7 +70,10 @@ def _find_new_cases(context: ReviewContext) -> list[CaseRow]:
     tasks = snapshot.tasks.keys() if clock_runs else routes.tiers.keys() | votes.keys() | skipped
     settled = {label.task for label in context.consensus_labels.settled}
     answered_first = (routes.first_tier_before & settled & snapshot.tasks.keys()) - context.cases.by_task.keys()
-    found = [_case_by_rule(context, task) for task in sorted(answered_first)]
+    found: list[CaseRow] = []
+    for task in sorted(answered_first):
+        with contained("open the case", f"task {task}"):
+            found.append(_case_by_rule(context, task))
     for task in sorted((tasks - context.cases.by_task.keys() - settled) & snapshot.tasks.keys()):
         with contained("open the case", f"task {task}"):
             n_answers, wants_votes = len(votes.get(task, ())), task in context.consensus_labels.needs_more_votes
