@@ -117,9 +117,11 @@ def _first(challenger: _Predicts, rows: Sequence[Row], taught: Sequence[Row], no
     right = _right(challenger, rows)
     if not rows:
         return _first_verdict(challenger, right, f"no audit row to compare with the class prior{note}")
-    loss, prior_loss = _log_loss(challenger, rows), _prior_loss(rows, taught)
+    # a row that the model cannot read is shown without a prediction: it speaks neither for the model nor against it
+    read = [row for row, is_read in zip(rows, _readable(challenger, rows), strict=True) if is_read]
+    loss, prior_loss = (_log_loss(challenger, read), _prior_loss(read, taught)) if read else (np.inf, 0.0)
     better = loss < prior_loss
-    comparison = f"log-loss {loss:.3f} against the class prior's {prior_loss:.3f} on {len(rows)} audit rows"
+    comparison = f"log-loss {loss:.3f} against the class prior's {prior_loss:.3f} on {len(read)} audit rows"
     reason = ("" if better else "not better than the class prior: ") + comparison + note
     return _first_verdict(challenger, right, reason, promote=better)
 
@@ -137,6 +139,11 @@ def _right(model: _Predicts, rows: Sequence[Row]) -> Bools:
     unread = proba.max(axis=1) < 0
     right: Bools = np.array([label == row.label for label, row in zip(best, rows, strict=True)]) & ~unread
     return right
+
+
+def _readable(model: _Predicts, rows: Sequence[Row]) -> Bools:
+    readable: Bools = ~np.isnan(np.asarray(model.proba([row.data for row in rows]))).any(axis=1)
+    return readable
 
 
 def _log_loss(model: _Predicts, rows: Sequence[Row]) -> float:

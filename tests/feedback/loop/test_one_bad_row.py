@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import feedback.loop.turn as turns
+import feedback.review.notifications as notifications
 import feedback.review.overrides as overrides
 import feedback.routing.router as routing
 import feedback.store.log.events as events
@@ -20,12 +21,13 @@ from feedback.loop.context import Turn
 from feedback.policy import read_policy
 from feedback.reports.project_status import project_status
 from feedback.store import Store
+from feedback.store.repositories.cases import CasesRepository
 from feedback.store.repositories.decisions import DecisionsRepository
 from ml_backend.codecs.choices import Choices
 from tests.support import stores
 from tests.support.connected_project import ConnectedProject, truth
 
-POISON = "a13 poison red"
+POISON = "a13 poison saw"  # the policy sends it to L2
 POLICY = read_policy(
     "[queue]\nwindow = 200\n[overlap]\nshare = 0.0\n[audit]\nshare = 0.3\n[train]\nmin_rows = 8\nmin_new = 8\n"
     "[tiers.L1]\n[tiers.L2]\n"
@@ -80,6 +82,13 @@ POINTS = {
         lambda _self, _project, rows: any(row.task == 14 for row in rows),
         "record the decision",
     ),
+    "the new cases": Point(
+        CasesRepository,
+        "create_cases",
+        lambda _self, rows, *_a, **_o: any(row.task == 14 for row in rows),
+        "open the case",
+    ),
+    "a notification": Point(notifications, "notification_payload", lambda case, *_a, **_o: case.task == 14, ""),
     "the event of a task": Point(events, "event_from_task", lambda task, *_a, **_o: _has_poison(task.data), ""),
     "an override": Point(overrides, "_make_row", lambda *given, **_o: given[2] == 14, "record the override"),
     "the decoding of an answer": Point(Choices, "decode", lambda _self, regions: _has_poison(regions), ""),
