@@ -14,8 +14,10 @@ from feedback.errors import EvaluationError
 from feedback.policy import Policy
 from feedback.stats.gates import change_gate, refresh_gate
 from feedback.training.dataset import Row
+from ml_backend.left_out import collect_left_out
 
 Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
 
 _SMALL = 100  # below this many audit rows a verdict is provisional (docs/statistics.md, small projects)
 _LEAST = 1e-3  # probability below which a surprise is no worse: one row must not decide alone
@@ -134,20 +136,26 @@ def _right(model: _Predicts, rows: Sequence[Row]) -> Bools:
     """Say for each row whether the model's answer is the people's; a row that it cannot read counts as wrong."""
     if not rows:
         return np.zeros(0, dtype=bool)
-    proba = np.nan_to_num(np.asarray(model.proba([row.data for row in rows])), nan=-1.0)
+    proba = np.nan_to_num(_proba(model, rows), nan=-1.0)
     best = [model.classes[place] for place in proba.argmax(axis=1)]
     unread = proba.max(axis=1) < 0
     right: Bools = np.array([label == row.label for label, row in zip(best, rows, strict=True)]) & ~unread
     return right
 
 
+def _proba(model: _Predicts, rows: Sequence[Row]) -> Floats:
+    """Return what a model predicts, (n, k); rows that it cannot read are named where tasks are predicted."""
+    with collect_left_out():  # the model knows no numbers of tasks
+        return np.asarray(model.proba([row.data for row in rows]))
+
+
 def _readable(model: _Predicts, rows: Sequence[Row]) -> Bools:
-    readable: Bools = ~np.isnan(np.asarray(model.proba([row.data for row in rows]))).any(axis=1)
+    readable: Bools = ~np.isnan(_proba(model, rows)).any(axis=1)
     return readable
 
 
 def _log_loss(model: _Predicts, rows: Sequence[Row]) -> float:
-    proba = np.nan_to_num(np.asarray(model.proba([row.data for row in rows])), nan=0.0)
+    proba = np.nan_to_num(_proba(model, rows), nan=0.0)
     place = {label: index for index, label in enumerate(model.classes)}
     predicted = [proba[i, place[row.label]] if row.label in place else 0.0 for i, row in enumerate(rows)]
     return float(-np.log(np.clip(predicted, _LEAST, 1.0)).mean())
