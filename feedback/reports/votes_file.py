@@ -24,6 +24,7 @@ _WORKER = ("worker", "annotator", "person", "user")
 _TASK = ("task", "item", "unit")
 _LABEL = ("label", "answer", "vote", "rating")
 _GOLD = ("gold", "truth", "label", "answer")
+_MOST_DIGITS = 18  # of a task id; databases hold 64 bits
 _MAX_CELL_CHARS = 1 << 22  # characters of one cell: a result with thousands of boxes, not a picture
 _NOMINAL_KINDS = ("choices", "pairwise")  # a label is a word
 _JSON_KINDS = ("labels", "rectanglelabels", "taxonomy")  # a label is JSON, as Label Studio writes it
@@ -73,7 +74,7 @@ def read_gold(path: Path) -> tuple[Mapping[str, str], tuple[str, ...]]:
     for task, answer in zip(tasks, answers, strict=True):
         if gold.setdefault(task, answer) != answer:
             raise VotesError(
-                f"{path.name}: task {task!r} has two gold answers, {gold[task]!r} and {answer!r}.",
+                f"{path.name}: task {task[:40]!r} has two gold answers, {gold[task][:40]!r} and {answer[:40]!r}.",
                 hint="Keep one row per task.",
             )
     return gold, tuple(notes)
@@ -121,8 +122,8 @@ def parse_answers(cells: Mapping[str, str], control: Control) -> dict[int, Answe
     """
     found: dict[int, Answer] = {}
     for task, cell in cells.items():
-        if not task.isdecimal():
-            raise VotesError(f"task {task!r} is not a task id.", hint="Label Studio's ids are whole numbers.")
+        if not task.isdecimal() or len(task) > _MOST_DIGITS:
+            raise VotesError(f"task {task[:40]!r} is not a task id.", hint="Label Studio's ids are whole numbers.")
         found[int(task)] = parse_cell(cell, control.kind, where=f"task {task}")
         _check_labels(found[int(task)], control, f"task {task}")
     return found
@@ -283,7 +284,9 @@ def _check_labels(answer: Answer, control: Control, where: str) -> None:
     elif answer.kind in ("labels", "rectanglelabels"):
         used = {region[-1] for region in value}
     if control.labels and (unknown := sorted(used - set(control.labels))):
-        raise VotesError(f"{where}: {unknown[0]!r} is not a label; {control.name!r} has {', '.join(control.labels)}.")
+        raise VotesError(
+            f"{where}: {unknown[0][:40]!r} is not a label; {control.name!r} has {', '.join(control.labels)}."
+        )
     if answer.kind == "choices" and len(value) > 1 and not control.multiple:
         raise VotesError(f"{where}: {len(value)} labels, but {control.name!r} takes one.")
 

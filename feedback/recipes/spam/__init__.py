@@ -92,12 +92,13 @@ def _place(path: Path, columns: Sequence[str], name: str) -> int:
 
 def _refuse_unusable(path: Path, column: str, labels: Sequence[str]) -> None:
     if not 2 <= len(labels) <= _MOST_LABELS:
-        held = f"only {labels[0]!r}" if len(labels) == 1 else f"{len(labels)} different values"
+        held = f"only {labels[0][:40]!r}" if len(labels) == 1 else f"{len(labels)} different values"
         raise RecipeError(
             f"column {column!r} of {path.name} holds {held}; wanted 2 to {_MOST_LABELS} labels.",
             hint="Is it the column of labels? Rows without a text or a label, and those beyond --limit, do not count.",
         )
     if odd := next((name for name in labels if _NOT_XML.search(name)), None):
         raise RecipeError(
-            f"{path.name} has the label {odd!r}, which no label config can hold.", hint="Remove the control character."
+            f"{path.name} has the label {odd[:40]!r}, which no label config can hold.",
+            hint="Remove the control character.",
         )
