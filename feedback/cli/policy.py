@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -100,7 +100,9 @@ def simulate(file: File, project: OfProject, as_json: AsJson = False) -> None:
     policy, settings = _read(file), load_settings()
     with opened_project(project, settings) as (store, row):
         found = _simulate(settings, store, row, policy)
-    print_found(asdict(found) | {"sentences": found.sentences}, _simulation_lines(found), as_json=as_json)
+        answers = _describe_answers(store, row, policy, list_emails(settings, store))
+    sentences = [*found.sentences, *([f"answers: {answers}"] if answers else [])]
+    print_found(asdict(found) | {"sentences": sentences}, _simulation_lines(found, sentences), as_json=as_json)
 
 
 @app.command()
@@ -131,7 +133,8 @@ def activate(
     with opened_project(project, settings) as (store, row):
         findings = _validate(settings, store, row, policy)
         raise_policy_errors(findings)
-        for line in (*_warning_lines(findings), *_simulation_lines(_simulate(settings, store, row, policy))):
+        found = _simulate(settings, store, row, policy)
+        for line in (*_warning_lines(findings), *_simulation_lines(found, found.sentences)):
             echo(line)
         done = store.policies.activate_policy(row, policy, who=getpass.getuser(), now_s=time.time())
         if add_questions:
@@ -209,12 +212,27 @@ def _validate(
     settings: Settings, store: Store, row: ProjectRow, policy: Policy, *, run: bool = True
 ) -> list[PolicyFinding]:
     """Return every error and warning of a policy for a project, with its labels and the fields of its tasks."""
-    from feedback.project.policy_validation import validate_policy
+    from feedback.project.policy_validation import PolicyFinding, validate_policy
 
     data = [task.data for task in store.tasks.list_tasks(row.id)]
     bots, emails = row.bots, list_emails(settings, store)
     users = [email for person, email in emails.items() if person not in bots] or None
-    return validate_policy(policy, lock_ttl_s=settings.lock_ttl_s, project=row, data=data, users=users, run=run)
+    found = validate_policy(policy, lock_ttl_s=settings.lock_ttl_s, project=row, data=data, users=users, run=run)
+    answers = _describe_answers(store, row, policy, emails)
+    return [*found, PolicyFinding("warning", "people", answers)] if answers else found
+
+
+def _describe_answers(store: Store, row: ProjectRow, policy: Policy, emails: Mapping[int, str]) -> str:
+    """Return which recorded answers a policy takes out or lets in, in a sentence; "" where none."""
+    from feedback.project.snapshot import load_snapshot
+    from feedback.review.eligibility import describe_eligibility_change
+    from ml_backend.errors import LabelConfigError
+
+    try:
+        snapshot = load_snapshot(store, row, row.policy)
+    except LabelConfigError:
+        return ""  # no answer of it is read, under any policy
+    return describe_eligibility_change(snapshot, policy, emails)
 
 
 def _validate_unconnected(settings: Settings, project: str, policy: Policy, *, run: bool) -> list[PolicyFinding]:
@@ -256,5 +274,5 @@ def _warning_lines(findings: Sequence[PolicyFinding]) -> list[str]:
     return [f"  warning: {finding}{f' {finding.hint}' if finding.hint else ''}" for finding in findings]
 
 
-def _simulation_lines(found: Simulation) -> list[str]:
-    return [*found.sentences, *(f"  task {task}: {before} -> {after}" for task, before, after in found.examples[:5])]
+def _simulation_lines(found: Simulation, sentences: Sequence[str]) -> list[str]:
+    return [*sentences, *(f"  task {task}: {before} -> {after}" for task, before, after in found.examples[:5])]

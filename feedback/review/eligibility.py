@@ -20,6 +20,7 @@ from feedback.store.log import events
 from feedback.store.tables.main_tables import UncountedAnswer
 from ml_backend.left_out import RequestRows
 
+_PEOPLE_NAMED = 5  # in a sentence
 _MAX_TASKS_PER_TURN = 200  # each is a request of about 0.1 s, and the next turn waits for them
 
 
@@ -159,6 +160,38 @@ class EligibilityCache:
         eligible = _without(snapshot, excluded, last, changed)
         self._checked.put(project, _Checked(snapshot, emails, eligible), size=len(excluded))
         return eligible
+
+
+def describe_eligibility_change(snapshot: ProjectSnapshot, policy: Policy, emails: Mapping[int, str]) -> str:
+    """Return how many recorded answers another policy takes out and lets in, in a sentence; "" where none.
+
+    `snapshot` is the project under the active policy, with all its votes; `emails` are addresses by user id. Each task
+    keeps the rule that decided it last, so what another rule asks of people is seen by the next turn only.
+    """
+    if not snapshot.votes or not (snapshot.policy.people or policy.people):
+        return ""
+    if not emails:
+        return "how many recorded answers would count is not known, because Label Studio gave no address of its users."
+    now = _excluded_of(snapshot, emails, snapshot.votes_by_task)
+    then = _excluded_of(replace(snapshot, policy=policy), emails, snapshot.votes_by_task)
+    out = [row for annotation, row in then.items() if annotation not in now]
+    back = [row for annotation, row in now.items() if annotation not in then]
+    parts = []
+    if out:
+        people = sorted({emails.get(vote.person or 0, f"person {vote.person}") for vote, _why in out})
+        reasons = "; ".join(dict.fromkeys(why for _vote, why in out))
+        more = f" and {len(people) - _PEOPLE_NAMED} more" if len(people) > _PEOPLE_NAMED else ""
+        who = f"{', '.join(people[:_PEOPLE_NAMED])}{more}: {reasons}"
+        parts.append(f"{_count_answers(out)} would no longer count ({who})")
+    if back:
+        parts.append(f"{_count_answers(back)} would count again")
+    return f"{', and '.join(parts)}." if parts else ""
+
+
+def _count_answers(rows: Collection[tuple[Vote, str]]) -> str:
+    n_people = len({vote.person for vote, _why in rows})
+    answers = "recorded answer" if len(rows) == 1 else "recorded answers"
+    return f"{len(rows):,} {answers} of {n_people:,} {'person' if n_people == 1 else 'people'}"
 
 
 def reopen_for_others(context: ReviewContext, platform: LabellingPlatform, eligible: EligibleVotes) -> None:

@@ -72,6 +72,46 @@ def test_answers_of_people_who_may_not_answer_are_told_everywhere_until_they_cou
     assert counts(world) == {}
 
 
+def test_a_new_list_of_people_tells_how_many_recorded_answers_it_takes_out(
+    world: World, data_dir: Path, addresses: dict[int, str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("feedback.cli.policy.list_emails", lambda _settings, _store: addresses)
+    world.use(policy_text())
+    tasks = world.site.add("a1 apple", "a2 pear", "a3 plum")
+    world.turn()
+    for task in tasks[:2]:
+        world.site.answer(task, "tool", person=DAN)
+    world.site.answer(tasks[2], "tool", person=EVA)
+    world.turn()
+    (data_dir / "new.toml").write_text(policy_text(more=LATER_TIER_ONLY), encoding="utf-8")
+    (data_dir / "same.toml").write_text(policy_text(), encoding="utf-8")
+    out = f"2 recorded answers of 1 person would no longer count (dan@example.com: {NOT_OF_L1})."
+    back = "2 recorded answers of 1 person would count again."
+
+    for command in ("check", "simulate", "activate"):  # the last one leaves the new policy active, and no turn runs
+        assert out in hitl("policy", command, data_dir / "new.toml", "--project", PROJECT)
+        if command != "activate":
+            assert "recorded answer" not in hitl("policy", command, data_dir / "same.toml", "--project", PROJECT)
+    assert "recorded answer" not in hitl("policy", "check", data_dir / "new.toml", "--project", PROJECT)
+    assert back in hitl("policy", "check", data_dir / "same.toml", "--project", PROJECT)
+    body = json.loads(hitl("policy", "simulate", data_dir / "same.toml", "--project", PROJECT, "--json"))
+    assert f"answers: {back}" in body["sentences"]
+    world.turn()
+    assert counts(world) == {(NOT_OF_L1, DAN): 2}
+
+
+def test_without_addresses_it_is_told_that_the_answers_are_not_compared(world: World, data_dir: Path):
+    world.use(policy_text())
+    (task,) = world.site.add("a1 apple")
+    world.turn()
+    world.site.answer(task, "tool", person=DAN)
+    world.turn()
+    (data_dir / "new.toml").write_text(policy_text(more=LATER_TIER_ONLY), encoding="utf-8")
+
+    told = hitl("policy", "check", data_dir / "new.toml", "--project", PROJECT)
+    assert "people: how many recorded answers would count is not known" in told
+
+
 def test_a_new_process_forgets_what_counts_by_now(world: World):
     world.use(policy_text(more=LATER_TIER_ONLY))
     (task,) = world.site.add("a1 apple")
