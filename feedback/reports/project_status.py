@@ -12,7 +12,7 @@ from feedback.labelling_platform.deletion_schedule import count_deleted_predicti
 from feedback.policy import Policy
 from feedback.project.snapshot import load_splits
 from feedback.reports.formatting import duration, number, percent, when, within
-from feedback.reports.uncounted_answers import count_uncounted, uncounted_sentences
+from feedback.reports.uncounted_answers import count_answers_without, count_uncounted, uncounted_sentences
 from feedback.stats.intervals import wilson
 from feedback.store import ProjectRow, QueueCounts, Record, Store
 from feedback.training.challenger import learned_annotations
@@ -36,6 +36,7 @@ def project_status(store: Store, project: ProjectRow) -> dict[str, Any]:
         "tasks": counts.tasks,
         "answered": counts.answered,
         "answers": counts.answers,
+        "answers_not_counted": count_answers_without(store, project),
         "skips": counts.skips,
         "kept_back": counts.kept_back,
         "routed": store.decisions.count_outcomes(project.id) or None,
@@ -330,6 +331,8 @@ def _answered_line(status: Figures) -> str:
     done = f"{number(status['answered'])} of {number(status['tasks'])} tasks"
     answers = _counted(status["answers"], "answer", "answers")
     people = _counted(status["people"], "person", "people")
+    if uncounted := status.get("answers_not_counted"):
+        people += f", of which {number(uncounted)} {'does' if uncounted == 1 else 'do'} not count"
     return ", ".join([f"{done}: {answers} by {people}", *extra])
 
 

@@ -33,6 +33,13 @@ def count_uncounted(store: Store, project: ProjectRow) -> list[dict[str, Any]]:
     return [{"why": why, "person": person, "answers": answers} for (why, person), answers in ranked]
 
 
+def count_answers_without(store: Store, project: ProjectRow) -> int:
+    """Return how many of the answers of a project, one for each person and task, do not count."""
+    control = _learned_control(project)
+    relabelled = {(row.task, row.person) for row in _list_relabelled(store, project, control)}
+    return len(store.uncounted.list_answers_without(project.id, control) | relabelled)
+
+
 def uncounted_sentences(
     counts: Iterable[Mapping[str, Any]], *, name: Callable[[int], str] = lambda person: f"person {person}"
 ) -> Iterator[str]:

@@ -8,7 +8,13 @@ from typing import Any, NamedTuple
 from sqlalchemy import CompoundSelect, Select, and_, case, func, or_, select, union_all
 
 from feedback.store.database.row_mapping import RowMapper
-from feedback.store.repositories.repository import Repository, in_existing_project, made_by_people, of_current_task
+from feedback.store.repositories.repository import (
+    Repository,
+    are_votes,
+    in_existing_project,
+    made_by_people,
+    of_current_task,
+)
 from feedback.store.tables import main_tables
 from feedback.store.tables.main_tables import UncountedAnswer
 from feedback.store.tables.review_tables import review, review_case
@@ -66,6 +72,15 @@ class UncountedRepository(Repository):
         return [
             UncountedCount(*row) for row in self._list_rows(query.order_by(n_answers.desc(), rows.c.why, rows.c.person))
         ]
+
+    def list_answers_without(self, project: str, control: str) -> set[tuple[int, int | None]]:
+        """Return task and person of each answer of which no annotation counts; an answer may have several."""
+        votes, uncounted = main_tables.vote.c, self._query(project, control).subquery().c
+        with self._database.read() as connection:
+            given = and_(*are_votes(connection, project))
+            counted = select(votes.task, votes.person).where(given, votes.annotation.not_in(select(uncounted.id)))
+            query = select(votes.task, votes.person).where(given).except_(counted)
+            return {(task, person) for task, person in connection.execute(query)}
 
     def _query(self, project: str, control: str, *, task: int | None = None) -> CompoundSelect[Any]:
         with self._database.read() as connection:

@@ -56,6 +56,8 @@ def test_answers_of_people_who_may_not_answer_are_told_everywhere_until_they_cou
     assert f"not counted   2 answers of person {DAN}: {NOT_OF_L1}" in hitl("status", PROJECT)
     body = json.loads(hitl("status", PROJECT, "--json"))["projects"][0]
     assert body["not_counted"] == [{"why": NOT_OF_L1, "person": DAN, "answers": 2}]
+    assert (body["answers"], body["answers_not_counted"]) == (3, 2)
+    assert "3 of 3 tasks: 3 answers by 2 people, of which 2 do not count" in hitl("status", PROJECT)
     assert NOT_OF_L1 in hitl("why", tasks[0], "-p", PROJECT)
     assert "has answered" not in hitl("why", tasks[0], "-p", PROJECT)
     assert json.loads(hitl("why", tasks[0], "-p", PROJECT, "--json"))["not_counted"][0]["why"] == NOT_OF_L1
@@ -180,6 +182,8 @@ def test_every_reason_is_listed_with_its_answer(world: World):
     }
     assert counted not in {row.annotation for row in list_uncounted(world.store, row_of(world), task)}
     assert sum(counts(world).values()) == 4
+    status = project_status(world.store, row_of(world))  # Ada's replaced annotation is no answer of its own
+    assert (status["answers"], status["answers_not_counted"]) == (1, 0)
 
 
 def test_a_task_whose_only_answer_says_nothing_is_not_called_answered(world: World, data_dir: Path):
@@ -215,6 +219,7 @@ def test_answers_from_before_a_label_changed_are_told(world: World):
     world.turn()
 
     assert counts(world) == {(RELABELLED, ADA): 1}
+    assert project_status(world.store, row_of(world))["answers_not_counted"] == 1
     world.site.answer(task, "fruit", person=ADA)
     world.turn()
     assert RELABELLED not in {why for why, _person in counts(world)}
