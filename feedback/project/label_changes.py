@@ -12,7 +12,7 @@ from feedback.store import Store, Vote
 from ml_backend.records import Answer
 
 _KIND = "relabel"
-_REGION_KINDS = ("labels", "rectanglelabels")  # an answer is a tuple of regions, each with its label last
+REGION_KINDS = ("labels", "rectanglelabels")  # an answer is a tuple of regions, each with its label last
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ def _labels(answer: Answer) -> set[object]:
     value: Any = answer.value
     if not isinstance(value, tuple):
         return {value}
-    if answer.kind in _REGION_KINDS:
+    if answer.kind in REGION_KINDS:
         return {region[-1] for region in value}
     return {part for item in value for part in (item if isinstance(item, tuple) else (item,))}
 

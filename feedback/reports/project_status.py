@@ -12,7 +12,12 @@ from feedback.labelling_platform.deletion_schedule import count_deleted_predicti
 from feedback.policy import Policy
 from feedback.project.snapshot import load_splits
 from feedback.reports.formatting import duration, number, percent, when, within
-from feedback.reports.uncounted_answers import count_answers_without, count_uncounted, uncounted_sentences
+from feedback.reports.uncounted_answers import (
+    count_answers_without,
+    count_uncounted,
+    split_empty,
+    uncounted_sentences,
+)
 from feedback.stats.intervals import wilson
 from feedback.store import ProjectRow, QueueCounts, Record, Store
 from feedback.training.challenger import learned_annotations
@@ -25,6 +30,7 @@ _LATENCY_MODELS = 10  # newest promoted models: the latency of today, not of the
 def project_status(store: Store, project: ProjectRow) -> dict[str, Any]:
     """Return the status of a project as JSON; what is not known yet is None."""
     counts = store.projects.count_project(project.id)
+    uncounted, n_empty = split_empty(count_uncounted(store, project))
     queue = store.windows.count_window(project.id) if project.connected else None  # disconnect removes it
     champion = store.registry.champion(project.id)
     turn = _latest(store, project.id, "turn")
@@ -59,7 +65,8 @@ def project_status(store: Store, project: ProjectRow) -> dict[str, Any]:
         "behind": sum(row.state != "idle" for row in jobs),
         "parked": [f"{row.kind}: {row.reason}" for row in jobs if row.state == "parked"],
         "unreadable": counts.unreadable,
-        "not_counted": count_uncounted(store, project),
+        "not_counted": uncounted,
+        "empty_answers": n_empty,
         "left_out": describe_left_out(store, project.id),
         "notes": list(turn.get("notes", ())),
     }
@@ -208,6 +215,8 @@ def status_lines(status: Figures) -> Iterator[tuple[str, str]]:
         yield "webhooks", f"{_counted(found, 'change', 'changes')} found by polling, not by webhook; nothing is lost"
     for sentence in uncounted_sentences(status.get("not_counted") or ()):
         yield "not counted", sentence
+    if empty := status.get("empty_answers"):
+        yield "empty answers", f"{number(empty)}, with nothing marked; they are kept, and no model learns from them"
     if routed := status.get("routed"):
         yield "routed", ", ".join(f"{name} {number(count)}" for name, count in routed.items())
     if kept_back := status.get("kept_back"):

@@ -3,39 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
-from feedback.project.label_changes import apply_label_changes, list_label_changes
+from feedback.project.label_changes import REGION_KINDS, apply_label_changes, list_label_changes
 from feedback.reports.formatting import close_direction, number
 from feedback.store import ProjectRow, Store, UncountedAnswer
+from feedback.store.repositories.uncounted import NO_ANSWER
 from ml_backend.errors import LabelConfigError
 from ml_backend.label_config import read_label_config
 
+EMPTY = "is empty: nothing is marked in it"  # of spans or boxes, where that is an answer
 RELABELLED = "was given before its label changed; the task is asked again"
 _PEOPLE_NAMED = 5  # in a sentence
 
 
 def list_uncounted(store: Store, project: ProjectRow, task: int) -> list[UncountedAnswer]:
     """Return the answers on a task, reviews of it included, that do not count, each with the reason."""
-    control = _learned_control(project)
+    control, nothing = _learned_control(project)
     found = {row.annotation: row for row in _list_relabelled(store, project, control) if row.task == task}
-    found |= {row.annotation: row for row in store.uncounted.list_uncounted(project.id, control, task=task)}
+    for row in store.uncounted.list_uncounted(project.id, control, task=task):
+        found[row.annotation] = replace(row, why=nothing) if row.why == NO_ANSWER else row
     return [found[annotation] for annotation in sorted(found)]
 
 
 def count_uncounted(store: Store, project: ProjectRow) -> list[dict[str, Any]]:
     """Return how many answers of each person do not count, by reason, the most frequent first, as JSON."""
-    control = _learned_control(project)
-    found = {(row.why, row.person): row.answers for row in store.uncounted.count_uncounted(project.id, control)}
+    control, nothing = _learned_control(project)
+    rows = store.uncounted.count_uncounted(project.id, control)
+    found = {(nothing if row.why == NO_ANSWER else row.why, row.person): row.answers for row in rows}
     for row in _list_relabelled(store, project, control):
         found[row.why, row.person] = found.get((row.why, row.person), 0) + 1
     ranked = sorted(found.items(), key=lambda item: (-item[1], item[0][0], item[0][1] or 0))
     return [{"why": why, "person": person, "answers": answers} for (why, person), answers in ranked]
 
 
+def split_empty(counts: Iterable[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any]], int]:
+    """Return the counts without those of empty answers, which are no trouble, and the number of empty answers."""
+    rows = list(counts)
+    n_empty = sum(int(row["answers"]) for row in rows if row["why"] == EMPTY)
+    return [row for row in rows if row["why"] != EMPTY], n_empty
+
+
 def count_answers_without(store: Store, project: ProjectRow) -> int:
     """Return how many of the answers of a project, one for each person and task, do not count."""
-    control = _learned_control(project)
+    control, _nothing = _learned_control(project)
     relabelled = {(row.task, row.person) for row in _list_relabelled(store, project, control)}
     return len(store.uncounted.list_answers_without(project.id, control) | relabelled)
 
@@ -71,9 +83,10 @@ def _list_relabelled(store: Store, project: ProjectRow, control: str) -> Iterato
             yield UncountedAnswer(vote.annotation, vote.task, vote.person, RELABELLED)
 
 
-def _learned_control(project: ProjectRow) -> str:
-    """Return the control that is learned; "" where the label config cannot be read."""
+def _learned_control(project: ProjectRow) -> tuple[str, str]:
+    """Return the control that is learned, and what an answer without it is; ("", ...) for an unreadable config."""
     try:
-        return read_label_config(project.label_config).control(project.policy.model.control).name
+        control = read_label_config(project.label_config).control(project.policy.model.control)
     except LabelConfigError:
-        return ""
+        return "", NO_ANSWER
+    return control.name, EMPTY if control.kind in REGION_KINDS else NO_ANSWER

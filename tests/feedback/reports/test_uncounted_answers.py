@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 from feedback.cli import app
 from feedback.project.label_changes import record_label_change
 from feedback.reports.project_status import project_status, status_lines
-from feedback.reports.uncounted_answers import RELABELLED, count_uncounted, list_uncounted
+from feedback.reports.uncounted_answers import EMPTY, RELABELLED, count_uncounted, list_uncounted
 from feedback.store import ProjectRow
 from feedback.store.log.events import event_from_annotation, event_from_task
-from ml_backend.records import Annotation
+from ml_backend.records import Annotation, Task
 from tests.support.review_world import ADA, BEN, CLEO, DAN, EVA, PROJECT, World, open_case, policy_text
 
 LATER_TIER_ONLY = '[people."dan@example.com"]\ntiers = ["L2"]\n[people."cleo@example.com"]\ntiers = ["L2"]\n'
@@ -184,6 +184,31 @@ def test_every_reason_is_listed_with_its_answer(world: World):
     assert sum(counts(world).values()) == 4
     status = project_status(world.store, row_of(world))  # Ada's replaced annotation is no answer of its own
     assert (status["answers"], status["answers_not_counted"]) == (1, 0)
+
+
+def test_an_empty_answer_of_a_project_of_spans_is_counted_apart(world: World, data_dir: Path):
+    spans = (
+        '<View><Text name="text" value="$text"/><Labels name="ner" toName="text"><Label value="PER"/></Labels></View>'
+    )
+    world.use(policy_text())
+    world.store.projects.save_project(replace(row_of(world), label_config=spans))
+    time = "2026-01-02T00:00:00Z"
+    region = {
+        "from_name": "ner", "to_name": "text", "type": "labels", "value": {"start": 0, "end": 3, "labels": ["PER"]}
+    }  # fmt: skip
+    for number, result in ((901, ()), (902, (region,)), (903, ({**region, "value": {"labels": 7}},))):
+        task = Task(number, {"text": "Ann is here"}, PROJECT)
+        annotation = Annotation(number, number, PROJECT, ADA, result, updated_at=time, created_at=time)
+        world.store.append([event_from_task(task, "poll"), event_from_annotation(annotation, "poll")])
+
+    status = json.loads(hitl("status", PROJECT, "--json"))["projects"][0]
+    assert status["empty_answers"] == 1
+    assert status["not_counted"] == [{"why": "cannot be read", "person": ADA, "answers": 1}]
+    assert (status["answers"], status["answers_not_counted"]) == (1, 0)
+    told = hitl("status", PROJECT)
+    assert "empty answers 1, with nothing marked; they are kept, and no model learns from them" in told
+    assert "says nothing" not in told
+    assert [row.why for row in list_uncounted(world.store, row_of(world), 901)] == [EMPTY]
 
 
 def test_a_task_whose_only_answer_says_nothing_is_not_called_answered(world: World, data_dir: Path):
