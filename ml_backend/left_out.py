@@ -133,7 +133,7 @@ def compute_rows(
         leave_out(step, name(row), error)
         failed.append(error)
 
-    found = _halved(rows, compute, leave_out_row, _is_of_service)
+    found = halve(rows, compute, leave_out_row, _is_of_service)
     if len(failed) == len(rows) >= _MANY:
         _log_defect(step, len(failed), failed[-1])
     return found
@@ -147,12 +147,17 @@ def _log_defect(step: str, n_rows: int, error: Exception) -> None:
     _log.error(what, step, n_rows, describe_error(error), " > ".join(calls[-_MOST_CALLS:]))
 
 
-def _halved(
+def halve(
     rows: Sequence[_Row],
     compute: Callable[[Sequence[_Row]], Sequence[_Result]],
     leave_out_row: Callable[[_Row, Exception], None],
     is_of_service: Callable[[Exception], bool],
 ) -> list[_Result | None]:
+    """Return what `compute` returns for all rows, in order; where it raises, halves are tried, down to single rows.
+
+    A row that fails alone is None, and given to `leave_out_row`, which may raise. `is_of_service` says of an error that
+    no row is its cause; it is raised then.
+    """
     if not rows:
         return []
     try:
@@ -165,8 +170,8 @@ def _halved(
             raise
     middle = len(rows) // 2
     return [
-        *_halved(rows[:middle], compute, leave_out_row, is_of_service),
-        *_halved(rows[middle:], compute, leave_out_row, is_of_service),
+        *halve(rows[:middle], compute, leave_out_row, is_of_service),
+        *halve(rows[middle:], compute, leave_out_row, is_of_service),
     ]
 
 
@@ -217,15 +222,15 @@ class RequestRows:
             self._failed = 0
             return found
 
-        return _halved(
+        return halve(
             rows,
             send,
             lambda row, error: self._leave_out(name(row), error),
-            lambda error: _is_of_service(error) and not _is_server_error(error),
+            lambda error: _is_of_service(error) and not is_server_error(error),
         )
 
     def _leave_out(self, row: object, error: Exception) -> None:
-        self._failed += (failed := _is_server_error(error))
+        self._failed += (failed := is_server_error(error))
         if failed and self._failed < _MOST_IN_SUCCESSION:
             note_left_out(self._step, row, describe_error(error))
         else:
@@ -259,7 +264,8 @@ def describe_error(error: BaseException) -> str:
     return f"{type(error).__name__} in {Path(file).name}, line {line}"
 
 
-def _is_server_error(error: Exception) -> bool:
+def is_server_error(error: Exception) -> bool:
+    """Return whether a service failed at a request (HTTP 5xx)."""
     status = getattr(error, "status", None)
     return isinstance(status, int) and status >= 500
 

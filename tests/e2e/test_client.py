@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import pytest
 
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.accounts import create_bot, log_in, make_bot_login, sign_up
+from ml_backend.labelstudio.changed_tasks import get_task_page, poll_tasks
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.local_server import LocalLabelStudio
 from tests.support.label_studio import Project, Site, choice_result
@@ -172,6 +174,32 @@ def test_pages_of_tasks_lose_none_when_tasks_vanish_between_them(site: Site, pro
             site.admin.delete_task(project.tasks[0])
 
     assert seen == list(project.tasks)
+
+
+def test_a_task_that_label_studio_cannot_show_is_left_out_and_the_others_are_read(site: Site, project: Project) -> None:
+    since = site.admin.task(project.tasks[0])["updated_at"]
+    imported = httpx.post(
+        f"{site.url}/api/projects/{project.id}/import?return_task_ids=true",
+        content=json.dumps([{"data": {"text": "half of a pair: \ud800"}}, {"data": {"text": "fine"}}]),
+        headers={"Authorization": site.admin.authorization(), "Content-Type": "application/json"},
+        timeout=60,
+    )
+    hidden, fine = imported.json()["task_ids"]
+    answer = site.people[0].send("POST", f"api/tasks/{fine}/annotations/", body={"result": choice_result("good")})
+    skipped: list[str] = []
+
+    with pytest.raises(LabelStudioError, match="HTTP 500"):
+        site.admin.tasks(project.id, include=("id", "data"))
+    page = get_task_page(site.admin, project.id, above=0, size=500)
+    changed = [task.id for task, _ in poll_tasks(site.admin, project.id, since, skipped=skipped)]
+
+    assert [task.id for task, _ in page.tasks] == [*project.tasks, fine]
+    assert page.annotation_ids == {number: frozenset() for number in (*project.tasks, hidden)} | {
+        fine: frozenset({answer["id"]})
+    }
+    assert [reason.split(":")[0] for reason in (*page.skipped, *skipped)] == [f"task {hidden}"] * 2
+    assert fine in changed
+    assert hidden not in changed
 
 
 def test_a_taken_port_is_refused_instead_of_moved(site: Site, tmp_path: Path) -> None:
