@@ -219,7 +219,23 @@ def _validate(
     users = [email for person, email in emails.items() if person not in bots] or None
     found = validate_policy(policy, lock_ttl_s=settings.lock_ttl_s, project=row, data=data, users=users, run=run)
     answers = _describe_answers(store, row, policy, emails)
-    return [*found, PolicyFinding("warning", "people", answers)] if answers else found
+    told = [PolicyFinding("warning", "people", answers)] if answers else []
+    owner = _check_token_owner(settings, policy) if emails else []  # no second wait for a Label Studio that is away
+    return [*found, *owner, *told]
+
+
+def _check_token_owner(settings: Settings, policy: Policy) -> list[PolicyFinding]:
+    """Return a warning where the owner of the access token loses our pages; none where nobody can be asked."""
+    from feedback.project.policy_validation import check_token_owner
+    from ml_backend.errors import LabelStudioError
+
+    if not policy.people or not settings.has_label_studio:
+        return []
+    try:
+        with make_client(settings) as client:  # without the store: as the owner, not as our bot
+            return check_token_owner(policy, str(client.me()["email"]))
+    except LabelStudioError:
+        return []
 
 
 def _describe_answers(store: Store, row: ProjectRow, policy: Policy, emails: Mapping[int, str]) -> str:
@@ -256,7 +272,8 @@ def _validate_unconnected(settings: Settings, project: str, policy: Policy, *, r
         unchecked = PolicyFinding("warning", f"project {project}", what, error.hint)
         return [*validate_policy(policy, lock_ttl_s=settings.lock_ttl_s, run=run), unchecked]
     row = ProjectRow(project, str(body.get("title") or ""), str(body.get("label_config") or ""))
-    return validate_policy(policy, lock_ttl_s=settings.lock_ttl_s, project=row, data=data, users=users, run=run)
+    found = validate_policy(policy, lock_ttl_s=settings.lock_ttl_s, project=row, data=data, users=users, run=run)
+    return [*found, *_check_token_owner(settings, policy)]
 
 
 def _simulate(settings: Settings, store: Store, row: ProjectRow, policy: Policy) -> Simulation:

@@ -7,11 +7,10 @@ from typing import Literal
 
 from feedback.policy import Policy
 from feedback.policy.schema import same_email
-from feedback.policy.tiers import Role
+from feedback.policy.tiers import ADMIN_ROLES, Role
 from feedback.store import ProjectRow
 
 ProjectRole = Role | Literal["annotator"]
-_ADMIN_ROLES = ("admin", "approver")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ def role_of(visitor: Visitor, policy: Policy) -> ProjectRole:
     """
     if visitor.kind != "person":
         return "viewer"
-    if visitor.owner and not any(person.role in _ADMIN_ROLES for person in policy.people.values()):
+    if visitor.owner and not any(person.role in ADMIN_ROLES for person in policy.people.values()):
         return "admin"
     roles = (person.role for listed, person in policy.people.items() if same_email(listed, visitor.email))
     return next(roles, "annotator")
@@ -59,4 +58,4 @@ def may_view(role: ProjectRole) -> bool:
 
 def may_administer(role: ProjectRole) -> bool:
     """Return whether a role may see other people's figures and pause, resume, start a turn and retry parked jobs."""
-    return role in _ADMIN_ROLES
+    return role in ADMIN_ROLES

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from feedback.policy.field_types import Duration, Money, Name, Names, Section, Share, parse_duration_s
 
 Role = Literal["viewer", "admin", "approver"]
+ADMIN_ROLES: tuple[Role, ...] = ("admin", "approver")
 Protocol = Literal["single", "panel", "two-reader"]
 Action = Literal["accept", "fix", "reject", "escalate", "guideline"]
 

@@ -23,7 +23,7 @@ from feedback.policy.rule_matching import NOT_CERTIFIED, make_data_reader
 from feedback.policy.rules import AUTO, HOLD, OPERATORS
 from feedback.policy.satisfiability import find_contradiction, implies
 from feedback.policy.schema import LabellingFunction
-from feedback.policy.tiers import Person, Tier
+from feedback.policy.tiers import ADMIN_ROLES, Person, Tier
 from feedback.project.code_reading import NotReadable, check_function, check_hosted_model
 from feedback.store import ProjectRow
 from ml_backend.errors import LabelConfigError, UnknownName
@@ -238,6 +238,29 @@ def lint_policy(
                 found += _lint_misspelt_test(key, test.field) if data is None else _lint_field(key, field, data)
             found += _lint_options(key, test, policy)
     return list(dict.fromkeys(found))
+
+
+def check_token_owner(policy: Policy, email: str) -> list[PolicyFinding]:
+    """Return a warning where the policy takes our pages from the user whose access token the service has.
+
+    Without an admin or approver in [people], that user is the admin; as soon as one is listed, their own entry counts.
+
+    >>> from feedback.policy import read_policy
+    >>> policy = read_policy('[people."ann@example.com"]\\nrole = "approver"')
+    >>> print(*check_token_owner(policy, "ben@example.com"))
+    people: it lists an admin or approver and not ben@example.com, so that this user no longer sees the project's pages.
+    """
+    person = policy.person(email)
+    if not any(listed.role in ADMIN_ROLES for listed in policy.people.values()):
+        return []
+    if person is None:
+        what = f"it lists an admin or approver and not {email}, so that this user no longer sees the project's pages."
+    elif person.role not in ADMIN_ROLES:
+        what = f"it lists an admin or approver, and {email} with another role, who may only view the project's pages."
+    else:
+        return []
+    hint = f'The access token of the service is theirs: write role = "admin" in [people."{email}"] if they manage it.'
+    return [PolicyFinding("warning", "people", what, hint)]
 
 
 def _warn(key: str, sentence: str) -> PolicyFinding:

@@ -71,3 +71,16 @@ def test_the_doctor_names_answers_that_do_not_count(project: Project, file: Path
     assert "answers do not count" in done.output
     assert "1 answer of person 5: is not among the people of L1." in done.output
     assert read_policy(POLICY).first_tier == "L1"
+
+
+@pytest.mark.parametrize("connected", [False, True])
+def test_an_approver_without_the_owner_of_the_token_is_told(project: Project, file: Path, connected: bool) -> None:
+    if connected:
+        with opened_store(load_settings()) as store:
+            store.projects.save_project(ProjectRow(project.id, "t", project.body()["label_config"]))
+    file.write_text('[people."else@example.com"]\nrole = "approver"\n')
+    done = hitl("policy", "check", file, "--project", project.id)
+
+    assert done.exit_code == 0
+    assert "people: it lists an admin or approver and not " in done.output
+    assert "The access token of the service is theirs" in done.output

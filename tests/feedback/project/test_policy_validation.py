@@ -9,7 +9,13 @@ import pytest
 
 from feedback.errors import PolicyError
 from feedback.policy import Policy, read_policy
-from feedback.project.policy_validation import PolicyFinding, lint_policy, raise_policy_errors, validate_policy
+from feedback.project.policy_validation import (
+    PolicyFinding,
+    check_token_owner,
+    lint_policy,
+    raise_policy_errors,
+    validate_policy,
+)
 from feedback.store import ProjectRow
 
 DAY_S = 86_400.0
@@ -476,3 +482,21 @@ def test_a_label_config_that_cannot_be_read_is_an_error_beside_the_others():
     found = validate_policy(read_policy('[sampling]\nstrategy = "margn"'), lock_ttl_s=1.0, project=ProjectRow("7"))
 
     assert {row.key for row in found if row.level == "error"} == {"model.control", "sampling.strategy"}
+
+
+@pytest.mark.parametrize(
+    ("people", "told"),
+    [
+        ({"ann@example.com": ""}, ""),
+        ({"ann@example.com": "approver"}, "not ben@example.com, so that this user no longer sees"),
+        ({"ann@example.com": "admin", "BEN@example.com": ""}, "who may only view"),
+        ({"ann@example.com": "approver", "BEN@example.com": "admin"}, ""),
+        ({"ben@example.com": "approver"}, ""),
+    ],
+)
+def test_a_policy_that_takes_the_pages_from_the_owner_of_the_token_is_named(people: dict[str, str], told: str):
+    entries = (f'[people."{email}"]\n{f"role = {role!r}" if role else ""}\n' for email, role in people.items())
+    found = check_token_owner(read_policy("".join(entries)), "ben@example.com")
+
+    assert [told in str(finding) for finding in found] == ([True] if told else [])
+    assert all(finding.level == "warning" and 'role = "admin"' in finding.hint for finding in found)
