@@ -244,6 +244,8 @@ def _describe_answers(store: Store, row: ProjectRow, policy: Policy, emails: Map
     from feedback.review.eligibility import describe_eligibility_change
     from ml_backend.errors import LabelConfigError
 
+    if not row.policy.people and not policy.people:
+        return ""  # everybody's answers count: the project need not be read
     try:
         snapshot = load_snapshot(store, row, row.policy)
     except LabelConfigError:

@@ -168,7 +168,7 @@ def describe_eligibility_change(snapshot: ProjectSnapshot, policy: Policy, email
     `snapshot` is the project under the active policy, with all its votes; `emails` are addresses by user id. Each task
     keeps the rule that decided it last, so what another rule asks of people is seen by the next turn only.
     """
-    if not snapshot.votes_by_task or not (snapshot.policy.people or policy.people):
+    if not snapshot.votes_by_task:
         return ""
     if not emails:
         return "how many recorded answers would count is not known, because Label Studio gave no address of its users."
