@@ -150,8 +150,7 @@ def _proba(model: _Predicts, rows: Sequence[Row]) -> Floats:
 
 
 def _readable(model: _Predicts, rows: Sequence[Row]) -> Bools:
-    readable: Bools = ~np.isnan(_proba(model, rows)).any(axis=1)
-    return readable
+    return np.asarray(~np.isnan(_proba(model, rows)).any(axis=1))
 
 
 def _log_loss(model: _Predicts, rows: Sequence[Row]) -> float:
