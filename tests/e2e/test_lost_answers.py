@@ -51,9 +51,10 @@ class LossyWorld(World):
         found["webhooks"] = [len(admin.webhooks(project)) for project in projects]
         tasks = [task for project in projects for task in admin.each_task(project)]
         found["review tasks"] = Counter(task["data"]["text"] for task in tasks)
-        found["proposals"] = Counter(
-            (task["data"]["text"], row["model_version"], row["score"]) for task in tasks for row in task["predictions"]
-        )
+        shown = [(task["data"]["text"], row) for task in tasks for row in task["predictions"]]
+        # scores tell due times, which two plays do not share; their order is the same
+        places = sorted({row["score"] for _, row in shown})
+        found["proposals"] = Counter((text, row["model_version"], places.index(row["score"])) for text, row in shown)
         found["served by"] = {admin.project(project)["model_version"] for project in projects}
         rows = admin.predictions(project=self.project)
         window = admin.project(self.project)["model_version"]
