@@ -1,4 +1,4 @@
-"""Images are decoded at a bounded cost in memory, and reduced images look like the large ones."""
+"""Images are decoded at a bounded cost in memory; reduced ones look like the large ones, and broken ones are errors."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import io
 import subprocess
 import sys
 import threading
+import zlib
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -24,8 +26,8 @@ def encoded(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
     return file.getvalue()
 
 
-def decoded(data: bytes, **options: Any) -> np.ndarray:
-    return np.asarray(decode_image(data, size=SIZE, max_pixels=MAX_PIXELS, **options), np.float32)
+def decoded(data: bytes, *, size: int = SIZE, **options: Any) -> np.ndarray:
+    return np.asarray(decode_image(data, size=size, max_pixels=MAX_PIXELS, **options), np.float32)
 
 
 def slope(height: int = 700, width: int = 900) -> np.ndarray:
@@ -50,12 +52,43 @@ def test_a_reduced_image_is_the_average_of_the_large_one_in_every_mode(mode: str
     assert np.abs(pixels[..., 0] - slope(height, width) * 255).mean() < 6
 
 
-def test_transparent_parts_of_a_large_image_are_white():
-    layer = Image.new("RGBA", (500, 500), (255, 0, 0, 0))
-    palette = Image.new("P", (500, 500), 0)
+@pytest.mark.parametrize("side", [4, 500])
+def test_transparent_parts_are_white_as_on_a_page(side: int):
+    layers = [Image.new("RGBA", (side, side), (red, 0, 0, 0)) for red in (0, 255)]
+    palette = Image.new("P", (side, side), 0)
 
-    assert decoded(encoded(layer)).min() == 255
+    assert [decoded(encoded(layer)).min() for layer in layers] == [255, 255]
     assert decoded(encoded(palette, transparency=0)).min() == 255
+
+
+def test_sixteen_bits_are_stretched_not_cut():
+    levels = np.linspace(0, 4095, 64).astype(np.uint16).reshape(8, 8)
+
+    pixels = decoded(encoded(Image.fromarray(levels)))
+
+    assert pixels[0, 0, 0] == 0
+    assert pixels[-1, -1, 0] == 255
+    assert 100 < pixels[4, 0, 0] < 155
+
+
+def test_a_large_image_is_made_small():
+    draw = np.random.default_rng(0)
+    big = np.repeat(np.repeat(draw.integers(0, 255, (8, 8)), 100, 0), 100, 1).astype(np.uint8)
+
+    for array, kind in ((big, "PNG"), (big, "JPEG"), (np.dstack([big] * 3), "PNG")):
+        pixels = decoded(encoded(Image.fromarray(array), kind), size=32)
+
+        assert 32 <= min(pixels.shape[:2]) <= 200
+        assert abs(int(pixels[4, 4, 0]) - int(big[50, 50])) <= 3
+
+
+def test_a_photograph_is_turned_as_its_camera_was():
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by a quarter
+
+    pixels = decoded(encoded(Image.new("RGB", (20, 10)), "JPEG", exif=exif))
+
+    assert pixels.shape == (20, 10, 3)
 
 
 @pytest.mark.parametrize("shape", [(40, 60_000), (60_000, 40)])
@@ -86,6 +119,29 @@ def test_an_image_that_would_take_more_than_all_is_refused_by_its_header(
     with pytest.raises(MediaError, match="MiB to be decoded; the limit is"):
         decoded(data, budget=DecodingBudget(mib << 20))
     assert decoded(data, budget=DecodingBudget(2 * mib << 20)).max() == 0
+
+
+@pytest.mark.parametrize("side", [9_000, 60_000])  # below and above the size at which Pillow itself takes fright
+def test_a_decompression_bomb_is_refused_by_its_header(side: int):
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return len(body).to_bytes(4, "big") + kind + body + zlib.crc32(kind + body).to_bytes(4, "big")
+
+    header = chunk(b"IHDR", side.to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0]))
+    bomb = b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+
+    with pytest.raises(MediaError, match=r"pixels|Decompression"):
+        decoded(bomb)
+
+
+def test_broken_files_are_one_kind_of_error():
+    whole = encoded(Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 40)).astype(np.uint8)))
+
+    for data in (b"", b"not an image", whole[: len(whole) // 2], b"%PDF-1.4", b"II*\x00" + bytes(40)):
+        with pytest.raises(MediaError):
+            decoded(data)
+    for place in range(8, 60, 3):
+        with suppress(MediaError):  # a flipped bit may leave an image
+            decoded(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
 
 
 def test_threads_wait_for_each_other_and_not_for_ever():
