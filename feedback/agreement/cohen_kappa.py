@@ -22,12 +22,11 @@ _EPS = 1e-12  # expected disagreement below it: all votes are equal
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PairKappas:
-    """Cohen's kappa of g pairs of people, and the contribution of each of their n pairs of votes; NaN: undefined."""
+    """Cohen's kappa of g pairs of people, and of the jackknife for each of their n pairs of votes; NaN: undefined."""
 
     values: Floats  # (g,)
     chance: Floats  # (g,) agreement by chance
-    rows: Floats  # (n,) linearised: the mean over a group is its kappa
-    pseudo_values: Floats  # (n,) of the jackknife: the mean over a group is its kappa without the bias of few items
+    pseudo_values: Floats  # (n,) the mean over a group is its kappa without the bias of few items
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,13 +104,14 @@ def cohen_kappa(
         note = f"no two people share {_MIN_SHARED} items; alpha, fleiss and ac1 need no such pair"
         return undefined("cohen", len(np.unique(pairs.task)), len(pairs), note)
     found = _kappas_by_pair(kept, group, shared, label_distance(weighting, votes.n_labels, values), votes.n_labels)
-    usable = np.isfinite(found.rows)
+    each = found.values[group]
+    usable = np.isfinite(each)
     _, item = np.unique(kept.task[usable], return_inverse=True)
     times = np.bincount(item).astype(np.float64)
     if not len(times):
         note = f"people who share {_MIN_SHARED} items gave one and the same label; chance alone explains that"
         return undefined("cohen", len(np.unique(kept.task)), len(kept), note)
-    value, chance = float(found.rows[usable].mean()), float(found.chance[group[usable]].mean())
+    value, chance = float(each[usable].mean()), float(found.chance[group[usable]].mean())
     # kappa is biased low on few items: for one pair much less than its error, but a mean over many pairs has no error
     rows = found.pseudo_values[usable]
     centre = float(rows.mean())
@@ -186,11 +186,10 @@ def _kappas_by_pair(pairs: VotePairs, group: Ints, shared: Ints, distance: Label
     expected[expected < _EPS] = math.nan
     values = 1.0 - seen / expected
     habits = far_right[pairs.left_label, group] + far_left[pairs.right_label, group]
-    rows = 1.0 - apart_each / expected[group] + (seen / expected**2)[group] * (habits - 2.0 * expected[group])
     # kappa without one item, from the sums
     n = shared[group].astype(np.float64)
     rest = np.maximum(n - 1.0, 1.0)
     expected_rest = (n * n * expected[group] - n * habits + apart_each) / rest**2
     left_out = 1.0 - (n * seen[group] - apart_each) / rest / np.maximum(expected_rest, _EPS)
     left_out = np.where(expected_rest > _EPS, left_out, values[group])
-    return PairKappas(values, 1.0 - expected, rows, n * values[group] - (n - 1.0) * left_out)
+    return PairKappas(values, 1.0 - expected, n * values[group] - (n - 1.0) * left_out)

@@ -154,8 +154,6 @@ def _alpha_by_matrix(item: Ints, codes: Ints, distinct: Sequence[Answer], distan
 def _alpha(table: Patterns, distance: LabelDistance) -> LinearizedCoefficient:
     paired = table.paired()
     votes = float(paired.times @ paired.size)
-    if not votes:  # a bootstrap resample may have no item with two votes
-        return LinearizedCoefficient(math.nan, math.nan, paired.size, paired.times)
     mean_size = votes / paired.times.sum()
     shares: Floats = paired.times @ paired.counts / votes
     expected = distance.against(shares)

@@ -13,7 +13,7 @@ import numpy as np
 from feedback.annotators.accuracy_intervals import FAMILY_LEVEL, accuracy_intervals
 from feedback.annotators.distance_from_others import AnnotatorDistance, distances_of_answers
 from feedback.annotators.gold import GoldTask, matches_gold
-from feedback.consensus import Consensus, hierarchical_dawid_skene
+from feedback.consensus import hierarchical_dawid_skene
 from feedback.errors import VotesError
 from feedback.stats.intervals import Bools, Interval, clopper_pearson, newcombe
 from feedback.store import OverrideRow, Vote
@@ -212,9 +212,9 @@ def against_others(votes: Votes) -> tuple[Reliability, ...]:
             reason = "nobody else has answered their tasks, so nothing tells how often they are right"
         elif not found.compared[person]:
             reason = "only two people share these tasks, and their votes do not tell who is right"
-        elif found.compared[person] and not found.converged:
+        elif not found.converged:
             reason = "the fit of all votes did not converge, so the intervals may be too narrow"
-        elif found.compared[person] and math.isnan(own[-1].value):
+        elif math.isnan(own[-1].value):
             reason = "the votes do not tell how often the answers are right"
         n_compared = int(n_shared[person]) if found.compared[person] else 0
         records.append(replace(_record(person, n_votes, n_compared, "others", own, wide), reason=reason))
@@ -231,12 +231,12 @@ def _record(
     return Reliability(person, int(n_votes[person]), int(compared), *figures)
 
 
-def hits_against_others(votes: Votes, *, fit: Consensus | None = None) -> tuple[Floats, Floats]:
+def hits_against_others(votes: Votes) -> tuple[Floats, Floats]:
     """Return the hit and the weight of each vote against the other people, both (n,); 0 without other people.
 
     The sum of hits over the sum of weights, over any votes of a person, estimates their accuracy on these votes.
     """
-    hits, weights = _hits(_label_probabilities_by_others(votes, fit), votes.labels)
+    hits, weights = _hits(_label_probabilities_by_others(votes), votes.labels)
     shared = _shared(votes)
     return np.where(shared, hits, 0.0), np.where(shared, weights, 0.0)
 
@@ -330,14 +330,12 @@ def encode_answers(votes: Sequence[Vote]) -> EncodedVotes:
     return encode_votes([vote.task for vote in votes], [vote.person for vote in votes], [vote.answer for vote in votes])
 
 
-def _label_probabilities_by_others(votes: Votes, fit: Consensus | None) -> Floats:
+def _label_probabilities_by_others(votes: Votes) -> Floats:
     """Return the label probabilities of each vote's task from the other votes on it, (n, k).
 
     A row has no meaning where there is no other vote.
     """
-    fit = hierarchical_dawid_skene(votes) if fit is None else fit
-    if fit.errors is None:
-        raise VotesError(f"{fit.method} learns no error rates; wanted a fit of dawid_skene or hierarchical.")
+    fit = hierarchical_dawid_skene(votes)
     log = np.log(np.maximum(fit.proba[votes.tasks], _EPS))
     log -= np.log(np.maximum(fit.errors[votes.people, :, votes.labels], _EPS))
     others = np.exp(log - log.max(axis=1, keepdims=True))

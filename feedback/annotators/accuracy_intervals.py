@@ -20,7 +20,7 @@ from feedback.errors import VotesError
 from feedback.stats.intervals import Bools
 from feedback.votes import Floats, Votes
 
-MIN_PEOPLE = 3  # of two people who differ, nobody can know who is right
+_MIN_PEOPLE = 3  # of two people who differ, nobody can know who is right
 _MAX_LABELS = 30  # error rates grow with its square
 _MAX_CELLS = 250_000  # different tasks times labels times labels; of more tasks some are drawn
 _LEVEL = 0.025  # of one interval; its nominal 0.05 would be missed near 0 and 1, where likelihood ratios are discrete
@@ -106,7 +106,7 @@ def _compared_people(votes: Votes) -> Bools:
     _, group = connected_components(edges, directed=False)
     voted = np.bincount(votes.people, minlength=votes.n_people) > 0
     group = group[votes.n_tasks :]
-    enough: Bools = voted & (np.bincount(group[voted], minlength=group.max(initial=0) + 1)[group] >= MIN_PEOPLE)
+    enough: Bools = voted & (np.bincount(group[voted], minlength=group.max(initial=0) + 1)[group] >= _MIN_PEOPLE)
     return enough
 
 
@@ -183,14 +183,12 @@ def _quantile_near_bounds(votes: Votes, fit: ProfileFits) -> float:
 
 def _true_counts(votes: Votes, fit: ProfileFits) -> Floats:
     """Return the expected number of each person's votes on tasks with each true label, (n_people, k)."""
-    rows = fit.proba[votes.tasks, 0] * votes.weights[:, None]
-    return _sum_by_person(votes) @ rows  # type: ignore[no-any-return]
+    return _sum_by_person(votes) @ fit.proba[votes.tasks, 0]  # type: ignore[no-any-return]
 
 
-def _sum_by_person(votes: Votes, weights: Floats | None = None) -> csr_array:
-    """Return the matrix (n_people, n_votes) that adds up rows of votes by person."""
-    ones = np.ones(len(votes)) if weights is None else weights
-    return coo_array((ones, (votes.people, np.arange(len(votes)))), (votes.n_people, len(votes))).tocsr()
+def _sum_by_person(votes: Votes) -> csr_array:
+    """Return the matrix (n_people, n_votes) that adds up rows of votes by person, with the weight of each vote."""
+    return coo_array((votes.weights, (votes.people, np.arange(len(votes)))), (votes.n_people, len(votes))).tocsr()
 
 
 def _paths(votes: Votes, fit: ProfileFits, figures: tuple[int, ...]) -> Iterator[tuple[int, bool, Floats, Floats]]:
@@ -204,7 +202,7 @@ def _paths(votes: Votes, fit: ProfileFits, figures: tuple[int, ...]) -> Iterator
     others = fit.proba[votes.tasks, 0] / errors[person, :, label]
     others /= others.sum(axis=1, keepdims=True)
     joint = others * errors[person, :, label]  # (n_votes, k true)
-    total, summed = joint.sum(axis=1), _sum_by_person(votes, votes.weights)
+    total, summed = joint.sum(axis=1), _sum_by_person(votes)
     for figure in figures:
         if figure < k:
             given, rest = label == figure, total - joint[:, figure]

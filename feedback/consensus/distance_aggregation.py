@@ -47,7 +47,7 @@ def medoid(
     of each person; 1 by default. VotesError where there are no answers, or the weights have another length or are all
     0.
 
-    >>> from ml_backend.codecs import answer_distance, get_codec
+    >>> from ml_backend.codecs import get_codec
     >>> answers = [Answer("rating", stars) for stars in (1, 4, 5)]
     >>> medoid(answers, get_codec("rating").distance).answer.value
     4

@@ -18,13 +18,13 @@ from feedback.dashboard.rendering import Refused, prepare, pseudonym, show, want
 from feedback.dashboard.sign_in import LabelStudioAccounts, add_sign_in
 from feedback.errors import NotStored, PolicyError
 from feedback.reports.annotator_report import people_page
-from feedback.reports.case_report import CaseReport, case_report, case_timeline
+from feedback.reports.case_report import CaseReport, case_report, case_timeline, is_read_blind
 from feedback.reports.formatting import percent, when, within
 from feedback.reports.project_status import count_cases, project_overview, project_state
 from feedback.reports.review_report import override_figures
 from feedback.reports.svg_charts import Point, interval_bar, over_time
 from feedback.reports.uncounted_answers import uncounted_sentences
-from feedback.review.case_state_machine import OPEN_STATES, STATE_MEANINGS, is_blind
+from feedback.review.case_state_machine import OPEN_STATES, STATE_MEANINGS
 from feedback.store import CaseRow, ProjectRow, Store
 from ml_backend.app import Mount
 from ml_backend.app.limits import Limits
@@ -311,7 +311,7 @@ def _report(store: Store, project: str, number: int) -> CaseReport:
 
 def _is_hidden(case: CaseRow, access: ProjectAccess) -> bool:
     """Return whether an open blind case is hidden from a visitor, who may be one of its reviewers."""
-    return case.state in OPEN_STATES and is_blind(case, access.policy) and not may_administer(access.role)
+    return is_read_blind(case, access.policy) and not may_administer(access.role)
 
 
 def _case_json(case: CaseRow, now_s: float) -> dict[str, Any]:

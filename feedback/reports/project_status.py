@@ -23,7 +23,7 @@ from feedback.store import ProjectRow, QueueCounts, Record, Store
 from feedback.training.challenger import learned_annotations
 
 Figures = Mapping[str, Any]
-_MAX_VERDICTS = 100  # on the page of a project
+_MAX_VERDICTS = 100  # newest, on the page of a project and behind the figures of the serving model
 _LATENCY_MODELS = 10  # newest promoted models: the latency of today, not of the first weeks
 
 
@@ -34,6 +34,7 @@ def project_status(store: Store, project: ProjectRow) -> dict[str, Any]:
     queue = store.windows.count_window(project.id) if project.connected else None  # disconnect removes it
     champion = store.registry.champion(project.id)
     turn = _latest(store, project.id, "turn")
+    verdicts = [record.body for record in store.records.list_records(project.id, "verdict", limit=_MAX_VERDICTS)]
     jobs = [row for row in store.jobs.list_jobs() if row.project == project.id]
     return {
         "project": project.id,
@@ -50,16 +51,16 @@ def project_status(store: Store, project: ProjectRow) -> dict[str, Any]:
         "people": counts.people,
         "model": _model(store, project.id, champion.version) if champion else None,
         "first_model_waits_for": None if champion else turn.get("waits") or None,
-        "audit_accuracy": _audit_accuracy(store, project.id, champion.version) if champion else None,
+        "audit_accuracy": _audit_accuracy(verdicts, champion.version) if champion else None,
         "agreement": _agreement(store, project.id),
         "window": (
             {"version": queue.version, "rows": queue.rows, "open": queue.open, "imported": queue.imported}
             if queue
             else None
         ),
-        "verdict": _latest(store, project.id, "verdict") or None,
+        "verdict": dict(verdicts[0]) if verdicts else None,
         "closure_rate": _closure(store, project.id, champion.version if champion else "", turn),
-        "loop_latency_s": _latency(store, project.id),
+        "loop_latency_s": _latency(store, project.id, verdicts),
         "missed_by_webhooks": count_missed_changes(store, project.id),
         "old_predictions": count_deleted_predictions(store, project.id),
         "behind": sum(row.state != "idle" for row in jobs),
@@ -272,14 +273,14 @@ def _model(store: Store, project: str, version: str) -> dict[str, Any]:
     return {"version": version, "rows": body.get("rows"), "recipe": body.get("recipe"), "trained_s": body.get("at_s")}
 
 
-def _audit_accuracy(store: Store, project: str, version: str) -> dict[str, Any] | None:
+def _audit_accuracy(verdicts: Iterable[Figures], version: str) -> dict[str, Any] | None:
     """Return the accuracy of the serving model by the newest verdict about it; None where there is none.
 
     On tune rows, which decide no promotion; where there are none, on the rows that decided it (`chosen`).
     """
-    for record in store.records.list_records(project, "verdict", limit=_MAX_VERDICTS):
-        if version in (record.body.get("challenger"), record.body.get("champion")):
-            return _accuracy_of(record.body, challenger=record.body.get("challenger") == version)
+    for verdict in verdicts:
+        if version in (verdict.get("challenger"), verdict.get("champion")):
+            return _accuracy_of(verdict, challenger=verdict.get("challenger") == version)
     return None
 
 
@@ -308,9 +309,9 @@ def _closure(store: Store, project: str, version: str, turn: Figures) -> float |
     return round(min(1.0, len(learned_annotations(store, project, version)) / trainable), 4) if version else 0.0
 
 
-def _latency(store: Store, project: str) -> float | None:
+def _latency(store: Store, project: str, verdicts: Iterable[Figures]) -> float | None:
     """Return the median seconds from an answer to the promotion of the first model that learned from it."""
-    promoted = [record.body for record in store.records.list_records(project, "verdict") if record.body.get("promote")]
+    promoted = [verdict for verdict in verdicts if verdict.get("promote")]
     waits: list[float] = []
     learned: dict[str, frozenset[int]] = {}
     for body, before in zip(promoted[:_LATENCY_MODELS], [*promoted[1:], {}], strict=False):

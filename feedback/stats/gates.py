@@ -22,9 +22,9 @@ from feedback.stats.intervals import EvidenceError, Floats, check_share
 
 Ints = NDArray[np.int64]
 
+_STEP = 0.001  # of a detectable difference
 # One bet suits one size of gain; the mean over three loses at most a factor of three against the best of them. A finer
 # grid and a continuous mixture had less power on 100 to 2,000 rows.
-_STEP = 0.001  # of a detectable difference
 _BETS = np.array([0.1, 0.3, 0.7])
 
 
@@ -36,9 +36,7 @@ class Verdict:
     reason: str
     e_value: float = 1.0  # evidence that decided; 1 is no evidence
     n: int = 0  # rows behind the decision
-    detectable: float | None = (
-        None  # smallest loss (of a change: gain) that would have been seen; None: not even the largest
-    )
+    detectable: float | None = None  # smallest loss (of a change: gain) that would have been seen; None: no size would
 
 
 def refresh_gate(d: Sequence[int] | NDArray[Any], *, max_loss: float = 0.02, alpha: float = 0.05) -> Verdict:

@@ -77,7 +77,6 @@ def challenge(
     if champion is not None:
         trained |= _trained_tasks(store, project, champion.version, snapshot.tasks)
     audit = [row for row in dataset.of("tune", "judge") if row.task not in trained]
-    tune = frozenset(row.task for row in dataset.of("tune"))
     epoch = judge_epoch(store, project, sum(row.role == "judge" for row in audit))
     verdict = judge(
         bundle,
@@ -86,7 +85,7 @@ def challenge(
         taught=dataset.of("train"),
         trained=trained,
         policy=snapshot.policy,
-        calibrated_on=tune if len(tune) >= MIN_ROWS else frozenset(),
+        calibrated=len(dataset.of("tune")) >= MIN_ROWS,
         challenger_number=epoch.changes + 1,
     )
     body = epoch.record(verdict) | {"at_s": now_s}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from typing import Any, Protocol
 
 import numpy as np
@@ -67,13 +68,13 @@ def judge(
     taught: Sequence[Row],
     trained: frozenset[int],
     policy: Policy,
-    calibrated_on: frozenset[int] = frozenset(),
+    calibrated: bool = False,
     challenger_number: int = 1,
 ) -> Verdict:
     """Judge on the audit rows given; EvaluationError if one is a certify row, or if a model trained on it.
 
     Without a champion the challenger must beat the class shares of `taught`, its training rows; few judge rows borrow
-    the tune rows for that, unless the challenger was `calibrated_on` them. With the champion's recipe it must not be
+    the tune rows for that, unless the challenger was `calibrated` on them. With the champion's recipe it must not be
     proven worse than `promote.max_loss`; with another recipe it must be proven better, as the `challenger_number`-th
     change of its judge epoch.
     """
@@ -83,7 +84,7 @@ def judge(
     note = f"; provisional: {len(audit)} audit rows" if len(audit) < _SMALL else ""
     tune = [row for row in audit if row.role == "tune"]
     if champion is None:
-        borrowed = [row for row in tune if row.task not in calibrated_on] if len(rows) < _FEW else []
+        borrowed = tune if len(rows) < _FEW and not calibrated else []
         verdict = _first(challenger, [*rows, *borrowed], taught, note)
         return verdict if borrowed else replace(verdict, free_rows=len(tune), free_accuracy=_accuracy(challenger, tune))
     right, was_right = _right(challenger, rows), _right(champion, rows)
@@ -116,31 +117,33 @@ def _accuracy(model: _Predicts, rows: Sequence[Row]) -> float | None:
 
 def _first(challenger: _Predicts, rows: Sequence[Row], taught: Sequence[Row], note: str) -> Verdict:
     """Judge a first model, which replaces no predictions: it must predict better than the class shares do."""
-    right = _right(challenger, rows)
     if not rows:
-        return _first_verdict(challenger, right, f"no audit row to compare with the class prior{note}")
+        reason = f"no audit row to compare with the class prior{note}"
+        return Verdict(False, reason, "first", challenger.version, "", 0, None, None)
+    proba = _proba(challenger, rows)
     # a row that the model cannot read is shown without a prediction: it speaks neither for the model nor against it
-    read = [row for row, is_read in zip(rows, _readable(challenger, rows), strict=True) if is_read]
-    loss, prior_loss = (_log_loss(challenger, read), _prior_loss(read, taught)) if read else (np.inf, 0.0)
+    is_read = ~np.isnan(proba).any(axis=1)
+    read = list(compress(rows, is_read))
+    loss, prior_loss = (
+        (_log_loss(challenger, proba[is_read], read), _prior_loss(read, taught)) if read else (np.inf, 0.0)
+    )
     better = loss < prior_loss
     comparison = f"log-loss {loss:.3f} against the class prior's {prior_loss:.3f} on {len(read)} audit rows"
     reason = ("" if better else "not better than the class prior: ") + comparison + note
-    return _first_verdict(challenger, right, reason, promote=better)
-
-
-def _first_verdict(challenger: _Predicts, right: Bools, reason: str, *, promote: bool = False) -> Verdict:
-    return Verdict(promote, reason, "first", challenger.version, "", len(right), _mean(right), None)
+    accuracy = _mean(_is_right(challenger, proba, rows))
+    return Verdict(better, reason, "first", challenger.version, "", len(rows), accuracy, None)
 
 
 def _right(model: _Predicts, rows: Sequence[Row]) -> Bools:
     """Say for each row whether the model's answer is the people's; a row that it cannot read counts as wrong."""
-    if not rows:
-        return np.zeros(0, dtype=bool)
-    proba = np.nan_to_num(_proba(model, rows), nan=-1.0)
-    best = [model.classes[place] for place in proba.argmax(axis=1)]
-    unread = proba.max(axis=1) < 0
-    right: Bools = np.array([label == row.label for label, row in zip(best, rows, strict=True)]) & ~unread
-    return right
+    return _is_right(model, _proba(model, rows), rows) if rows else np.zeros(0, dtype=bool)
+
+
+def _is_right(model: _Predicts, proba: Floats, rows: Sequence[Row]) -> Bools:
+    known = np.nan_to_num(proba, nan=-1.0)
+    best = [model.classes[place] for place in known.argmax(axis=1)]
+    right: Bools = np.array([label == row.label for label, row in zip(best, rows, strict=True)])
+    return right & (known.max(axis=1) >= 0)
 
 
 def _proba(model: _Predicts, rows: Sequence[Row]) -> Floats:
@@ -149,12 +152,7 @@ def _proba(model: _Predicts, rows: Sequence[Row]) -> Floats:
         return np.asarray(model.proba([row.data for row in rows]))
 
 
-def _readable(model: _Predicts, rows: Sequence[Row]) -> Bools:
-    return np.asarray(~np.isnan(_proba(model, rows)).any(axis=1))
-
-
-def _log_loss(model: _Predicts, rows: Sequence[Row]) -> float:
-    proba = np.nan_to_num(_proba(model, rows), nan=0.0)
+def _log_loss(model: _Predicts, proba: Floats, rows: Sequence[Row]) -> float:
     place = {label: index for index, label in enumerate(model.classes)}
     predicted = [proba[i, place[row.label]] if row.label in place else 0.0 for i, row in enumerate(rows)]
     return float(-np.log(np.clip(predicted, _LEAST, 1.0)).mean())

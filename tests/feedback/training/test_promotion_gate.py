@@ -87,11 +87,10 @@ def test_tune_rows_on_which_the_first_model_was_calibrated_do_not_judge_it():
     judged = [Row(row.task, "judge", row.label, row.data) for row in audit(4)]
     tune = [Row(row.task, "tune", row.label, dict(row.data) | {"n": 1000}) for row in tune]
 
-    calibrated = frozenset(row.task for row in tune)
     assert verdict(flattered, None, [*judged, *tune]).promote
-    found = verdict(flattered, None, [*judged, *tune], calibrated_on=calibrated)
+    found = verdict(flattered, None, [*judged, *tune], calibrated=True)
     assert (found.promote, found.rows) == (False, 4)
-    assert not verdict(flattered, None, tune, calibrated_on=calibrated).promote
+    assert not verdict(flattered, None, tune, calibrated=True).promote
 
 
 def test_a_verdict_measures_both_models_on_rows_that_choose_neither():
