@@ -133,7 +133,7 @@ def compute_rows(
         leave_out(step, name(row), error)
         failed.append(error)
 
-    found = halve(rows, compute, leave_out_row, _is_of_service)
+    found = halve(rows, compute, leave_out_row, is_of_service)
     if len(failed) == len(rows) >= _MANY:
         _log_defect(step, len(failed), failed[-1])
     return found
@@ -226,7 +226,7 @@ class RequestRows:
             rows,
             send,
             lambda row, error: self._leave_out(name(row), error),
-            lambda error: _is_of_service(error) and not is_server_error(error),
+            lambda error: is_of_service(error) and not is_server_error(error),
         )
 
     def _leave_out(self, row: object, error: Exception) -> None:
@@ -239,7 +239,7 @@ class RequestRows:
 
 def leave_out(step: str, row: object, error: Exception) -> None:
     """Note that a row is left out because of this error; raise the error where it concerns the service."""
-    if _is_of_service(error):
+    if is_of_service(error):
         raise error
     _log.debug("%s: %s is left out", step, row, exc_info=error)
     note_left_out(step, row, describe_error(error))
@@ -270,5 +270,6 @@ def is_server_error(error: Exception) -> bool:
     return isinstance(status, int) and status >= 500
 
 
-def _is_of_service(error: BaseException) -> bool:
+def is_of_service(error: BaseException) -> bool:
+    """Return whether an error concerns the service, so that no row is its cause."""
     return bool(getattr(error, "of_service", False))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ml_backend.codecs import get_codec
 from ml_backend.errors import BackendError
 from ml_backend.label_config import LabelConfig, read_label_config
-from ml_backend.left_out import collect_left_out, compute_rows, contained
+from ml_backend.left_out import collect_left_out, compute_rows
 from ml_backend.records import Indicators, Task, with_indicators
 
 if TYPE_CHECKING:
@@ -287,7 +287,7 @@ class _ProjectModel:
 
 def _predict(bundle: Bundle, data: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[_Prediction | None]:
     """Return regions and confidence of each task; None where the model has no answer, or the task makes it fail."""
-    encode = get_codec(bundle.control.kind).encode
+    codec = get_codec(bundle.control.kind)
 
     def predict(places: Sequence[int]) -> Sequence[Any]:
         answers = bundle.predict([data[place] for place in places], names=[names[place] for place in places])
@@ -295,15 +295,22 @@ def _predict(bundle: Bundle, data: Sequence[Mapping[str, Any]], names: Sequence[
             raise BackendError(f"the model returned {len(answers)} answers for {len(places)} tasks.")
         return answers
 
+    def encode(places: Sequence[int]) -> Sequence[_Prediction]:
+        rows = [answers[place] for place in places]
+        return [
+            (codec.encode(answer, bundle.control, score), round(min(1.0, max(0.0, float(score))), 6))
+            for answer, score in rows
+        ]
+
     answers = compute_rows("predict", range(len(data)), predict, name=names.__getitem__)
-    found: list[_Prediction | None] = [None] * len(data)
-    for place, row in enumerate(answers):
-        answer, score = row or (None, None)
-        if answer is not None and score is not None and math.isfinite(score):
-            with contained("encode the prediction", names[place]):
-                regions = encode(answer, bundle.control, score)
-                found[place] = regions, round(min(1.0, max(0.0, float(score))), 6)
-    return found
+    answered = [
+        place
+        for place, (answer, score) in enumerate(row or (None, None) for row in answers)
+        if answer is not None and score is not None and math.isfinite(score)
+    ]
+    encoded = compute_rows("encode the prediction", answered, encode, name=names.__getitem__)
+    found = dict(zip(answered, encoded, strict=True))
+    return [found.get(place) for place in range(len(data))]
 
 
 def _name(raw: Mapping[str, Any]) -> str:

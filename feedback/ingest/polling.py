@@ -45,8 +45,7 @@ def poll_changes(
         if len(batch) >= _BATCH:
             new += append_events(store, batch, want=want)
             batch = []
-    if batch:
-        new += append_events(store, batch, want=want)
+    new += append_events(store, batch, want=want)
     record_missed_changes(store, project, new)
     record_unreadable(store, project, "poll", unreadable)
     if newest != last:

@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from ml_backend.app.request_source import mime_type
 from ml_backend.errors import BodyError, TooLarge, WrongContentType
 
 _JSON = re.compile(r"application/([a-z0-9.-]+\+)?json")
@@ -44,7 +45,7 @@ def read_json(environ: Mapping[str, Any], limits: Limits) -> Any:
     that a browser keeps. BodyError for a body that is empty, not UTF-8 or not JSON; TooLarge beyond a limit or 254
     levels of nesting.
     """
-    content_type = environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+    content_type = mime_type(environ)
     if content_type and not _JSON.fullmatch(content_type):
         hint = "Send Content-Type: application/json."
         raise WrongContentType(f"the body is {content_type[:60]!r}; wanted application/json.", hint=hint)

@@ -188,10 +188,11 @@ class Guard:
 
     def check_source(self, request: Request) -> None:
         """Refuse a request from a page of another site, and one to a name that is not ours, with CrossSite."""
-        if self.is_cross_site(request, self._security.public):
+        environ = request.environ
+        if is_cross_site(environ, self._security.hosts, self._security.public):
             hint = "Label Studio calls from its server, not from a page."
             raise CrossSite("a page of another site sent this.", hint=hint)
-        if not self.has_known_host(request):
+        if not has_known_host(environ, self._security.hosts):
             raise CrossSite(
                 "the Host header is not a name of this service.",
                 hint="Set HITL_PUBLIC_URL to the address that is used, or add the name to HITL_ALLOWED_HOSTS.",
@@ -199,11 +200,11 @@ class Guard:
 
     def is_cross_site(self, request: Request, public: str) -> bool:
         """Return whether a browser sends a request for a page of another site; `public` is our "host:port" there."""
-        return is_cross_site(request, self._security.hosts, public)
+        return is_cross_site(request.environ, self._security.hosts, public)
 
     def has_known_host(self, request: Request) -> bool:
         """Return whether a request was sent to a name of this service."""
-        return has_known_host(request, self._security.hosts)
+        return has_known_host(request.environ, self._security.hosts)
 
     def check_ml_request(self, request: Request) -> None:
         """Accept a request with user and password, or any request where none are set."""
@@ -217,7 +218,7 @@ class Guard:
         """
         secrets = self._valid_secrets()
         if not secrets and not self._security.has_login:
-            if not is_own_loopback(request):
+            if not is_own_loopback(request.environ):
                 hint = "`hitl connect PROJECT` makes one and tells Label Studio."
                 raise NotAllowed("there is no secret yet, so only this machine may send this.", hint=hint)
             return

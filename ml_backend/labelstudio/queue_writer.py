@@ -166,8 +166,10 @@ def _choose_imported(
 ) -> dict[int, ImportedPrediction]:
     """Return what each row shows of predictions that are not ours: all but the control that we serve."""
     shown = dict[int, ImportedPrediction]()
-    for row in rows if imported is not None else ():
-        chosen = imported.choose(found.get(row.task, ())) if imported is not None and row.with_imported else None
+    if imported is None:
+        return shown
+    for row in rows:
+        chosen = imported.choose(found.get(row.task, ())) if row.with_imported else None
         if chosen is not None and (result := chosen.without(row.serves) if row.serves else chosen.result):
             shown[row.task] = replace(chosen, result=result)
     return shown

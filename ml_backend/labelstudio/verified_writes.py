@@ -30,8 +30,10 @@ def create_once(find: Callable[[], _Found | None], create: Callable[[], _Found])
     ('project 7', ['project 7'])
     """
     found = find()
-    if found is not None:
-        return found
+    return _create_or_find(find, create) if found is None else found
+
+
+def _create_or_find(find: Callable[[], _Found | None], create: Callable[[], _Found]) -> _Found:
     try:
         return create()
     except LabelStudioError as error:
@@ -104,15 +106,11 @@ def create_prediction_once(client: Client, project: str, body: Mapping[str, Any]
     The caller has listed the predictions of the task; they are listed again only after a doubtful answer.
     """
     task, version = int(body["task"]), str(body["model_version"])
-    try:
-        return int(client.create_prediction(**body, project=project)["id"])
-    except LabelStudioError as error:
-        if not error.is_doubtful:
-            raise
-        found = of_version(read_predictions(client, project, [task]).get(task, ()), version)
-        if found is None:
-            raise
-        return int(found["id"])
+    made = _create_or_find(
+        lambda: of_version(read_predictions(client, project, [task]).get(task, ()), version),
+        lambda: client.create_prediction(**body, project=project),
+    )
+    return int(made["id"])
 
 
 def restore_score(client: Client, prediction: Json, score: float) -> bool:

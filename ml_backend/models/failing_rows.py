@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,6 @@ from ml_backend.left_out import compute_rows, describe_error
 from ml_backend.models import Floats, Model, Recipe, Tasks, Vectors
 
 _log = logging.getLogger(__name__)
-_Array = TypeVar("_Array", bound=NDArray[Any])
 
 
 def fit_rows(
@@ -68,36 +67,45 @@ def fit_rows(
 
 def predict_rows(model: Model, data: Tasks, *, names: Sequence[object] | None = None) -> Floats:
     """Return `model.predict_proba`, (n, k); a row of NaN for each task that makes it fail, as for an unreadable one."""
-
-    def predict(rows: Sequence[int]) -> list[Floats]:
-        return list(_checked(model.predict_proba([data[row] for row in rows]), len(rows)))
-
-    if not len(data):
-        return model.predict_proba(data)
-    return _filled(compute_rows("predict", range(len(data)), predict, name=_namer(names)), len(model.classes), np.nan)
+    return _compute_array("predict", data, model.predict_proba, names, missing=np.nan, size=len(model.classes))
 
 
 def vector_rows(model: Model, data: Tasks, *, names: Sequence[object] | None = None) -> Vectors:
     """Return `model.vectors`, (n, d); zeros for each task that makes it fail, as for an unreadable one."""
+    return _compute_array("read", data, model.vectors, names, missing=0.0).astype(np.float32, copy=False)
 
-    def read(rows: Sequence[int]) -> list[Vectors]:
-        return list(_checked(model.vectors([data[row] for row in rows]), len(rows)))
+
+def _compute_array(
+    step: str,
+    data: Tasks,
+    compute: Callable[[Tasks], NDArray[Any]],
+    names: Sequence[object] | None,
+    *,
+    missing: float,
+    size: int = 1,
+) -> NDArray[Any]:
+    """Return the array that `compute` returns for all tasks, with a row of `missing` for each that makes it fail.
+
+    `size` is its number of columns where each fails.
+    """
+    whole: NDArray[Any] | None = None
+
+    def compute_part(rows: Sequence[int]) -> Sequence[NDArray[Any]]:
+        nonlocal whole
+        part = compute(data if len(rows) == len(data) else [data[row] for row in rows])
+        if part.ndim != 2 or len(part) != len(rows):
+            raise BackendError(f"the model returned an array of shape {part.shape} for {len(rows)} tasks.")
+        if len(rows) == len(data):
+            whole = part
+        return list(part)
 
     if not len(data):
-        return model.vectors(data)
-    found = compute_rows("read", range(len(data)), read, name=_namer(names))
-    size = next((len(row) for row in found if row is not None), 1)
-    return _filled(found, size, 0.0).astype(np.float32, copy=False)
-
-
-def _checked(found: _Array, n_rows: int) -> _Array:
-    if found.ndim != 2 or len(found) != n_rows:
-        raise BackendError(f"the model returned an array of shape {found.shape} for {n_rows} tasks.")
-    return found
-
-
-def _filled(rows: Sequence[Floats | Vectors | None], size: int, missing: float) -> Floats:
-    return np.stack([np.full(size, missing) if row is None else row for row in rows])
+        return compute(data)
+    found = compute_rows(step, range(len(data)), compute_part, name=_namer(names))
+    if whole is not None:
+        return whole
+    size = next((len(row) for row in found if row is not None), size)
+    return np.stack([np.full(size, missing) if row is None else row for row in found])
 
 
 def _namer(names: Sequence[object] | None) -> Callable[[int], object]:

@@ -118,24 +118,20 @@ def events_from_webhook(
             unread.append(f"the label config of a webhook has more than {MAX_BYTES:,} characters; it is not stored.")
     elif intake.label_config is not None:
         found += _try_event(unread, event_from_project, project, intake.title or "", intake.label_config, "webhook")
-    believed = [event for event in found if not _is_future(event, now_s)]
+    # the dates of their author order the votes
+    believed = [e for e in found if not is_future(max(e.version, e.body.get("created_at") or ""), now_s)]
     if unread is not None:
         unread += [FUTURE] * (len(found) - len(believed))
     return believed
 
 
-def _is_future(event: Event, now_s: float) -> bool:
-    """Return whether an event claims to have happened after it came; the dates of its author order the votes."""
-    return any(is_future(time, now_s) for time in (event.version, event.body.get("created_at")))
-
-
-def is_future(time: str | None, now_s: float, *, ahead_s: float = AHEAD_S) -> bool:
-    """Return whether a canonical time is more than `ahead_s` after `now_s` (epoch seconds); False where it is unknown.
+def is_future(time: str, now_s: float, *, ahead_s: float = AHEAD_S) -> bool:
+    """Return whether a canonical time is more than `ahead_s` after `now_s` (epoch seconds); False for "".
 
     >>> is_future("9999-12-31T23:59:59.000000Z", 0.0), is_future("1970-01-01T00:04:00.000000Z", 0.0)
     (True, False)
     """
-    return bool(time) and datetime.fromisoformat(str(time)).timestamp() > now_s + ahead_s
+    return bool(time) and datetime.fromisoformat(time).timestamp() > now_s + ahead_s
 
 
 def events_from_task(

@@ -29,7 +29,7 @@ from feedback.store.database.prepared_statements import Prepared
 from feedback.store.log.event_log import EventBatch
 from feedback.store.log.events import EVENT_FIELDS, Event, canonical_json
 from feedback.store.tables import main_tables
-from ml_backend.left_out import describe_error
+from ml_backend.left_out import describe_error, is_of_service
 
 _LOG = logging.getLogger(__name__)
 _AT_ONCE = 50  # deliveries in one transaction
@@ -113,7 +113,7 @@ class Inbox:
                 try:
                     taken += self._ingest_rows(rows)
                 except Exception as error:  # a hostile delivery may fail in any way
-                    if getattr(error, "of_service", False):
+                    if is_of_service(error):
                         raise
                     _LOG.warning("deliveries are taken in one by one: %s", type(error).__name__)
                     taken += sum(map(self._ingest_alone, rows))
@@ -208,7 +208,7 @@ class Inbox:
         try:
             return self._ingest_rows([row])
         except Exception as error:
-            if getattr(error, "of_service", False):
+            if is_of_service(error):
                 raise
             problem = describe_error(error)
             with self._box.write() as connection:

@@ -135,6 +135,7 @@ class Lifetime:
         if created_at != self.created_at:
             if not is_newest:
                 return  # of another lifetime
+            self.last_shown_s = 0.0
             self._start_lifetime()
         self.last_shown_s = max(self.last_shown_s, seen.seen_s)
         self._take_any(body)
@@ -152,8 +153,7 @@ class Lifetime:
         return (created_at, seen.version, seen.seen_s, seen.rank) > newest
 
     def _start_lifetime(self) -> None:
-        """Start another lifetime, with no values of the one before."""
-        self.last_shown_s = 0.0
+        """Clear the values that `_take_any` took of the lifetime before."""
 
     def _take_any(self, body: Mapping[str, Any]) -> None:
         """Take the values that any version of this lifetime may set, the newest or not."""
@@ -217,7 +217,6 @@ class AnnotationState(Lifetime):
         return self.person, "skips" if self.was_cancelled else "answers"
 
     def _start_lifetime(self) -> None:
-        self.last_shown_s = 0.0
         self.unique_id = None
 
     def _take_any(self, body: Mapping[str, Any]) -> None:

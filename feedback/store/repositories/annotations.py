@@ -76,8 +76,9 @@ class AnnotationsRepository(Repository):
             if without_case:
                 of_task = select(case.id).where(case.project == project, case.task == table.task)
                 query = query.where(~of_task.exists())
-            in_tasks = None if tasks is None else rows_in(connection, query, table.task, tasks)
-            rows = connection.execute(query).all() if in_tasks is None else in_tasks
+            rows: Sequence[Any] = (
+                connection.execute(query).all() if tasks is None else rows_in(connection, query, table.task, tasks)
+            )
         return [Skip(row.task, row.person, row.id, epoch_s(row.version)) for row in rows]
 
     def list_annotators(self, project: str) -> list[AnnotatorCounts]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import CompoundSelect, Select, and_, case, func, or_, select, union_all
 
+from feedback.store.database.engine import chunks
 from feedback.store.database.row_mapping import RowMapper
 from feedback.store.repositories.repository import (
     Repository,
@@ -46,9 +47,8 @@ class UncountedRepository(Repository):
             return
         with self._database.write() as connection:
             self._database.upsert(connection, table, made)
-            numbers = sorted(removed)
-            for start in range(0, len(numbers), _BATCH):
-                gone = table.c.annotation.in_(numbers[start : start + _BATCH])
+            for part in chunks(sorted(removed)):
+                gone = table.c.annotation.in_(part)
                 connection.execute(table.delete().where(table.c.project == project, gone))
 
     def list_excluded(self, project: str) -> dict[int, str]:
@@ -86,9 +86,6 @@ class UncountedRepository(Repository):
         with self._database.read() as connection:
             by_people = made_by_people(connection, project, main_tables.annotation.c, main_tables.annotation.c.id)
         return union_all(_in_project(project, control, by_people, task), _in_reviews(project, task))
-
-
-_BATCH = 500
 
 
 def _in_project(project: str, control: str, by_people: Collection[Any], task: int | None) -> Select[Any]:
