@@ -57,14 +57,14 @@ def doctor(
     from feedback.ingest.polling import count_missed_changes
     from feedback.reports.health import web_problems
     from feedback.reports.project_status import describe_left_out
-    from feedback.reports.uncounted_answers import count_uncounted, split_empty, uncounted_sentences
+    from feedback.reports.uncounted_answers import count_uncounted, list_uncounted, uncounted_sentences
     from ml_backend.labelstudio.doctor import Finding, run_checks
 
     settings = load_settings()
     fix = "Start `hitl serve`; where Label Studio reaches it by another address, set HITL_PUBLIC_URL."
     with opened_store(settings) as store, make_client(settings) as client:
         row = store.projects.get_project(project) if project else None
-        uncounted = list(uncounted_sentences(split_empty(count_uncounted(store, row))[0])) if row else []
+        uncounted = list(uncounted_sentences(count_uncounted(list_uncounted(store, row)))) if row else []
         left_out = describe_left_out(store, project) if row else []
         findings = [Finding("service not reached", "error", f"{text}.", fix) for text in web_problems(settings)]
         findings += run_checks(

@@ -12,12 +12,7 @@ from feedback.labelling_platform.deletion_schedule import count_deleted_predicti
 from feedback.policy import Policy
 from feedback.project.snapshot import load_splits
 from feedback.reports.formatting import duration, number, percent, when, within
-from feedback.reports.uncounted_answers import (
-    count_answers_without,
-    count_uncounted,
-    split_empty,
-    uncounted_sentences,
-)
+from feedback.reports.uncounted_answers import EMPTY, count_uncounted, list_uncounted, uncounted_sentences
 from feedback.stats.intervals import wilson
 from feedback.store import ProjectRow, QueueCounts, Record, Store
 from feedback.training.challenger import learned_annotations
@@ -30,7 +25,7 @@ _LATENCY_MODELS = 10  # newest promoted models: the latency of today, not of the
 def project_status(store: Store, project: ProjectRow) -> dict[str, Any]:
     """Return the status of a project as JSON; what is not known yet is None."""
     counts = store.projects.count_project(project.id)
-    uncounted, n_empty = split_empty(count_uncounted(store, project))
+    uncounted = list_uncounted(store, project)
     queue = store.windows.count_window(project.id) if project.connected else None  # disconnect removes it
     champion = store.registry.champion(project.id)
     turn = _latest(store, project.id, "turn")
@@ -43,7 +38,7 @@ def project_status(store: Store, project: ProjectRow) -> dict[str, Any]:
         "tasks": counts.tasks,
         "answered": counts.answered,
         "answers": counts.answers,
-        "answers_not_counted": count_answers_without(store, project),
+        "answers_not_counted": store.uncounted.count_answers_without(project.id, uncounted),
         "skips": counts.skips,
         "kept_back": counts.kept_back,
         "routed": store.decisions.count_outcomes(project.id) or None,
@@ -66,8 +61,8 @@ def project_status(store: Store, project: ProjectRow) -> dict[str, Any]:
         "behind": sum(row.state != "idle" for row in jobs),
         "parked": [f"{row.kind}: {row.reason}" for row in jobs if row.state == "parked"],
         "unreadable": counts.unreadable,
-        "not_counted": uncounted,
-        "empty_answers": n_empty,
+        "not_counted": count_uncounted(uncounted),
+        "empty_answers": sum(row.why == EMPTY for row in uncounted),
         "left_out": describe_left_out(store, project.id),
         "notes": list(turn.get("notes", ())),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -18,38 +19,23 @@ RELABELLED = "was given before its label changed; the task is asked again"
 _PEOPLE_NAMED = 5  # in a sentence
 
 
-def list_uncounted(store: Store, project: ProjectRow, task: int) -> list[UncountedAnswer]:
-    """Return the answers on a task, reviews of it included, that do not count, each with the reason."""
+def list_uncounted(store: Store, project: ProjectRow, task: int | None = None) -> list[UncountedAnswer]:
+    """Return the answers that do not count, reviews included, each with the reason; of one task or of all."""
     control, nothing = _learned_control(project)
-    found = {row.annotation: row for row in _list_relabelled(store, project, control) if row.task == task}
+    found = {row.annotation: row for row in _list_relabelled(store, project, control, task)}
     for row in store.uncounted.list_uncounted(project.id, control, task=task):
         found[row.annotation] = replace(row, why=nothing) if row.why == NO_ANSWER else row
     return [found[annotation] for annotation in sorted(found)]
 
 
-def count_uncounted(store: Store, project: ProjectRow) -> list[dict[str, Any]]:
-    """Return how many answers of each person do not count, by reason, the most frequent first, as JSON."""
-    control, nothing = _learned_control(project)
-    rows = store.uncounted.count_uncounted(project.id, control)
-    found = {(nothing if row.why == NO_ANSWER else row.why, row.person): row.answers for row in rows}
-    for row in _list_relabelled(store, project, control):
-        found[row.why, row.person] = found.get((row.why, row.person), 0) + 1
+def count_uncounted(uncounted: Iterable[UncountedAnswer]) -> list[dict[str, Any]]:
+    """Return how many answers of each person do not count, by reason, the most frequent first, as JSON.
+
+    Empty answers are left out: they are no trouble.
+    """
+    found = Counter((row.why, row.person) for row in uncounted if row.why != EMPTY)
     ranked = sorted(found.items(), key=lambda item: (-item[1], item[0][0], item[0][1] or 0))
     return [{"why": why, "person": person, "answers": answers} for (why, person), answers in ranked]
-
-
-def split_empty(counts: Iterable[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any]], int]:
-    """Return the counts without those of empty answers, which are no trouble, and the number of empty answers."""
-    rows = list(counts)
-    n_empty = sum(int(row["answers"]) for row in rows if row["why"] == EMPTY)
-    return [row for row in rows if row["why"] != EMPTY], n_empty
-
-
-def count_answers_without(store: Store, project: ProjectRow) -> int:
-    """Return how many of the answers of a project, one for each person and task, do not count."""
-    control, _nothing = _learned_control(project)
-    relabelled = {(row.task, row.person) for row in _list_relabelled(store, project, control)}
-    return len(store.uncounted.list_answers_without(project.id, control) | relabelled)
 
 
 def uncounted_sentences(
@@ -71,12 +57,12 @@ def uncounted_sentences(
         yield f"{number(total)} {'answer' if total == 1 else 'answers'}{who}: {close_direction(why)}"
 
 
-def _list_relabelled(store: Store, project: ProjectRow, control: str) -> Iterator[UncountedAnswer]:
+def _list_relabelled(store: Store, project: ProjectRow, control: str, task: int | None) -> Iterator[UncountedAnswer]:
     """Yield the votes that a change of labels has made stale."""
     changes = list_label_changes(store, project.id)
     if not any(not change.to for change in changes):
         return
-    votes = store.votes.list_votes(project.id, control=control)
+    votes = store.votes.list_votes(project.id, control=control, tasks=None if task is None else [task])
     counted = {vote.annotation for vote in apply_label_changes(votes, changes).votes}
     for vote in votes:
         if vote.annotation not in counted:

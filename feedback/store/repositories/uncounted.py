@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
-from sqlalchemy import CompoundSelect, Select, and_, case, func, or_, select, union_all
+from sqlalchemy import Select, and_, case, func, or_, select, union_all
 
-from feedback.store.database.engine import chunks
+from feedback.store.database.engine import chunks, rows_in
 from feedback.store.database.row_mapping import RowMapper
 from feedback.store.repositories.repository import (
     Repository,
@@ -26,14 +26,6 @@ IMPORTED = "was imported; nobody gave it here"
 UNREADABLE = "cannot be read"
 NO_ANSWER = "says nothing of what is learned"
 REPLACED = "was replaced by a later answer of the same person"
-
-
-class UncountedCount(NamedTuple):
-    """How many answers of one person do not count for one reason."""
-
-    why: str
-    person: int | None
-    answers: int
 
 
 class UncountedRepository(Repository):
@@ -56,36 +48,24 @@ class UncountedRepository(Repository):
         table = main_tables.excluded_answer.c
         return dict(map(tuple, self._list_rows(select(table.annotation, table.why).where(table.project == project))))
 
-    def list_uncounted(self, project: str, control: str, *, task: int) -> list[UncountedAnswer]:
-        """Return the answers on a task, in the project and in reviews of it, that do not count, by annotation."""
-        rows = self._list_rows(self._query(project, control, task=task))
-        return sorted((UncountedAnswer(*row) for row in rows), key=lambda row: row.annotation)
-
-    def count_uncounted(self, project: str, control: str) -> list[UncountedCount]:
-        """Count the answers that do not count by reason and person, the most frequent first.
+    def list_uncounted(self, project: str, control: str, *, task: int | None = None) -> list[UncountedAnswer]:
+        """Return the answers, in a project and in reviews of it, that do not count; of one task or of all.
 
         `control` is the one that is learned; "": any.
         """
-        rows = self._query(project, control).subquery()
-        n_answers = func.count()
-        query = select(rows.c.why, rows.c.person, n_answers).group_by(rows.c.why, rows.c.person)
-        return [
-            UncountedCount(*row) for row in self._list_rows(query.order_by(n_answers.desc(), rows.c.why, rows.c.person))
-        ]
-
-    def list_answers_without(self, project: str, control: str) -> set[tuple[int, int | None]]:
-        """Return task and person of each answer of which no annotation counts; an answer may have several."""
-        votes, uncounted = main_tables.vote.c, self._query(project, control).subquery().c
-        with self._database.read() as connection:
-            given = and_(*are_votes(connection, project))
-            counted = select(votes.task, votes.person).where(given, votes.annotation.not_in(select(uncounted.id)))
-            query = select(votes.task, votes.person).where(given).except_(counted)
-            return {(task, person) for task, person in connection.execute(query)}
-
-    def _query(self, project: str, control: str, *, task: int | None = None) -> CompoundSelect[Any]:
         with self._database.read() as connection:
             by_people = made_by_people(connection, project, main_tables.annotation.c, main_tables.annotation.c.id)
-        return union_all(_in_project(project, control, by_people, task), _in_reviews(project, task))
+            query = union_all(_in_project(project, control, by_people, task), _in_reviews(project, task))
+            return [UncountedAnswer(*row) for row in connection.execute(query)]
+
+    def count_answers_without(self, project: str, uncounted: Iterable[UncountedAnswer]) -> int:
+        """Return how many answers have no annotation but these; one answer of a person to a task may have several."""
+        task_of, votes = {row.annotation: row.task for row in uncounted}, main_tables.vote.c
+        with self._database.read() as connection:
+            query = select(votes.annotation, votes.task, votes.person).where(*are_votes(connection, project))
+            given = rows_in(connection, query, votes.task, set(task_of.values()))
+        counted = {(task, person) for annotation, task, person in given if annotation not in task_of}
+        return len({(task, person) for _annotation, task, person in given} - counted)
 
 
 def _in_project(project: str, control: str, by_people: Collection[Any], task: int | None) -> Select[Any]:

@@ -38,7 +38,8 @@ def row_of(world: World) -> ProjectRow:
 
 
 def counts(world: World) -> dict[tuple[str, int | None], int]:
-    return {(row["why"], row["person"]): row["answers"] for row in count_uncounted(world.store, row_of(world))}
+    rows = count_uncounted(list_uncounted(world.store, row_of(world)))
+    return {(row["why"], row["person"]): row["answers"] for row in rows}
 
 
 def test_answers_of_people_who_may_not_answer_are_told_everywhere_until_they_count(world: World, data_dir: Path):

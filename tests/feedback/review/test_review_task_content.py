@@ -187,8 +187,8 @@ def test_in_the_first_tier_people_who_are_not_listed_count_and_people_of_other_t
     world.site.answer(second, "fruit", person=FAY)  # without an address in Label Studio, too
 
     assert world.turn().settled == 2
-    counts = world.store.uncounted.count_uncounted(PROJECT, "kind")
-    assert {row.person: row.why for row in counts} == {DAN: "is not among the people of L1"}
+    uncounted = world.store.uncounted.list_uncounted(PROJECT, "kind")
+    assert {row.person: row.why for row in uncounted} == {DAN: "is not among the people of L1"}
 
 
 def test_a_rule_may_want_a_skill_in_the_first_tier(world: World):
