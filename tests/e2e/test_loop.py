@@ -161,7 +161,7 @@ def test_what_was_shown_is_known_by_its_number(service: Service):
     assert any(row.answer is not None for row in rows.values())
     # audit tasks came with an empty prediction of ours, so each of their answers counts
     assert any(row.blind for row in rows.values())
-    assert service.store.records.list_records(service.project.id, "not counted") == []
+    assert service.store.uncounted.count_uncounted(service.project.id, "") == []
     held = [
         row["shown"]
         for person in {vote.person for vote in votes}

@@ -17,16 +17,11 @@ from feedback.project.policy_validation import (
     validate_policy,
 )
 from feedback.store import ProjectRow
-
-DAY_S = 86_400.0
+from tests.support.policies import DAY_S, HOSTED_MODEL, labelling_function
 
 
 def validate(policy: Policy) -> list[PolicyFinding]:
     return validate_policy(policy, lock_ttl_s=DAY_S)
-
-
-def function(spec: str) -> Policy:
-    return read_policy(f'[[labelling_functions]]\nname = "links"\nfunction = "{spec}"')
 
 
 def test_the_default_policy_has_no_findings():
@@ -50,9 +45,9 @@ def test_an_unknown_name_is_an_error_with_the_nearest_name(text: str, suggestion
 
 
 def test_a_labelling_function_that_is_not_there_is_named_with_its_neighbour():
-    assert "Did you mean json:loads?" in validate(function("json:load_s"))[0].sentence
-    assert "Did you mean json.decoder?" in validate(function("json.decodr:loads"))[0].sentence
-    assert "json.nothing.like.it" in validate(function("json.nothing.like.it:loads"))[0].sentence
+    assert "Did you mean json:loads?" in validate(labelling_function("json:load_s"))[0].sentence
+    assert "Did you mean json.decoder?" in validate(labelling_function("json.decodr:loads"))[0].sentence
+    assert "json.nothing.like.it" in validate(labelling_function("json.nothing.like.it:loads"))[0].sentence
 
 
 def test_a_module_that_fails_while_it_is_imported_is_named_and_stops_nothing(
@@ -60,7 +55,7 @@ def test_a_module_that_fails_while_it_is_imported_is_named_and_stops_nothing(
 ):
     (tmp_path / "broken_rules.py").write_text("raise RuntimeError('no licence')")
     monkeypatch.syspath_prepend(tmp_path)
-    found = validate(function("broken_rules:links"))
+    found = validate(labelling_function("broken_rules:links"))
     sys.modules.pop("broken_rules", None)
 
     assert len(found) == 1
@@ -68,20 +63,12 @@ def test_a_module_that_fails_while_it_is_imported_is_named_and_stops_nothing(
 
 
 def test_what_cannot_be_called_is_no_function():
-    assert "cannot be called" in validate(function("string:digits"))[0].sentence
-
-
-HOSTED = """
-from label_studio_ml.model import LabelStudioMLBase
-
-class Keywords(LabelStudioMLBase):
-    pass
-"""
+    assert "cannot be called" in validate(labelling_function("string:digits"))[0].sentence
 
 
 def test_a_hosted_model_that_is_not_there_is_refused_before_a_project_waits_for_it(tmp_path: Path):
     file = tmp_path / "keywords.py"
-    file.write_text(HOSTED)
+    file.write_text(HOSTED_MODEL)
 
     def suggestion(spec: str) -> str:
         return " ".join(map(str, validate(read_policy(f'[model]\nhosted = "{spec}"'))))
@@ -92,112 +79,6 @@ def test_a_hosted_model_that_is_not_there_is_refused_before_a_project_waits_for_
     assert "there is no file" in suggestion(f"{tmp_path}/keyword.py:Keywords")
     file.write_text("class")
     assert "SyntaxError" in suggestion(f"{file}:Keywords")
-
-
-TRAP = """
-import pathlib
-pathlib.Path({mark!r}).write_text("it ran")
-{rest}
-"""
-
-
-def test_without_run_no_code_that_a_policy_names_is_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    mark, package = tmp_path / "it ran", tmp_path / "trapped"
-    package.mkdir()
-    (package / "__init__.py").write_text(TRAP.format(mark=str(mark), rest=""))
-    (package / "rules.py").write_text(TRAP.format(mark=str(mark), rest="def links(data): ..."))
-    (tmp_path / "model.py").write_text(TRAP.format(mark=str(mark), rest=HOSTED))
-    metadata = tmp_path / "trapped-1.0.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: trapped\nVersion: 1.0\n")
-    groups = "".join(
-        f"[hitl.{name}]\ntrap = trapped.rules:links\n" for name in ("consensus", "agreement", "strategies")
-    )
-    (metadata / "entry_points.txt").write_text(groups)
-    monkeypatch.syspath_prepend(tmp_path)
-    policy = read_policy(
-        f'[model]\nhosted = "{tmp_path}/model.py:Keywords"\n[[labelling_functions]]\nname = "links"\n'
-        'function = "trapped.rules:links"\n[consensus]\nmethod = "trap"\n[overlap]\nmeasure = "trap"\n'
-        '[sampling]\nstrategy = "trap"'
-    )
-
-    found = validate_policy(policy, lock_ttl_s=DAY_S, run=False)
-    wrong = validate_policy(function("trapped.rules:link"), lock_ttl_s=DAY_S, run=False)
-
-    assert found == []
-    assert "Did you mean trapped.rules:links?" in wrong[0].sentence
-    assert not mark.exists()
-    validate_policy(function("trapped.rules:links"), lock_ttl_s=DAY_S)
-    assert mark.exists()
-    for name in ("trapped", "trapped.rules"):
-        sys.modules.pop(name, None)
-
-
-@pytest.mark.parametrize(
-    ("source", "level", "sentence"),
-    [
-        ("def links(data): ...", "", ""),
-        ("if True:\n    def links(data): ...", "", ""),
-        ("try:\n    from other import links\nexcept ImportError:\n    links = None", "", ""),
-        ("links = lambda data: None", "", ""),
-        ("links = 'text'", "error", "cannot be called"),
-        ("from other import *", "warning", "adds names while it runs"),
-        ("def __getattr__(name): ...", "warning", "adds names while it runs"),
-        ("def link(data): ...", "error", "Did you mean read_rules:link"),
-        ("def", "error", "SyntaxError"),
-        ("\0", "error", "is not Python"),
-        ("(" * 10_000, "error", "is not Python"),
-    ],
-)
-def test_reading_says_what_is_wrong_and_what_it_cannot_see(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, level: str, sentence: str
-):
-    (tmp_path / "read_rules.py").write_text(source)
-    monkeypatch.syspath_prepend(tmp_path)
-
-    found = validate_policy(function("read_rules:links"), lock_ttl_s=DAY_S, run=False)
-
-    assert [finding.level for finding in found] == ([level] if level else [])
-    assert all(sentence in finding.sentence for finding in found)
-
-
-@pytest.mark.parametrize(
-    ("source", "level"),
-    [
-        (HOSTED, ""),
-        ("import label_studio_ml.model as m\nclass Base(m.LabelStudioMLBase): ...\nclass Keywords(Base): ...", ""),
-        ("from other import Base\nclass Keywords(Base): ...", "warning"),
-        ("from other import Keywords", "warning"),
-        ("class Keywords: ...", "error"),
-        ("class Keywords(Keywords): ...", "error"),
-        ("class Keyword: ...", "error"),
-    ],
-)
-def test_a_hosted_model_is_read_as_well(tmp_path: Path, source: str, level: str):
-    (tmp_path / "model.py").write_text(source)
-    policy = read_policy(f'[model]\nhosted = "{tmp_path}/model.py:Keywords"')
-
-    found = validate_policy(policy, lock_ttl_s=DAY_S, run=False)
-
-    assert [finding.level for finding in found] == ([level] if level else [])
-
-
-@pytest.mark.parametrize("path", ["x" * 5_000, "\0", "a\0b.py", ".", "/dev/zero", "\u00df.py"])
-def test_a_path_that_is_no_file_is_an_error_of_the_policy(path: str):
-    policy = Policy.model_validate({"model": {"hosted": f"{path}:Keywords"}})
-
-    found = validate_policy(policy, lock_ttl_s=DAY_S, run=False)
-
-    assert [finding.level for finding in found] == ["error"]
-
-
-def test_code_that_is_nested_too_deep_to_be_read_is_not_called_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    (tmp_path / "deep_rules.py").write_text("if 0: ...\n" + "elif 0: ...\n" * 5_000 + "def links(data): ...\n")
-    monkeypatch.syspath_prepend(tmp_path)
-
-    found = validate_policy(function("deep_rules:links"), lock_ttl_s=DAY_S, run=False)
-
-    assert [finding.level for finding in found] == ["warning"]
 
 
 CONFIG = """<View><Text name="text" value="$text"/><Choices name="label" toName="text">
@@ -327,148 +208,6 @@ def test_a_plain_policy_has_no_warnings():
     assert lint_policy(read_policy("")) == []
     nested = read_policy(rule("{ data.customer.standing = 'new', data.amount.gte = 5, data.amount.lt = 9 }"))
     assert lint_policy(nested, data=[{"customer": {"standing": "new"}, "amount": 3}]) == []
-
-
-AUTO_RULES = """
-[[routing]]
-id = "{first}"
-when = {{ {when} }}
-to = "{to}"
-[[routing]]
-id = "default"
-to = "L1"
-[tiers.L1]
-[tiers.L2]
-"""
-
-
-@pytest.mark.parametrize(
-    ("when", "to", "key", "sentence"),
-    [
-        ("model.confidence.gte = 0.97", "auto", "default", "every task goes to people: rule default to L1."),
-        ("all = [{ model.margin.gt = 0.5 }, { data.text.exists = true }]", "auto", "default", "goes to people"),
-        ("not = { model.confidence.lt = 0.9 }", "auto", "one", "would send every task to automation. A test of the"),
-        (
-            "any = [{ model.label.exists = false }, { data.a = 1 }]",
-            "auto",
-            "one",
-            "would send every task to automation",
-        ),
-        (
-            "not = { model.confidence.gte = 0.9 }",
-            "L2",
-            "one",
-            "rule one to L2. People of L1 are asked audit and gold tasks only.",
-        ),
-        ("data.a = 1, not = { model.label = 'fraud' }", "auto", "one", "would send tasks to automation"),
-        ("model.confidence.lt = 0.7", "L2", "default", "every task goes to people: rule default to L1."),
-        ("model.confidence.exists = false", "hold", "one", "holds every task: people answer only audit and gold tasks"),
-        ("data.a = 1, not = { model.label = 'ok' }", "hold", "one", "holds tasks"),
-    ],
-)
-def test_what_the_rules_do_while_no_model_exists_is_named(when: str, to: str, key: str, sentence: str):
-    found = lint_policy(read_policy(AUTO_RULES.format(first="one", when=when, to=to)))
-
-    assert any(finding.key == f"routing.{key}" and sentence in finding.sentence for finding in found), found
-
-
-def test_rules_that_hold_whatever_no_model_answers_are_named():
-    rules = AUTO_RULES.format(first="sure", when="model.confidence.gte = 0.9", to="L1").replace(
-        'to = "L1"\n[tiers', 'to = "hold"\n[tiers'
-    )
-
-    found = [str(row) for row in lint_policy(read_policy(rules))]
-
-    assert any("routing.default" in row and "holds every task" in row for row in found), found
-
-
-def test_what_holds_with_a_model_too_is_not_blamed_on_the_missing_model():
-    found = [str(row) for row in lint_policy(read_policy("[[routing]]\nid = 'all'\nto = 'L2'\n[tiers.L1]\n[tiers.L2]"))]
-
-    assert any("every task goes to people: rule all to L2. People of L1 are asked audit" in row for row in found), found
-    assert not any("no model exists" in row for row in found)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "",
-        AUTO_RULES.format(first="one", when="data.a = 1", to="L2"),
-        AUTO_RULES.format(first="one", when="model.confidence.lt = 0.5", to="L1"),
-        "[[routing]]\nid = 'default'\nto = 'L1'\n",
-    ],
-)
-def test_rules_that_ask_people_with_a_model_and_without_are_not_named(text: str):
-    assert not any("no model exists" in finding.sentence for finding in lint_policy(read_policy(text)))
-
-
-def test_rules_about_fields_that_no_task_has_do_not_count_while_no_model_exists():
-    rules = AUTO_RULES.format(first="one", when="data.a = 1", to="hold").replace(
-        '[[routing]]\nid = "default"',
-        """
-[[routing]]
-id = "sure"
-when = { model.confidence.gte = 0.9 }
-to = "auto"
-[[routing]]
-id = "default"
-""",
-    )
-    without, with_it = ([str(row) for row in lint_policy(read_policy(rules), data=[{"a": a}])] for a in (2, 1))
-
-    assert any("every task goes to people" in sentence for sentence in without)
-    assert not any("every task goes to people" in sentence for sentence in with_it)
-
-
-def panel(people: dict[str, str], *, more: str = "", size: int = 3) -> str:
-    listed = "".join(f'[people."{name}@example.com"]\ntiers = [{tiers}]\n' for name, tiers in people.items())
-    return f'[tiers.L1]\n[tiers.L2]\nprotocol = "panel"\npanel = {size}\n{more}{listed}'
-
-
-BOTH, ONLY = "'L1', 'L2'", "'L2'"
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        (panel({"a": ONLY, "b": ONLY}), "each case needs 3 people, but 2 may answer in this tier. No case can be"),
-        (panel({"a": BOTH, "b": BOTH, "c": BOTH}), "may have 0 left: 3 may answer in this tier, but up to 3 of them"),
-        (
-            panel({"a": BOTH, "b": BOTH, "c": ONLY, "d": ONLY}),
-            "may have 2 left: 4 may answer in this tier, but up to 2",
-        ),
-        (panel({"a": ONLY, "b": ONLY, "c": ONLY}), ""),
-        (panel({"a": BOTH, "b": BOTH, "c": BOTH}, more="own_cases = true\n"), ""),
-        (
-            panel({"a": BOTH, "b": BOTH, "c": ONLY}, more="own_cases = true\n").replace(
-                "[tiers.L1]", "[tiers.L1]\nskip_means = 'escalate'"
-            ),
-            "may have 2 left: 3 may answer in this tier, but up to 1 of them may have escalated it",
-        ),
-        (panel({"a": BOTH, "b": BOTH, "c": ONLY, "d": ONLY, "e": ONLY}), ""),
-        (
-            panel({"a": ONLY, "b": ONLY}).replace('protocol = "panel"\npanel = 3', 'protocol = "two-reader"'),
-            "a case needs 2 people, and a third where they differ, and may have 2 left",
-        ),
-    ],
-)
-def test_a_tier_whose_cases_may_have_too_few_readers_once_own_cases_are_excluded_is_named(text: str, sentence: str):
-    found = [finding.sentence for finding in lint_policy(read_policy(text)) if finding.key == "tiers.L2"]
-
-    assert any(sentence in one for one in found) if sentence else found == []
-
-
-def test_the_skills_of_a_rule_are_counted_and_without_people_the_users_of_label_studio():
-    rule = '[[routing]]\nid = "refund"\nwhen = {data.a = 1}\nto = "L2"\nskills = ["refunds"]\n'
-    rule += '[[routing]]\nid = "rest"\nto = "L1"\n'
-    people = panel({"a": ONLY, "b": ONLY, "c": ONLY}, size=2).replace(f"{ONLY}]", f"{ONLY}]\nskills = ['refunds']", 1)
-    found = {finding.key: finding.sentence for finding in lint_policy(read_policy(rule + people))}
-    assert "each case needs 2 people, but 1 may answer" in found["routing.refund"]
-    assert "tiers.L2" not in found
-
-    alone = read_policy(panel({}, size=2))
-    assert [finding.key for finding in lint_policy(alone, users=["a@x", "b@x"])] == ["tiers.L2"]
-    assert lint_policy(alone) == lint_policy(alone, users=list(map(str, range(9)))) == []
 
 
 def test_labels_that_a_control_does_not_have_are_told_in_words():
