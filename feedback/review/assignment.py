@@ -254,7 +254,7 @@ def _update_review_tasks(
     requests = RequestRows("update the review task")
     for case, now in part:
         task = case.review_task or 0
-        if list_human_annotations(context, review_project, task) or not context.may_write():
+        if list_human_annotations(context, review_project, [task]) or not context.may_write():
             continue
         with requests.row(f"task {case.task}"):
             (review_task,) = _make_review_tasks(context, [now])
@@ -292,7 +292,7 @@ def _keep_task_open(
     overlap = n_answers + max(1, result.n_reviewers - len(counted))
     if context.policy.tiers[case.tier].protocol == "two-reader" and len(counted) >= 2:
         _show_reviews_to_adjudicator(context, platform, review_project, case, reviews)
-    annotations = list_human_annotations(context, review_project, row.id)
+    annotations = list_human_annotations(context, review_project, [row.id])
     # somebody may just have answered: the next turn reads that before another person is asked
     unread = len({annotation.person for annotation in annotations if not annotation.was_cancelled}) > n_answers
     if (row.is_labeled or row.overlap < overlap) and not unread and context.may_write():
@@ -331,7 +331,7 @@ def _withdraw_stale_review_tasks(
         if not context.may_write():
             break
         with requests.row(f"review task {task}"), suppress(NotFound):
-            if store.annotations.list_annotations(review_project, task=task):
+            if store.annotations.list_annotations(review_project, tasks=[task]):
                 hidden = events.event_from_task(
                     platform.hide_task(review_project, task), "own", seen_s=context.workflow.now_s
                 )

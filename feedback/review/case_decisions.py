@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 from feedback.project.incremental_caches import Changes, RecentProjects
@@ -96,16 +97,19 @@ def _decide_open_cases(context: ReviewContext, list_emails: Callable[[], Mapping
     cases = [case for case in context.list_open_cases(in_first_tier=False) if case.state != "waiting"]
     if not cases:
         return
-    case_ids = [case.id for case in cases]
-    events = context.store.cases.list_events_of_cases(case_ids)
-    saved = context.store.reviews.list_reviews_of_cases(case_ids)
-    skips = context.skips_on([case.task for case in cases])
-    for case in cases:
+    events = context.store.cases.list_events_of_cases([case.id for case in cases])
+    review_tasks = {case.id: list_review_tasks(events[case.id]) for case in cases}
+    given = _group_annotations(context, chain.from_iterable(review_tasks.values()))
+    answered = [case for case in cases if any(made[:2] in given for made in review_tasks[case.id])]
+    saved = context.store.reviews.list_reviews_of_cases([case.id for case in answered])
+    skips = context.skips_on([case.task for case in answered])
+    for case in answered:
         with contained("read the reviews", f"case {case.id}"):
             blind: dict[bool, list[Annotation]] = {False: [], True: []}  # a new policy may make a tier blind
-            for review_project, task, is_blind in list_review_tasks(events[case.id]):
-                if _belongs_to_stay(context.store.tasks.get_task(review_project, task), case):
-                    blind[is_blind] += list_human_annotations(context, review_project, task)
+            for review_project, task, is_blind in review_tasks[case.id]:
+                annotations = given.get((review_project, task), [])
+                if annotations and _belongs_to_stay(context.store.tasks.get_task(review_project, task), case):
+                    blind[is_blind] += annotations
             if not any(blind.values()):
                 continue
             involved = find_involved(
@@ -129,6 +133,20 @@ def _decide_open_cases(context: ReviewContext, list_emails: Callable[[], Mapping
                 _move_by_protocol(context, case, reviews, new)
 
 
+def _group_annotations(
+    context: ReviewContext, review_tasks: Iterable[tuple[str, int, bool]]
+) -> dict[tuple[str, int], list[Annotation]]:
+    """Return the annotations of people on these review tasks, by review project and task."""
+    tasks_of: dict[str, list[int]] = {}
+    for review_project, task, _is_blind in review_tasks:
+        tasks_of.setdefault(review_project, []).append(task)
+    found: dict[tuple[str, int], list[Annotation]] = {}
+    for review_project, tasks in tasks_of.items():
+        for annotation in list_human_annotations(context, review_project, tasks):
+            found.setdefault((review_project, annotation.task or 0), []).append(annotation)
+    return found
+
+
 def _save_late_reviews(context: ReviewContext, found: ReviewChanges) -> None:
     store = context.store
     late = store.reviews.list_late_annotations(context.project, cases=found.cases, annotations=found.annotations)
@@ -144,7 +162,7 @@ def _save_late_reviews(context: ReviewContext, found: ReviewChanges) -> None:
 
 def _read_late_reviews(context: ReviewContext, case: CaseRow, review_project: str, number: int) -> list[ReviewRow]:
     store, policy, reviews = context.store, context.policy, list[ReviewRow]()
-    for annotation in store.annotations.list_annotations(review_project, annotation=number):
+    for annotation in store.annotations.list_annotations(review_project, only=[number]):
         shown = store.tasks.get_task(review_project, annotation.task or 0)
         round_number, tier = read_review_task_key(str(shown.data.get(KEY, "")) if shown else "")
         if annotation.person in context.snapshot.project.bots or tier not in policy.tiers:
@@ -178,12 +196,12 @@ def leading_answer(votes: Sequence[Vote]) -> Answer | None:
     return counts[0][0] if counts and (len(counts) == 1 or counts[0][1] > counts[1][1]) else None
 
 
-def list_human_annotations(context: ReviewContext, review_project: str, task: int) -> list[Annotation]:
+def list_human_annotations(context: ReviewContext, review_project: str, tasks: Collection[int]) -> list[Annotation]:
     """Return people's annotations of a review task, skips included, without imports and without our own."""
     bots = context.snapshot.project.bots
     return [
         annotation
-        for annotation in context.store.annotations.list_annotations(review_project, task=task)
+        for annotation in context.store.annotations.list_annotations(review_project, tasks=tasks)
         if annotation.person not in bots and not annotation.imported
     ]
 
@@ -251,7 +269,7 @@ def _reopen_changed(context: ReviewContext, case_id: int, review_project: str, a
     reviews = store.reviews.list_reviews_of_cases([case_id])[case_id]
     saved = next(review for review in reviews if review.annotation == annotation_id)
     parsed = None
-    for annotation in store.annotations.list_annotations(review_project, annotation=annotation_id):
+    for annotation in store.annotations.list_annotations(review_project, only=[annotation_id]):
         parsed = parse_review(
             annotation, context.snapshot.control, policy, case=case_id, round_number=case.round, tier=case.tier
         )

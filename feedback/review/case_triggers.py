@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from feedback.policy import Policy
@@ -69,21 +71,25 @@ def _find_new_cases(context: ReviewContext) -> list[CaseRow]:
     votes, clock_runs = snapshot.votes_by_task, has_clock(policy.tiers[first])
     tasks = snapshot.tasks.keys() if clock_runs else routes.tiers.keys() | votes.keys() | skipped
     settled = {label.task for label in context.consensus_labels.settled}
-    answered_first = (routes.first_tier_before & settled & snapshot.tasks.keys()) - context.cases.by_task.keys()
-    found: list[CaseRow] = []
-    for task in sorted(answered_first):
-        with contained("open the case", f"task {task}"):
-            found.append(_case_by_rule(context, task))
-    for task in sorted((tasks - context.cases.by_task.keys() - settled) & snapshot.tasks.keys()):
-        with contained("open the case", f"task {task}"):
-            n_answers, wants_votes = len(votes.get(task, ())), task in context.consensus_labels.needs_more_votes
-            if task in routes.tiers and task not in routes.first_tier_before:
-                found.append(_case_by_rule(context, task))
-            elif above and (why := blocked_reason(n_answers, wants_votes=wants_votes, skipped=task in skipped)):
-                found.append(_new_case(context, task, above, *why))
-            elif clock_runs and task not in routes.held and not snapshot.tasks[task].is_labeled:
-                found.append(_new_case(context, task, first, "its clock runs", ""))
-    return found
+    tasks = (tasks - settled) | (routes.first_tier_before & settled)
+
+    def make(task: int) -> CaseRow | None:
+        n_answers, wants_votes = len(votes.get(task, ())), task in context.consensus_labels.needs_more_votes
+        if task in routes.tiers and (task in settled or task not in routes.first_tier_before):
+            return _case_by_rule(context, task)
+        if above and (why := blocked_reason(n_answers, wants_votes=wants_votes, skipped=task in skipped)):
+            return _new_case(context, task, above, *why)
+        if clock_runs and task not in routes.held and not snapshot.tasks[task].is_labeled:
+            return _new_case(context, task, first, "its clock runs", "")
+        return None
+
+    return _make_cases(sorted((tasks - context.cases.by_task.keys()) & snapshot.tasks.keys()), make)
+
+
+def _make_cases(tasks: Sequence[int], make: Callable[[int], CaseRow | None]) -> list[CaseRow]:
+    """Return the new case of each task that has one; a task for which it cannot be made is left out."""
+    made = compute_rows("open the case", tasks, lambda part: [make(task) for task in part])
+    return [case for case in made if case is not None]
 
 
 def blocked_reason(n_answers: int, *, wants_votes: bool, skipped: bool) -> tuple[str, str] | None:
@@ -153,8 +159,7 @@ def _second_looks(context: ReviewContext, drawn: Iterable[ConsensusLabel]) -> li
         if above and first_time and tier is not None:
             why = "drawn at random for a second look"
             new = _new_case(context, label.task, tier, why, SECOND_LOOK, by_model=False)
-            new = replace(new, proposal=label.answer, proposed_by="people")
-            found.append(replace(new, priority=priority_value("low")))
+            found.append(replace(new, proposal=label.answer, proposed_by="people", priority=priority_value("low")))
     return found
 
 
@@ -191,8 +196,9 @@ def _reroute_unstarted(context: ReviewContext) -> None:
 
 def _hide_from_measuring(context: ReviewContext) -> None:
     """Make the open cases blind whose task was drawn to measure since they were opened."""
-    for case in context.list_open_cases():
-        if not case.measures and context.snapshot.roles[case.task] != "train":
+    roles = context.snapshot.roles
+    for case in context.cases.by_task.values():
+        if case.state in OPEN_STATES and not case.measures and roles.get(case.task, "train") != "train":
             note = "its task was drawn to measure: nothing is shown on it from now on"
             context.move(case, "promise", note=note, measures=True)
 
@@ -204,25 +210,15 @@ def _open_signalled(context: ReviewContext) -> None:
     if not names_of:
         return
     received_s = context.store.signals.list_received_times(context.project, frozenset[str]().union(*rules.values()))
-    cases = {case.task: case for case in context.store.cases.list_cases(context.project, tasks=list(names_of))}
-    settled = {label.task for label in context.consensus_labels.settled}
-    found: list[CaseRow] = []
-    for task, names in names_of.items():
-        with contained("open the case", f"task {task}"):
-            newest_s = max((received_s[task, name] for name in names if (task, name) in received_s), default=None)
-            case = cases.get(task)
-            if case is None:
-                decided_s = 0.0 if task in settled else None
-            else:
-                decided_s = case.resolved_s if case.state == "resolved" else None
-            if (
-                newest_s is not None
-                and decided_s is not None
-                and newest_s > decided_s
-                and task in context.snapshot.tasks
-            ):
-                found.append(_case_by_rule(context, task))
-    _open_or_reopen(context, found)
+    decided_s: dict[int, float | None] = {label.task: 0.0 for label in context.consensus_labels.settled}
+    for case in context.store.cases.list_cases(context.project, tasks=list(names_of)):
+        decided_s[case.task] = case.resolved_s if case.state == "resolved" else None
+    newer: list[int] = []
+    for task in names_of.keys() & context.snapshot.tasks.keys():
+        newest_s = max(received_s.get((task, name), -math.inf) for name in names_of[task])
+        if (since_s := decided_s.get(task)) is not None and newest_s > since_s:
+            newer.append(task)
+    _open_or_reopen(context, _make_cases(sorted(newer), partial(_case_by_rule, context)))
 
 
 def _open_requested(context: ReviewContext) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import chain
 
 from feedback.review import sla_clock
 from feedback.review.case_state_machine import SECOND_LOOK, priority_value
@@ -69,9 +68,7 @@ def save_honeypot_reviews(context: ReviewContext, honeypots: Mapping[str, Mappin
     for review_project, records in honeypots.items():
         closed = [row.id for row in store.tasks.list_task_rows(review_project, only=list(records)) if row.is_labeled]
         unsaved = store.reviews.list_unsaved_annotations(review_project, closed)
-        for annotation in chain.from_iterable(
-            store.annotations.list_annotations(review_project, annotation=number) for number in unsaved
-        ):
+        for annotation in store.annotations.list_annotations(review_project, only=unsaved):
             if annotation.task is None or annotation.imported:
                 continue
             record = records[annotation.task]

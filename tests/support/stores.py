@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -10,6 +11,7 @@ from types import TracebackType
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
 from feedback.store import Store, open_store
 from tests.support import postgres
@@ -34,6 +36,18 @@ def empty(path: Path) -> str:
 def fresh(path: Path, **options: Any) -> Store:
     """Open a new, empty store there that syncs no commit: what it holds outlives a killed process, not a power cut."""
     return open_store(empty(path), durability="normal", **options)
+
+
+def count_queries(store: Store, read: Callable[[], object]) -> int:
+    """How many statements a call sends to the database."""
+    seen: list[str] = []
+    listen = (store._database.engine, "before_cursor_execute", lambda *arguments: seen.append(arguments[2]))
+    event.listen(*listen)
+    try:
+        read()
+    finally:
+        event.remove(*listen)
+    return len(seen)
 
 
 @cache

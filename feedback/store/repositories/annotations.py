@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -43,9 +44,12 @@ class AnnotationsRepository(Repository):
     """Reads of projected annotations. A project that was deleted has none."""
 
     def list_annotations(
-        self, project: str, *, task: int | None = None, annotation: int | None = None
+        self, project: str, *, tasks: Collection[int] | None = None, only: Collection[int] | None = None
     ) -> list[Annotation]:
-        """Return the annotations that exist, with their results, by id: skips, imports and our own included."""
+        """Return the annotations that exist, with their results, by id: skips, imports and our own included.
+
+        All of them, those of these tasks, or only those of these ids.
+        """
         table, payload = main_tables.annotation.c, main_tables.payload.c
         query = (
             select(main_tables.annotation, payload.body)
@@ -57,11 +61,9 @@ class AnnotationsRepository(Repository):
             .where(in_existing_project(table, project), ~table.is_deleted, of_current_task(table))
             .order_by(table.id)
         )
-        if task is not None:
-            query = query.where(table.task == task)
-        if annotation is not None:
-            query = query.where(table.id == annotation)
-        return [_annotation(row) for row in self._list_rows(query)]
+        column, keys = (table.id, only) if tasks is None else (table.task, tasks)
+        rows = self._list_rows(query) if keys is None else self._list_rows_in(query, column, keys)
+        return sorted(map(_annotation, rows), key=attrgetter("id"))
 
     def list_skips(self, project: str, *, tasks: Sequence[int] | None = None, without_case: bool = False) -> list[Skip]:
         """Return every valid skip, by task and annotation: of all tasks, of these, or of those without a case."""

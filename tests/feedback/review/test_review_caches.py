@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -20,6 +22,7 @@ from ml_backend.label_config import read_label_config
 from tests.feedback.review.test_explanations import promote
 from tests.support.fake_platform import TEXT_CONFIG
 from tests.support.review_world import ADA, BEN, CLEO, DAN, EVA, PROJECT, World, open_world, policy_text
+from tests.support.stores import count_queries
 
 PEOPLE = (
     '[people."ada@example.com"]\ntiers = ["L1", "L2"]\n[people."ben@example.com"]\ntiers = ["L1"]\n'
@@ -138,3 +141,16 @@ def test_whatever_happens_the_caches_equal_a_recomputation(tmp_path_factory: pyt
             act(world, what, place, person, label)
             world.turn()
             check(world, caches)
+
+
+def test_a_quiet_turn_asks_the_store_as_often_with_many_open_cases_as_with_few(tmp_path: Path):
+    with open_world(tmp_path) as world:
+        world.use(policy_text(more='routing = [{id = "all", to = "L2"}]\n'))
+        queries = []
+        for number in (2, 20):
+            world.site.add(*(f"a{at} apple red" for at in range(number)))
+            for _ in range(3):
+                world.turn()
+            queries.append(count_queries(world.store, world.turn))
+
+    assert queries[0] == queries[1]

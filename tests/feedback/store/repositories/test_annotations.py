@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from operator import attrgetter
 
 import pytest
-from sqlalchemy import event
 
 from feedback.store import Store
 from tests.support.make_events import (
@@ -18,17 +16,7 @@ from tests.support.make_events import (
     task,
     task_events,
 )
-
-
-def _queries(store: Store, read: Callable[[], object]) -> int:
-    seen: list[str] = []
-    listen = (store._database.engine, "before_cursor_execute", lambda *arguments: seen.append(arguments[2]))
-    event.listen(*listen)
-    try:
-        read()
-    finally:
-        event.remove(*listen)
-    return len(seen)
+from tests.support.stores import count_queries
 
 
 @pytest.fixture
@@ -51,13 +39,13 @@ def store_with_annotations(store: Store) -> Store:
         "annotations.list_annotators",
     ],
 )
-def test_a_read_is_at_most_three_queries(store_with_annotations: Store, name: str) -> None:
-    assert _queries(store_with_annotations, lambda: attrgetter(name)(store_with_annotations)("1")) <= 3
+def test_a_read_is_at_most_threecount_queries(store_with_annotations: Store, name: str) -> None:
+    assert count_queries(store_with_annotations, lambda: attrgetter(name)(store_with_annotations)("1")) <= 3
 
 
-def test_an_append_of_many_events_is_a_few_queries(store: Store) -> None:
-    few = _queries(store, lambda: store.append([*task_events(task(1)), annotation_event(1, "A")]))
-    many = _queries(
+def test_an_append_of_many_events_is_a_fewcount_queries(store: Store) -> None:
+    few = count_queries(store, lambda: store.append([*task_events(task(1)), annotation_event(1, "A")]))
+    many = count_queries(
         store,
         lambda: store.append(
             [*task_events(*map(task, range(2, 400))), *(annotation_event(number, "A") for number in range(2, 400))]
@@ -88,7 +76,10 @@ def test_annotations_come_back_as_they_were_given(store: Store) -> None:
     )
 
     assert store.annotations.list_annotations("1") == [given]
-    assert store.annotations.list_annotations("1", task=2) == []
+    assert store.annotations.list_annotations("1", tasks=[1, 2], only=None) == [given]
+    assert store.annotations.list_annotations("1", tasks=[2]) == []
+    assert store.annotations.list_annotations("1", only=[4, 5]) == [given]
+    assert store.annotations.list_annotations("1", only=[]) == []
 
 
 def test_open_tasks_are_those_that_label_studio_still_asks(store: Store) -> None:
