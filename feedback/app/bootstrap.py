@@ -181,7 +181,8 @@ def make_model_factory(settings: Settings, store: Store, *, media_within_s: floa
 
 def _make_media(settings: Settings, within_s: float) -> Media:
     """Return what reads media of tasks: from Label Studio with our token, and from the hosts of the settings."""
-    from ml_backend.features.media import Media, MediaFetcher
+    from ml_backend.features.media import Media
+    from ml_backend.features.media_fetcher import MediaFetcher
 
     authorization = make_client(settings).authorization if settings.has_label_studio else None
     hosts = settings.media_hosts.split(",")

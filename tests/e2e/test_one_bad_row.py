@@ -12,7 +12,8 @@ from PIL import Image
 from feedback.loop.turn import Loop
 from feedback.reports.project_status import project_status
 from feedback.training.model_factory import ModelFactory
-from ml_backend.features.media import Media, MediaFetcher
+from ml_backend.features.media import Media
+from ml_backend.features.media_fetcher import MediaFetcher
 from ml_backend.registry import FolderRegistry
 from tests.support.fake_platform import TEXT_CONFIG
 from tests.support.label_studio import Site

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from ml_backend.features.media import MediaFetcher
+from ml_backend.features.media_fetcher import MediaFetcher
 
 TOKEN = "Bearer token-of-ours"
 

@@ -7,7 +7,8 @@ import base64
 import numpy as np
 import pytest
 
-from ml_backend.features.media import Media, MediaError, media_address
+from ml_backend.features.image_decoding import MediaError
+from ml_backend.features.media import Media, media_address
 from tests.support.media_hosts import Site, fetcher_for
 from tests.support.small_tasks import data_uri
 

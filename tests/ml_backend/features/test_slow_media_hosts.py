@@ -7,8 +7,9 @@ import time
 
 import pytest
 
-from ml_backend.features import media
-from ml_backend.features.media import MediaError, MediaFetcher
+from ml_backend.features import media_fetcher
+from ml_backend.features.image_decoding import MediaError
+from ml_backend.features.media_fetcher import MediaFetcher
 from tests.support.media_hosts import Dripper, Site, fetcher_for
 from tests.support.served import free_address
 
@@ -22,7 +23,7 @@ def test_a_file_that_drips_is_given_up_after_its_time(home: Site):
 
 
 def test_a_silent_host_is_not_requested_again_at_once(monkeypatch: pytest.MonkeyPatch, home: Site):
-    monkeypatch.setattr(media, "_CONNECT_S", 0.2)
+    monkeypatch.setattr(media_fetcher, "_CONNECT_S", 0.2)
     home.server.shutdown()
     home.server.server_close()
     fetch = fetcher_for(home)
@@ -51,7 +52,7 @@ def test_a_silent_host_is_not_requested_again_at_once(monkeypatch: pytest.Monkey
 def test_a_host_that_drips_holds_no_thread_and_is_not_asked_for_every_task(
     monkeypatch: pytest.MonkeyPatch, first: bytes, rest: bytes, every_s: float
 ):
-    monkeypatch.setattr(media, "_WHOLE_S", 0.5)
+    monkeypatch.setattr(media_fetcher, "_WHOLE_S", 0.5)
     host = Dripper(first, rest, every_s)
     fetch = MediaFetcher(f"http://127.0.0.1:{host.port}")
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from ml_backend.errors import LabelStudioError, SettingsError
-from ml_backend.features.media import MediaError, MediaFetcher
+from ml_backend.features.image_decoding import MediaError
+from ml_backend.features.media_fetcher import MediaFetcher
 from tests.support.media_hosts import TOKEN, Site, fetcher_for
 
 
