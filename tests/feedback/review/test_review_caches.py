@@ -147,8 +147,8 @@ def test_a_quiet_turn_asks_the_store_as_often_with_many_open_cases_as_with_few(t
     with open_world(tmp_path) as world:
         world.use(policy_text(more='routing = [{id = "all", to = "L2"}]\n'))
         queries = []
-        for number in (2, 20):
-            world.site.add(*(f"a{at} apple red" for at in range(number)))
+        for number in range(2):
+            world.site.add(*(f"a{at} apple {number}" for at in range(20)))
             for _ in range(3):
                 world.turn()
             queries.append(count_queries(world.store, world.turn))
