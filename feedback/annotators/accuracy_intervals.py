@@ -137,13 +137,14 @@ def _profile(votes: Votes) -> tuple[dict[str, Floats], bool]:
     scans = []
     for column in range(len(modes.log_likelihood)):
         mode = modes.take(np.array([column]))
+        remaining = _remaining_information(votes, mode)
         labels = range(1 if k == 2 else k)  # the shares of two labels are one figure
         own = [fits_by_share(votes, mode, label, slack=slack, best=best) for label in labels]
-        scans += [((0, 1, 2) if k == 2 else (label, k), fits, own) for label, fits in zip(labels, own, strict=True)]
+        scanned = zip(labels, own, strict=True)
+        scans += [((0, 1, 2) if k == 2 else (label, k), fits, own, remaining) for label, fits in scanned]
         converged = converged and all(bool(fits.converged.all()) for fits in own)
-    best = max(_best(own) for _, _, own in scans)
-    for figures, fits, own in scans:
-        remaining = _remaining_information(votes, fits.take(np.array([int(np.argmax(fits.log_likelihood))])))
+    best = max(_best(own) for _, _, own, _ in scans)
+    for figures, fits, own, remaining in scans:
         for column in range(len(fits.log_likelihood)):
             # the scans of one mode have the same best fit, but not to the last digit
             ratio = 2.0 * (best - _best(own) + _best([fits]) - float(fits.log_likelihood[column]))
