@@ -10,7 +10,7 @@ from feedback.store import WindowRow
 from ml_backend.label_config import Control
 from ml_backend.labelstudio.changed_tasks import TaskPage
 from ml_backend.labelstudio.delete_predictions import DeletionResult
-from ml_backend.labelstudio.review_project_client import ReviewProject, ReviewTask
+from ml_backend.labelstudio.review_project_client import ReviewProject, ReviewProjectSettings, ReviewTask
 from ml_backend.records import Annotation, Task
 
 
@@ -94,20 +94,8 @@ class LabellingPlatform(Protocol):
     def register_review_webhook(self, project: str) -> None:
         """Make a review project send its events to us."""
 
-    def ensure_review_project(
-        self,
-        *,
-        known: str,
-        marker: str,
-        title: str,
-        label_config: str,
-        description: str,
-        instruction: tuple[str, bool] = ("", False),
-    ) -> ReviewProject:
-        """Create a review project, or update the one with this marker (or the number `known`).
-
-        `instruction` is that of the source project, and whether people see it before they label.
-        """
+    def ensure_review_project(self, settings: ReviewProjectSettings, *, known: str) -> ReviewProject:
+        """Create a review project, or update the one with this marker (or the number `known`)."""
 
     def import_review_tasks(self, project: str, review_tasks: Sequence[ReviewTask]) -> list[Task]:
         """Import review tasks; return them in the same order as Label Studio holds them now.

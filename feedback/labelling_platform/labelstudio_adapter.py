@@ -25,7 +25,7 @@ from ml_backend.labelstudio.imported_predictions import ImportedPrediction, Impo
 from ml_backend.labelstudio.parsing import read_task, utc
 from ml_backend.labelstudio.projects import SettingsSnapshot
 from ml_backend.labelstudio.queue_writer import Written
-from ml_backend.labelstudio.review_project_client import ReviewProject, ReviewTask
+from ml_backend.labelstudio.review_project_client import ReviewProject, ReviewProjectSettings, ReviewTask
 from ml_backend.left_out import contained
 from ml_backend.predictor import NO_MODEL_VERSION
 from ml_backend.records import Annotation, Answer, Task
@@ -180,25 +180,8 @@ class LabelStudioAdapter:
             webhook = self._review_webhook()
             review_project_client.ensure_webhook(self._client, project, webhook.url, webhook.headers)
 
-    def ensure_review_project(
-        self,
-        *,
-        known: str,
-        marker: str,
-        title: str,
-        label_config: str,
-        description: str,
-        instruction: tuple[str, bool] = ("", False),
-    ) -> ReviewProject:
-        return review_project_client.ensure_review_project(
-            self._client,
-            known=known,
-            marker=marker,
-            title=title,
-            label_config=label_config,
-            description=description,
-            instruction=instruction,
-        )
+    def ensure_review_project(self, settings: ReviewProjectSettings, *, known: str) -> ReviewProject:
+        return review_project_client.ensure_review_project(self._client, settings, known=known)
 
     def import_review_tasks(self, project: str, review_tasks: Sequence[ReviewTask]) -> list[Task]:
         return review_project_client.import_review_tasks(self._client, project, review_tasks)

@@ -33,7 +33,7 @@ from feedback.review.review_task_content import (
 from feedback.store import CaseRow, ProjectRow, ReviewProjectRow, ReviewRow, TaskRow
 from feedback.store.log import events
 from ml_backend.errors import LabelStudioError, NotFound
-from ml_backend.labelstudio.review_project_client import ReviewTask, review_marker
+from ml_backend.labelstudio.review_project_client import ReviewProjectSettings, ReviewTask, review_marker
 from ml_backend.left_out import RequestRows, compute_rows, contained, take_in_turn
 from ml_backend.records import Task
 
@@ -109,13 +109,10 @@ def _ensure_review_project(context: ReviewContext, platform: LabellingPlatform, 
     if last is not None and is_current and not context.verifies:
         return last.id
     title = f"{snapshot.policy.tiers[tier].title or tier} · {snapshot.project.title or project}"
+    description = f"Review of project {project}, tier {tier}. hitl creates and updates this project."
     ensured = platform.ensure_review_project(
+        ReviewProjectSettings(review_marker(project, tier), title, config, description, instruction),
         known=last.id if last else "",
-        marker=review_marker(project, tier),
-        title=title,
-        label_config=config,
-        description=f"Review of project {project}, tier {tier}. hitl creates and updates this project.",
-        instruction=instruction,
     )
     review_project = ensured.id
     if ensured.duplicates:

@@ -77,6 +77,17 @@ def list_duplicate_review_projects(client: Client, project: str) -> dict[str, li
 
 
 @dataclass(frozen=True, slots=True)
+class ReviewProjectSettings:
+    """What a review project shall be."""
+
+    marker: str  # `review_marker`; finds it
+    title: str
+    label_config: str
+    description: str
+    instruction: tuple[str, bool] = ("", False)  # of the source project, and whether people see it before they label
+
+
+@dataclass(frozen=True, slots=True)
 class ReviewProject:
     """The review project of a marker in Label Studio."""
 
@@ -85,24 +96,17 @@ class ReviewProject:
     duplicates: tuple[str, ...] = ()  # other projects with the marker, which are not used and never deleted
 
 
-def ensure_review_project(
-    client: Client,
-    *,
-    known: str,
-    marker: str,
-    title: str,
-    label_config: str,
-    description: str,
-    instruction: tuple[str, bool] = ("", False),
-) -> ReviewProject:
+def ensure_review_project(client: Client, settings: ReviewProjectSettings, *, known: str) -> ReviewProject:
     """Create or update the review project of a marker.
 
     `known` is the stored id, or "". The marker in the description finds a project whose id was not stored. Of several
     with the marker, one with tasks is used, then the known one, then the first; those that were created together with
-    it are deleted. `instruction` is that of the source project, and whether people see it before they label.
+    it are deleted.
     """
-    settings = {**_SETTINGS, "expert_instruction": instruction[0], "show_instruction": instruction[1]}
-    text = f"{description} {marker}".strip()
+    marker, (instruction, is_shown) = settings.marker, settings.instruction
+    fields = {**_SETTINGS, "expert_instruction": instruction, "show_instruction": is_shown}
+    fields["label_config"] = settings.label_config
+    text = f"{settings.description} {marker}".strip()
     others: list[Json] = []
 
     def list_all() -> list[Json]:
@@ -119,14 +123,9 @@ def ensure_review_project(
             client.delete_project(str(extra["id"]))
             others.remove(extra)
 
-    body = create_single(
-        list_all,
-        lambda: client.create_project(title=title[:50], label_config=label_config, description=text, **settings),
-        remove,
-    )
-    changed = {name: wanted for name, wanted in settings.items() if (body.get(name) or "") != (wanted or "")}
-    if body["label_config"] != label_config:
-        changed["label_config"] = label_config
+    title = settings.title[:50]
+    body = create_single(list_all, lambda: client.create_project(title=title, description=text, **fields), remove)
+    changed = {name: wanted for name, wanted in fields.items() if (body.get(name) or "") != (wanted or "")}
     if changed:
         client.patch_project(str(body["id"]), **changed)
     return ReviewProject(str(body["id"]), bool(changed), tuple(str(row["id"]) for row in others))

@@ -22,7 +22,7 @@ from ml_backend.label_config import read_label_config
 from ml_backend.labelstudio import review_project_client
 from ml_backend.labelstudio.changed_tasks import poll_tasks
 from ml_backend.labelstudio.parsing import own_unique_id
-from ml_backend.labelstudio.review_project_client import ReviewProject, ReviewTask
+from ml_backend.labelstudio.review_project_client import ReviewProject, ReviewProjectSettings, ReviewTask
 from tests.support.label_studio import SENTIMENT, Project, Site, StubBackend, choice_result, delete_project
 
 pytestmark = pytest.mark.e2e
@@ -43,13 +43,12 @@ POLICY = read_policy(
     """
 )
 CONFIG = review_label_config(read_label_config(SENTIMENT), "L2", POLICY)
+SETTINGS = ReviewProjectSettings("[hitl:test:L2]", "test · L2", CONFIG, "Review.")
 
 
 @pytest.fixture
 def review_project(site: Site) -> Iterator[str]:
-    made = review_project_client.ensure_review_project(
-        site.admin, known="", marker="[hitl:test:L2]", title="test · L2", label_config=CONFIG, description="Review."
-    ).id
+    made = review_project_client.ensure_review_project(site.admin, SETTINGS, known="").id
     yield made
     delete_project(site.admin, made)
 
@@ -67,10 +66,8 @@ def verdict(name: str, reason: str = "") -> list[dict[str, object]]:
 
 
 def test_a_review_project_is_made_once_and_found_again(site: Site, review_project: str) -> None:
-    same = {"marker": "[hitl:test:L2]", "title": "test · L2", "label_config": CONFIG, "description": "Review."}
-
     for known in (review_project, "", "999999"):
-        found = review_project_client.ensure_review_project(site.admin, known=known, **same)
+        found = review_project_client.ensure_review_project(site.admin, SETTINGS, known=known)
         assert found == ReviewProject(review_project)
 
 
@@ -78,19 +75,19 @@ def test_a_label_config_that_moved_on_is_put_in_step(site: Site, review_project:
     more = SENTIMENT.replace('<Choice value="bad"/>', '<Choice value="bad"/><Choice value="mixed"/>')
     config = review_label_config(read_label_config(more), "L2", POLICY)
 
-    changed = review_project_client.ensure_review_project(
-        site.admin, known=review_project, marker="", title="", label_config=config, description=""
-    )
+    settings = ReviewProjectSettings("", "", config, "")
+    changed = review_project_client.ensure_review_project(site.admin, settings, known=review_project)
 
     assert changed == ReviewProject(review_project, is_changed=True)
     assert "mixed" in site.admin.project(review_project)["label_config"]
 
 
 def test_the_instruction_of_the_source_is_shown_and_changes_with_it(site: Site, review_project: str) -> None:
-    same = {"known": review_project, "marker": "", "title": "", "label_config": CONFIG, "description": ""}
     for instruction in (("<b>Read the whole text</b>", True), ("", False)):
-        done = review_project_client.ensure_review_project(site.admin, instruction=instruction, **same)
-        again = review_project_client.ensure_review_project(site.admin, instruction=instruction, **same)
+        settings = ReviewProjectSettings("", "", CONFIG, "", instruction)
+        done, again = (
+            review_project_client.ensure_review_project(site.admin, settings, known=review_project) for _ in range(2)
+        )
 
         body = site.admin.project(review_project)
         assert (body["expert_instruction"] or "", body["show_instruction"]) == instruction

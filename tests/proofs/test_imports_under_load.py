@@ -14,6 +14,7 @@ from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.review_project_client import (
     VERSION,
+    ReviewProjectSettings,
     ReviewTask,
     ensure_review_project,
     import_review_tasks,
@@ -28,7 +29,7 @@ N_IMPORTS = size(ci=5, full=40)
 def import_repeatedly(site: Site, name: str, *, verified: bool) -> Counter[str]:
     """Import into a review project until it holds all; return how many tasks lack or have what."""
     found = Counter[str]()
-    same = {"marker": f"[hitl:{name}:L2]", "title": name, "label_config": SENTIMENT, "description": "Load."}
+    settings = ReviewProjectSettings(f"[hitl:{name}:L2]", name, SENTIMENT, "Load.")
     with Client(site.url, site.process.admin.token) as client:
 
         def persist(work: object) -> object:
@@ -41,7 +42,7 @@ def import_repeatedly(site: Site, name: str, *, verified: bool) -> Counter[str]:
                     time.sleep(0.2)
             raise AssertionError(found)
 
-        project = persist(lambda: ensure_review_project(client, known="", **same).id)
+        project = persist(lambda: ensure_review_project(client, settings, known="").id)
         assert isinstance(project, str)
         for number in range(N_IMPORTS):
             tasks = [ReviewTask({"text": f"{name} {number} {at}"}, tuple(choice_result("good"))) for at in range(3)]
@@ -57,7 +58,7 @@ def import_repeatedly(site: Site, name: str, *, verified: bool) -> Counter[str]:
         scores = [[row["score"] for row in task["predictions"] if row["model_version"] == VERSION] for task in rows]
         found["without urgency"] = sum(not given or None in given for given in scores)
         found["two proposals"] = sum(len(given) > 1 for given in scores)
-        named = [row for row in client.projects() if same["marker"] in str(row["description"])]
+        named = [row for row in client.projects() if settings.marker in str(row["description"])]
         found["projects"] = len(named)
         for row in named:
             persist(lambda: delete_project(client, str(row["id"])))  # noqa: B023

@@ -19,7 +19,7 @@ from ml_backend.errors import LabelStudioError, NotFound
 from ml_backend.label_config import Control
 from ml_backend.labelstudio.changed_tasks import TaskPage
 from ml_backend.labelstudio.delete_predictions import DeletionResult
-from ml_backend.labelstudio.review_project_client import ReviewProject, ReviewTask
+from ml_backend.labelstudio.review_project_client import ReviewProject, ReviewProjectSettings, ReviewTask
 from ml_backend.records import Annotation, Answer, Task
 from tests.support.review_results import review_result
 
@@ -186,21 +186,12 @@ class FakeLabelStudio:
             raise LabelStudioError("reserved network address", status=403)
         self.webhook_projects.add(project)
 
-    def ensure_review_project(
-        self,
-        *,
-        known: str,
-        marker: str,
-        title: str,
-        label_config: str,
-        description: str,
-        instruction: tuple[str, bool] = ("", False),
-    ) -> ReviewProject:
+    def ensure_review_project(self, settings: ReviewProjectSettings, *, known: str) -> ReviewProject:
         self._up()
-        found = [number for number, made in self.review_projects.items() if made.marker == marker]
+        found = [number for number, made in self.review_projects.items() if made.marker == settings.marker]
         number = (known if known in self.review_projects else "") or next(iter(found), str(1000 + next(self._numbers)))
-        self.review_projects.setdefault(number, FakeReviewProject(label_config, marker)).label_config = label_config
-        self.review_projects[number].instruction = instruction
+        held = self.review_projects.setdefault(number, FakeReviewProject(settings.label_config, settings.marker))
+        held.label_config, held.instruction = settings.label_config, settings.instruction
         if "ensure_review_project after" in self.fails:
             raise KeyboardInterrupt
         return ReviewProject(number, duplicates=tuple(other for other in found if other != number))

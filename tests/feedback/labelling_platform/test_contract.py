@@ -11,7 +11,7 @@ from feedback.labelling_platform.interface import LabellingPlatform
 from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter
 from feedback.store import Store, WindowRow
 from ml_backend.label_config import read_label_config
-from ml_backend.labelstudio.review_project_client import ReviewTask
+from ml_backend.labelstudio.review_project_client import ReviewProjectSettings, ReviewTask
 from ml_backend.records import Answer
 from tests.support.fake_platform import TEXT_CONFIG, FakeLabelStudio
 from tests.support.real_platform import RealLabelStudio
@@ -43,13 +43,9 @@ def window(*tasks: int, version: str = "m1+q1") -> list[WindowRow]:
 
 
 def review_project(label_studio: AnyLabelStudio) -> str:
-    return label_studio.platform.ensure_review_project(
-        known="",
-        marker=f"[hitl:{label_studio.project}:L2]",
-        title="Review",
-        label_config=REVIEW_CONFIG,
-        description="What reviewers see.",
-    ).id
+    marker = f"[hitl:{label_studio.project}:L2]"
+    settings = ReviewProjectSettings(marker, "Review", REVIEW_CONFIG, "What reviewers see.")
+    return label_studio.platform.ensure_review_project(settings, known="").id
 
 
 def review_task(text: str, *, urgency: float = 0.5, readers: int = 1) -> ReviewTask:
