@@ -19,6 +19,7 @@ from tests.support.label_studio import Site, delete_project, patch_annotation
 from tests.support.review_results import choice_region, review_result
 
 NAMES = {1: "ada", 2: "ben", 3: "cleo", 4: "dan", 5: "eva", 6: "fay"}  # whom tests call by these numbers
+ADDRESSES = {number: f"{name}@example.com" for number, name in NAMES.items()}
 
 
 @dataclass

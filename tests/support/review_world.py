@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from feedback.app.bootstrap import require_project
 from feedback.loop.context import Turn
 from feedback.loop.turn import Loop
 from feedback.policy import read_policy
@@ -38,6 +39,15 @@ share = {share}
 THREE = "[tiers.L1]\n{l1}\n[tiers.L2]\n{l2}\n[tiers.L3]\n{l3}\n"
 PLATFORMS = ["in memory", pytest.param("on Label Studio", marks=pytest.mark.e2e)]  # parameters of the fixture `world`
 PROJECT = "7"
+HOLD_SECRETS = """
+[[routing]]
+id = "secret"
+when = { data.text.matches = "secret" }
+to = "hold"
+[[routing]]
+id = "default"
+to = "L1"
+"""
 ADA, BEN, CLEO, DAN, EVA, FAY = 1, 2, 3, 4, 5, 6
 
 
@@ -62,6 +72,11 @@ class World:
             clock=self.site.seconds,
             post=self.post,
         )
+
+    @property
+    def row(self) -> ProjectRow:
+        """The project as the store has it now."""
+        return require_project(self.store, self.project)
 
     def use(self, text: str, *, overlap: int = 1) -> None:
         row = self.store.projects.get_project(self.project)
@@ -123,19 +138,30 @@ def open_world_on(server: Site, folder: Path, *, post: Post | None = None) -> It
         store.close()
 
 
-def open_case(world: World, **policy: object) -> int:
+def open_case(world: World, text: str = "a1 apple red", **policy: object) -> int:
     """A task over which two people differ, waiting at L2."""
-    task = answer_differently(world, **policy)
+    task = answer_differently(world, text, **policy)
     world.turn()
     return task
 
 
-def answer_differently(world: World, **policy: object) -> int:
+def answer_differently(world: World, text: str = "a1 apple red", **policy: object) -> int:
     """A task that two people have answered differently, before the turn that opens its case."""
     world.use(policy_text(**policy), overlap=2)  # type: ignore[arg-type]
-    (task,) = world.site.add("a1 apple red")
+    (task,) = world.site.add(text)
     world.turn()
     world.site.answer(task, "fruit", person=ADA)
     world.turn()
     world.site.answer(task, "tool", person=BEN)
+    return task
+
+
+def skip_to_l2(world: World) -> int:
+    """A task that somebody skipped in the first tier, which escalates it, waiting at L2."""
+    world.use(policy_text(l1='skip_means = "escalate"'))
+    (task,) = world.site.add("a1 apple red")
+    world.turn()
+    world.site.skip_source(task, person=ADA)
+    world.turn()
+    world.turn()
     return task

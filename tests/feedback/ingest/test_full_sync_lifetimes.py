@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,13 @@ class Moving:
         self.now_s, self.projects = 1000.0, count(1)
         self.store = open_store(f"sqlite:///{path}", durability="normal", clock=lambda: self.now_s)
 
+    def deliver(self, arrived: Iterable[Event]) -> None:
+        """Append events one after another; then a minute goes by."""
+        for event in arrived:
+            self.now_s += 1
+            self.store.append([event])
+        self.now_s += 60
+
 
 @pytest.fixture(scope="module")
 def moving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Moving]:
@@ -87,10 +94,7 @@ def test_a_sweep_repairs_lost_or_late_events_of_several_lifetimes(
         world.do(step)
     arrived = [event for event in world.reported if chance.random() < 0.7]
     chance.shuffle(arrived)
-    for event in arrived:
-        moving.now_s += 1
-        moving.store.append([event])
-    moving.now_s += 60
+    moving.deliver(arrived)
 
     run_full_sync(moving.store, world.pages, project, clock=lambda: moving.now_s, size=1)
 
@@ -143,10 +147,7 @@ def test_after_a_sweep_the_store_is_what_label_studio_shows_whatever_webhooks_cl
     told += [chance.choice(told) for _ in told if chance.random() < 0.5]
     arrived = [event for event in told if chance.random() < 0.8]
     chance.shuffle(arrived)
-    for event in arrived:
-        moving.now_s += 1
-        moving.store.append([event])
-    moving.now_s += 60
+    moving.deliver(arrived)
 
     run_full_sync(moving.store, world.pages, project, clock=lambda: moving.now_s, size=1)
 

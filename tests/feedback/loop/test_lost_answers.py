@@ -15,22 +15,13 @@ from feedback.labelling_platform.interface import LabellingPlatform
 from ml_backend.errors import LabelStudioError
 from tests.support.fake_platform import FakeLabelStudio
 from tests.support.proof import size
-from tests.support.review_world import ADA, BEN, CLEO, DAN, World, open_world, policy_text
+from tests.support.review_world import ADA, BEN, CLEO, DAN, HOLD_SECRETS, World, open_world, policy_text
 
 READS = {
     "describe_project", "list_changed_tasks", "get_tasks_page", "get_last_change_time", "is_known_instance",
     "list_servable_tasks", "review_webhook_id", "list_first_drafts", "list_emails", "delete_stale_predictions",
 }  # fmt: skip
 WRITES = sorted(name for name in vars(LabellingPlatform) if not name.startswith("_") and name not in READS)
-HOLD = """
-[[routing]]
-id = "secret"
-when = { data.text.matches = "secret" }
-to = "hold"
-[[routing]]
-id = "default"
-to = "L1"
-"""
 
 
 class Lossy:
@@ -74,7 +65,7 @@ def play(folder: Path, is_lost: Callable[[str], bool] = lambda _name: False) -> 
     """Two people differ, a third adjudicates after two readers; one task is on hold, and then no more."""
     site = LossyLabelStudio(is_lost=is_lost)
     with open_world(folder, site) as world:
-        text = policy_text(l2='protocol = "two-reader"', more=HOLD)
+        text = policy_text(l2='protocol = "two-reader"', more=HOLD_SECRETS)
         world.use(text, overlap=2)
         one, two, _held = site.add("a1 apple red", "a2 saw old", "a3 secret plum")
         _turns(world)

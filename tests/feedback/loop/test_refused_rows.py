@@ -18,19 +18,8 @@ from feedback.store.log import events
 from feedback.training.dataset import ConsensusLabel
 from ml_backend.errors import LabelStudioError
 from tests.support.fake_platform import FakeLabelStudio
-from tests.support.review_world import ADA, BEN, CLEO, DAN, EVA, World, open_world, policy_text
+from tests.support.review_world import ADA, BEN, CLEO, DAN, EVA, HOLD_SECRETS, World, open_world, policy_text
 
-RULES = """
-[consensus]
-write_back = true
-[[routing]]
-id = "secret"
-when = { data.text.matches = "secret" }
-to = "hold"
-[[routing]]
-id = "default"
-to = "L1"
-"""
 TASKS = (
     "poison apple",
     "good apple",
@@ -96,7 +85,7 @@ def play(folder: Path, refuses: str = "", status: int = 400) -> tuple[dict[str, 
     """Two people agree on some tasks and differ on others, which two readers decide; some are held, some deleted."""
     site = RefusingLabelStudio(refuses=refuses, status=status)
     with open_world(folder, site) as world:
-        text = policy_text(l2='protocol = "two-reader"', more=RULES)
+        text = policy_text(l2='protocol = "two-reader"', more="[consensus]\nwrite_back = true" + HOLD_SECRETS)
         world.use(text, overlap=2)
         numbers = dict(zip(TASKS, site.add(*TASKS), strict=True))
         left_out = turns(world)

@@ -13,9 +13,7 @@ from tests.support.review_world import CLEO, PROJECT, World, open_case, policy_t
 
 
 def place(world: World, task: int) -> str:
-    row = world.store.projects.get_project(PROJECT)
-    assert row is not None
-    return describe_place(world.store, row, task)
+    return describe_place(world.store, world.row, task)
 
 
 def test_a_task_is_followed_from_the_queue_to_the_decision(world: World, data_dir: Path):
@@ -63,8 +61,7 @@ def test_an_open_audit_task_looks_like_any_other(world: World):
     world.use(text)
     tasks = world.site.add(*(f"a{number} apple" for number in range(8)))
     world.turn()
-    row = world.store.projects.get_project(PROJECT)
-    assert row is not None
+    row = world.row
     splits = load_splits(world.store, row, row.policy)
     roles = splits.roles([splits.dedup_key(world.site.tasks[task].data) for task in tasks])
     (audit, *_) = [task for task, role in zip(tasks, roles, strict=True) if role != "train"]

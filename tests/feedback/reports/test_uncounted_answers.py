@@ -13,9 +13,9 @@ from feedback.cli import app
 from feedback.project.label_changes import record_label_change
 from feedback.reports.project_status import project_status, status_lines
 from feedback.reports.uncounted_answers import EMPTY, RELABELLED, count_uncounted, list_uncounted
-from feedback.store import ProjectRow
 from feedback.store.log.events import event_from_annotation, event_from_task
 from ml_backend.records import Annotation, Task
+from tests.support.real_platform import ADDRESSES
 from tests.support.review_world import ADA, BEN, CLEO, DAN, EVA, PROJECT, World, open_case, policy_text
 
 LATER_TIER_ONLY = '[people."dan@example.com"]\ntiers = ["L2"]\n[people."cleo@example.com"]\ntiers = ["L2"]\n'
@@ -24,21 +24,15 @@ NOT_OF_L1 = "is not among the people of L1"
 
 @pytest.fixture
 def addresses() -> dict[int, str]:
-    return {number: f"{name}@example.com" for number, name in enumerate(("ada", "ben", "cleo", "dan", "eva"), 1)}
+    return dict(ADDRESSES)
 
 
 def hitl(*args: object) -> str:
     return CliRunner().invoke(app, [str(arg) for arg in args], catch_exceptions=False).output
 
 
-def row_of(world: World) -> ProjectRow:
-    row = world.store.projects.get_project(PROJECT)
-    assert row is not None
-    return row
-
-
 def counts(world: World) -> dict[tuple[str, int | None], int]:
-    rows = count_uncounted(list_uncounted(world.store, row_of(world)))
+    rows = count_uncounted(list_uncounted(world.store, world.row))
     return {(row["why"], row["person"]): row["answers"] for row in rows}
 
 
@@ -52,7 +46,7 @@ def test_answers_of_people_who_may_not_answer_are_told_everywhere_until_they_cou
     world.turn()
 
     assert counts(world) == {(NOT_OF_L1, DAN): 2}
-    lines = list(status_lines(project_status(world.store, row_of(world))))
+    lines = list(status_lines(project_status(world.store, world.row)))
     assert ("not counted", f"2 answers of person {DAN}: {NOT_OF_L1}") in lines
     assert f"not counted   2 answers of person {DAN}: {NOT_OF_L1}" in hitl("status", PROJECT)
     body = json.loads(hitl("status", PROJECT, "--json"))["projects"][0]
@@ -175,15 +169,15 @@ def test_every_reason_is_listed_with_its_answer(world: World):
     other(904, DAN, (), was_cancelled=True)
     world.turn()
 
-    assert {row.annotation: row.why for row in list_uncounted(world.store, row_of(world), task)} == {
+    assert {row.annotation: row.why for row in list_uncounted(world.store, world.row, task)} == {
         replaced: "was replaced by a later answer of the same person",
         901: "cannot be read",
         902: "says nothing of what is learned",
         903: "was imported; nobody gave it here",
     }
-    assert counted not in {row.annotation for row in list_uncounted(world.store, row_of(world), task)}
+    assert counted not in {row.annotation for row in list_uncounted(world.store, world.row, task)}
     assert sum(counts(world).values()) == 4
-    status = project_status(world.store, row_of(world))  # Ada's replaced annotation is no answer of its own
+    status = project_status(world.store, world.row)  # Ada's replaced annotation is no answer of its own
     assert (status["answers"], status["answers_not_counted"]) == (1, 0)
 
 
@@ -192,7 +186,7 @@ def test_an_empty_answer_of_a_project_of_spans_is_counted_apart(world: World, da
         '<View><Text name="text" value="$text"/><Labels name="ner" toName="text"><Label value="PER"/></Labels></View>'
     )
     world.use(policy_text())
-    world.store.projects.save_project(replace(row_of(world), label_config=spans))
+    world.store.projects.save_project(replace(world.row, label_config=spans))
     time = "2026-01-02T00:00:00Z"
     region = {
         "from_name": "ner", "to_name": "text", "type": "labels", "value": {"start": 0, "end": 3, "labels": ["PER"]}
@@ -209,7 +203,7 @@ def test_an_empty_answer_of_a_project_of_spans_is_counted_apart(world: World, da
     told = hitl("status", PROJECT)
     assert "empty answers 1, with nothing marked; they are kept, and no model learns from them" in told
     assert "says nothing" not in told
-    assert [row.why for row in list_uncounted(world.store, row_of(world), 901)] == [EMPTY]
+    assert [row.why for row in list_uncounted(world.store, world.row, 901)] == [EMPTY]
 
 
 def test_a_task_whose_only_answer_says_nothing_is_not_called_answered(world: World, data_dir: Path):
@@ -231,7 +225,7 @@ def test_reviews_that_do_not_count_are_told_with_the_task(world: World):
 
     ((why, person),) = counts(world)
     assert ("has answered this case before" in why, person) == (True, ADA)
-    assert [row.task for row in list_uncounted(world.store, row_of(world), task)] == [task]
+    assert [row.task for row in list_uncounted(world.store, world.row, task)] == [task]
 
 
 def test_answers_from_before_a_label_changed_are_told(world: World):
@@ -245,7 +239,7 @@ def test_answers_from_before_a_label_changed_are_told(world: World):
     world.turn()
 
     assert counts(world) == {(RELABELLED, ADA): 1}
-    assert project_status(world.store, row_of(world))["answers_not_counted"] == 1
+    assert project_status(world.store, world.row)["answers_not_counted"] == 1
     world.site.answer(task, "fruit", person=ADA)
     world.turn()
     assert RELABELLED not in {why for why, _person in counts(world)}

@@ -58,9 +58,7 @@ WORDS = {"fruit": "apple pear plum", "tool": "hammer saw drill"}
 
 def texts(world: World, words: str, n: int, *, audit: bool) -> list[str]:
     """Texts with these words that are drawn for the audit, or not."""
-    row = world.store.projects.get_project(world.project)
-    assert row is not None
-    draws = load_splits(world.store, row, read_policy(POLICY.replace("AUDIT", "0.4")))
+    draws = load_splits(world.store, world.row, read_policy(POLICY.replace("AUDIT", "0.4")))
     named = (f"{words} {number}" for number in count())
     drawn = ((text, draws.roles([draws.dedup_key({"text": text})])[0]) for text in named)
     fitting = (text for text, role in drawn if (role in AUDIT_ROLES) == audit)
@@ -84,8 +82,7 @@ def with_model(world: World) -> World:
 
 
 def labels(world: World) -> dict[int, str | None]:
-    row = world.store.projects.get_project(world.project)
-    assert row is not None
+    row = world.row
     snapshot = EligibilityCache().exclude(world.store, load_snapshot(world.store, row, row.policy), None).snapshot
     review = FinalAnswerCache()
     settled = review.apply(ConsensusCache().decide(snapshot), review.load(world.store, snapshot), snapshot).settled

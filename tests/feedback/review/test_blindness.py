@@ -8,7 +8,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from feedback.policy import Policy
 from feedback.review.case_state_machine import ON_REQUEST, CaseWorkflow
 from feedback.review.review_task_content import FACTS, HISTORY
 from feedback.store import CaseRow
@@ -33,12 +32,6 @@ def second_look(world: World, **policy: str) -> int:
     world.turn()
     world.turn()
     return task
-
-
-def policy_of(world: World) -> Policy:
-    row = world.store.projects.get_project(PROJECT)
-    assert row is not None
-    return row.policy
 
 
 def shown_tasks(world: World) -> Iterator[Task]:
@@ -142,7 +135,7 @@ MOVES = st.lists(
 
 def act(world: World, task: int, move: str, place: int) -> None:
     case = world.case(task)
-    workflow = CaseWorkflow(world.store, PROJECT, policy_of(world), now_s=world.site.seconds())
+    workflow = CaseWorkflow(world.store, PROJECT, world.row.policy, now_s=world.site.seconds())
     if move == "breach":
         world.site.pass_time(2 * 3600)
     elif move == "escalate" and case.tier == "L2" and case.state in ("queued", "started", "waiting"):
@@ -158,7 +151,7 @@ def act(world: World, task: int, move: str, place: int) -> None:
             world.site.review(review_project, move, label, person=person, reason="guideline_gap", skip=move == "skip")
     world.turn()
     if world.case(task).state == "waiting":
-        workflow = CaseWorkflow(world.store, PROJECT, policy_of(world), now_s=world.site.seconds())
+        workflow = CaseWorkflow(world.store, PROJECT, world.row.policy, now_s=world.site.seconds())
         workflow.move(world.case(task), "answered", note="ask Eva")
     world.turn()
 

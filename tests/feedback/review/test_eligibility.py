@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from feedback.ingest.signals import SignalHandler
 from feedback.review.review_task_content import FACTS
+from tests.feedback.review.requesters import push
+from tests.support.real_platform import ADDRESSES
 from tests.support.review_world import ADA, BEN, CLEO, DAN, PROJECT, World, policy_text
 
 PEOPLE = """
@@ -18,7 +19,6 @@ skills = ["refunds"]
 [people."dan@example.com"]
 tiers = ["L2"]
 """
-EMAILS = {ADA: "ada@example.com", BEN: "ben@example.com", CLEO: "cleo@example.com", DAN: "dan@example.com"}
 
 
 def rule(to: str, *, name: str = "refund", skills: str = '["refunds"]', more: str = "") -> str:
@@ -29,7 +29,7 @@ def rule(to: str, *, name: str = "refund", skills: str = '["refunds"]', more: st
 
 @pytest.fixture
 def addresses() -> dict[int, str]:
-    return dict(EMAILS)
+    return dict(ADDRESSES)
 
 
 def routed(world: World, to: str) -> int:
@@ -95,8 +95,7 @@ def test_who_decided_does_not_decide_about_the_objection(world: World):
     world.turn()
     world.turn()
     assert world.case(task).state == "resolved"
-    body = {"project": PROJECT, "task": task, "signal": "human_review", "value": True, "id": "appeal"}
-    SignalHandler(world.store, clock=world.site.seconds)(body)
+    push(world, task, value=True)
     world.turn()
     world.turn()
     assert (world.case(task).tier, world.case(task).round) == ("L2", 2)

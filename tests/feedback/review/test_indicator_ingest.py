@@ -69,8 +69,6 @@ def _held(name: str, value: Any) -> dict[str, Any]:
 
 def known(world: World, customer: object, task: int = 999) -> dict[str, Any]:
     """What serving would read now beside a task of this customer."""
-    row = world.store.projects.get_project(PROJECT)
-    assert row is not None
     policy = read_policy(policy_text(more=ASKED))
     return dict(make_indicator_reader(world.store, PROJECT, policy)([Task(task, {"customer": customer}, PROJECT)])[0])
 
@@ -165,9 +163,7 @@ def test_a_control_of_the_source_project_gives_indicators_and_is_not_asked_twice
     )
     world.site.describe_project = lambda _project: {"title": "fake", "label_config": config}  # type: ignore[method-assign]
     world.use(policy_text(more=ASKED), overlap=2)
-    row = world.store.projects.get_project(PROJECT)
-    assert row is not None
-    world.store.projects.save_project(replace(row, label_config=config))
+    world.store.projects.save_project(replace(world.row, label_config=config))
     task = add(world, 7)
     world.turn()
     number = world.site.answer(task, "fruit", person=ADA)
@@ -219,9 +215,7 @@ def test_the_loop_trains_with_indicators_and_names_them_in_the_recipe(world: Wor
     world.turn()
     world.site.pass_time(60)
     world.use(small.replace("[overlap]\n", "[overlap]\nvotes = 1\n"), overlap=1)
-    row = world.store.projects.get_project(PROJECT)
-    assert row is not None
-    world.store.projects.save_project(replace(row, overlap=1))
+    world.store.projects.save_project(replace(world.row, overlap=1))
     later = [add(world, 7 if number % 2 else 8) for number in range(12)]
     world.turn()
     for number, task in enumerate(later):
@@ -266,6 +260,4 @@ def stored_indicators(store: Store) -> set[IndicatorValue]:
 
 
 def snapshot(world: World) -> Any:
-    row = world.store.projects.get_project(PROJECT)
-    assert row is not None
-    return load_snapshot(world.store, row, read_policy(policy_text(more=ASKED)))
+    return load_snapshot(world.store, world.row, read_policy(policy_text(more=ASKED)))

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from feedback.ingest.signals import SignalHandler
 from feedback.reports.case_report import case_report, describe_case
 from feedback.review.readers_left import TOO_FEW
-from tests.support.real_platform import NAMES
-from tests.support.review_world import ADA, BEN, CLEO, DAN, EVA, FAY, PROJECT, World, open_case, policy_text
+from tests.feedback.review.requesters import push
+from tests.support.real_platform import ADDRESSES
+from tests.support.review_world import ADA, BEN, CLEO, DAN, EVA, FAY, PROJECT, World, open_case, policy_text, skip_to_l2
 
 PANEL = 'protocol = "panel"\npanel = {size}'
 
 
 @pytest.fixture
 def addresses() -> dict[int, str]:
-    return {number: f"{name}@example.com" for number, name in NAMES.items()}
+    return dict(ADDRESSES)
 
 
 def person(name: str, *tiers: str) -> str:
@@ -92,12 +92,7 @@ def test_whoever_escalated_a_case_does_not_decide_it_in_a_later_tier_even_where_
 
 
 def test_whoever_skipped_a_task_in_the_first_tier_does_not_decide_its_case(world: World):
-    world.use(policy_text(l1='skip_means = "escalate"'))
-    (task,) = world.site.add("a1 apple red")
-    world.turn()
-    world.site.skip_source(task, person=ADA)
-    world.turn()
-    world.turn()
+    task = skip_to_l2(world)
     assert world.case(task).tier == "L2"
     world.review("L2", "fix", "tool", person=ADA, reason="boundary")
     world.turn()
@@ -114,8 +109,7 @@ def test_a_case_that_comes_back_to_a_tier_does_not_go_back_to_who_escalated_it_t
     world.review("L3", "fix", "tool", person=DAN, reason="boundary")
     world.turn()
     world.turn()
-    body = {"project": PROJECT, "task": task, "signal": "human_review", "value": True, "id": "appeal"}
-    SignalHandler(world.store, clock=world.site.seconds)(body)
+    push(world, task, value=True)
     world.turn()
     world.turn()
     assert (world.case(task).tier, world.case(task).round) == ("L2", 2)

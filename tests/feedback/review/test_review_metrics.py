@@ -162,8 +162,6 @@ def test_a_project_is_measured_from_what_happened_in_it(world: World):
         for _ in tasks:
             world.review("L2", "fix", label, person=person, reason="boundary")
         world.turn()
-    row = store.projects.get_project(PROJECT)
-    assert row is not None
     policy = read_policy(policy_text(l2='protocol = "panel"\npanel = 3\nresolve = "1h"'))
     seen = measure_review(store, PROJECT, policy, {}, control="kind")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from feedback.review.review_task_content import FACTS, HISTORY
-from tests.support.review_world import ADA, BEN, CLEO, DAN, EVA, FAY, PROJECT, World, open_case, policy_text
+from tests.support.review_world import ADA, BEN, CLEO, DAN, EVA, FAY, PROJECT, World, open_case, policy_text, skip_to_l2
 
 PEOPLE = """
 [people."ada@example.com"]
@@ -159,12 +159,7 @@ def test_a_skip_in_a_review_project_may_escalate_too(world: World):
 
 
 def test_a_task_under_review_is_kept_from_the_first_tier(world: World):
-    world.use(policy_text(l1='skip_means = "escalate"'))
-    (task,) = world.site.add("a1 apple red")
-    world.turn()
-    world.site.skip_source(task, person=ADA)
-    world.turn()
-    world.turn()
+    task = skip_to_l2(world)
 
     assert world.site.next_task(BEN) is None
     world.review("L2", "fix", "fruit", person=CLEO, reason="boundary")

@@ -216,10 +216,7 @@ def test_a_long_comment_is_cut_with_a_note(world: World):
 
 
 def test_a_review_task_made_before_the_first_model_gets_its_answer_later(world: World):
-    world.use(policy_text(), overlap=2)
-    (task,) = world.site.add("apple juice in a box")
-    world.turn()
-    world.disagree(task)
+    task = open_case(world, "apple juice in a box")
     (before,) = world.site.waiting(world.site.review_project_of("L2"), CLEO)
     promote(world)
     world.turn()
@@ -242,10 +239,7 @@ def test_a_review_task_made_before_the_first_model_gets_its_answer_later(world: 
 
 @pytest.mark.parametrize("begun", ["draft", "review"])
 def test_a_review_task_that_somebody_has_begun_stays_as_it_is(world: World, begun: str):
-    world.use(policy_text(l2='protocol = "two-reader"\nfirst_action = "1d"'), overlap=2)
-    (task,) = world.site.add("apple juice in a box")
-    world.turn()
-    world.disagree(task)
+    open_case(world, "apple juice in a box", l2='protocol = "two-reader"\nfirst_action = "1d"')
     (copy,) = world.site.waiting(world.site.review_project_of("L2"), CLEO)
     if begun == "draft":
         world.site.draft(copy.id, person=CLEO)
@@ -261,10 +255,7 @@ def test_a_review_task_that_somebody_has_begun_stays_as_it_is(world: World, begu
 
 
 def test_who_had_the_task_open_when_the_answer_came_is_counted(world: World):
-    world.use(policy_text(), overlap=2)
-    (task,) = world.site.add("apple juice in a box")
-    world.turn()
-    world.disagree(task)
+    task = open_case(world, "apple juice in a box")
     promote(world)
     world.turn()
     world.turn()
@@ -275,10 +266,7 @@ def test_who_had_the_task_open_when_the_answer_came_is_counted(world: World):
 
 
 def test_a_blind_review_task_gets_no_answer_later(world: World):
-    world.use(policy_text(l2="blind = true"), overlap=2)
-    (task,) = world.site.add("apple juice in a box")
-    world.turn()
-    world.disagree(task)
+    open_case(world, "apple juice in a box", l2="blind = true")
     promote(world)
     world.turn()
     world.turn()

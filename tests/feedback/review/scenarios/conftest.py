@@ -6,7 +6,7 @@ import pytest
 
 from feedback.app.bootstrap import post_json
 from feedback.review.notifications import Post
-from tests.support.real_platform import NAMES
+from tests.support.real_platform import ADDRESSES
 from tests.support.review_world import PLATFORMS
 
 
@@ -22,4 +22,4 @@ def post() -> Post:
 
 @pytest.fixture
 def addresses() -> dict[int, str]:
-    return {number: f"{name}@example.com" for number, name in NAMES.items()}
+    return dict(ADDRESSES)

@@ -134,9 +134,7 @@ def _unseen(world: World) -> list[str]:
 
 def _texts(world: World, words: str, roles: Sequence[str]) -> list[str]:
     """Texts that have these roles in this project, whatever its number."""
-    row = world.store.projects.get_project(world.project)
-    assert row is not None
-    draws = load_splits(world.store, row, read_policy(MODERATION))
+    draws = load_splits(world.store, world.row, read_policy(MODERATION))
     texts = (f"{words} {number}" for number in count())
     with_roles = ((item, draws.roles([draws.dedup_key({"text": item})])[0]) for item in texts)
     return [next(text for text, role in with_roles if role == wanted) for wanted in roles]
