@@ -169,7 +169,7 @@ def _calendars_and_people(policy: Policy) -> Iterator[str]:
         yield f"The hours of {name}: {hours}{free}."
     for email, person in policy.people.items():
         skills = f", with {', '.join(person.skills)}" if person.skills else ""
-        yield f"{email} ({person.role}) answers in {', '.join(person.tiers) or policy.first_tier}{skills}."
+        yield f"{email} ({person.role}) answers in {', '.join(policy.tiers_of(person))}{skills}."
     if policy.people:
         yield f"People who are not listed answer in {policy.first_tier} only, and have no skills."
 

@@ -29,7 +29,7 @@ def check_reader_counts(policy: Policy, users: Collection[str] | None = None) ->
             readers = [
                 person
                 for person in everybody.values()
-                if name in _tiers_of(person, policy) and set(skills) <= set(person.skills if policy.people else skills)
+                if name in policy.tiers_of(person) and set(skills) <= set(person.skills if policy.people else skills)
             ]
             sentence = _describe(policy, name, tier, readers)
             if sentence and sentence != said:
@@ -47,7 +47,7 @@ def count_excluded(policy: Policy, tier: str, readers: Sequence[Person]) -> int:
         places += [name] * _most_involved(policy, name, own_cases=policy.tiers[tier].own_cases)
     if not places or not readers:
         return 0
-    may = np.array([[place in _tiers_of(person, policy) for place in places] for person in readers], dtype=np.int8)
+    may = np.array([[place in policy.tiers_of(person) for place in places] for person in readers], dtype=np.int8)
     return int((maximum_bipartite_matching(csr_array(may)) >= 0).sum())
 
 
@@ -61,10 +61,6 @@ def _most_involved(policy: Policy, name: str, *, own_cases: bool) -> int:
         return tier.most_reviewers
     overlaps = [rule.overlap for rule in policy.routing if rule.overlap]
     return max(policy.overlap.votes if policy.overlap.share else 1, policy.overlap.max_votes, *overlaps, 1)
-
-
-def _tiers_of(person: Person, policy: Policy) -> Collection[str]:
-    return person.tiers or (policy.first_tier,)
 
 
 def _describe(policy: Policy, name: str, tier: Tier, readers: Sequence[Person]) -> str:

@@ -179,8 +179,12 @@ class Policy(Section):
         return next((person for name, person in self.people.items() if same_email(name, email)), None)
 
     def people_in(self, tier: str) -> list[Person]:
-        """Return the people who may answer in a tier; those without tiers may in the first."""
-        return [person for person in self.people.values() if tier in (person.tiers or (self.first_tier,))]
+        """Return the people of [people] who may answer in a tier."""
+        return [person for person in self.people.values() if tier in self.tiers_of(person)]
+
+    def tiers_of(self, person: Person | None) -> tuple[str, ...]:
+        """Return the tiers in which a person may answer; None is somebody whom [people] does not list."""
+        return (person and person.tiers) or (self.first_tier,)
 
     def conditions(self) -> list[Condition]:
         """Return the condition of each rule, in order; the last is always true."""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 
 from feedback.project.audit_splits import AUDIT_ROLES
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.store import Store, Vote
 
 _SAW = "saw a prediction, and an audit task counts blind answers only"
-_SAW_ANOTHER = "saw a prediction that is not ours, and an audit task counts blind answers only"
+SAW_ANOTHER = "saw a prediction that is not ours, and an audit task counts blind answers only"
 _RETRY_S = 86_400.0  # for a vote on a prediction that is not recorded yet
 
 
@@ -26,12 +26,14 @@ def find_seen_votes(
         row = rows.get(vote.shown) if vote.shown is not None else None
         if vote.shown is None or (row is not None and (row.blind or (row.answer is None and not row.imported))):
             continue  # nothing, or our own empty prediction
-        found[vote.annotation] = (vote, _SAW if vote.shown in rows else _SAW_ANOTHER)
+        found[vote.annotation] = (vote, _SAW if vote.shown in rows else SAW_ANOTHER)
     return found
 
 
-def list_tasks_to_check_again(excluded: Collection[tuple[Vote, str]]) -> set[int]:
-    """Return the tasks of recent votes on a prediction that we may record later: a kill can come in between."""
-    unknown = [vote for vote, reason in excluded if reason == _SAW_ANOTHER]
-    newest_s = max((vote.at_s for vote in unknown), default=0.0)
-    return {vote.task for vote in unknown if vote.at_s > newest_s - _RETRY_S}
+def list_tasks_to_check_again(votes: Sequence[Vote]) -> frozenset[int]:
+    """Return the tasks of the recent ones of these votes, whose predictions are not recorded.
+
+    Ours may be recorded later: a kill can come between the write to Label Studio and the record.
+    """
+    newest_s = max((vote.at_s for vote in votes), default=0.0)
+    return frozenset(vote.task for vote in votes if vote.at_s > newest_s - _RETRY_S)

@@ -11,16 +11,15 @@ from feedback.project.incremental_caches import Changes, RecentProjects
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.project.task_cache import merged
 from feedback.project.vote_cache import VoteTable
-from feedback.review.blind_answers import find_seen_votes, list_tasks_to_check_again
+from feedback.review.blind_answers import SAW_ANOTHER, find_seen_votes, list_tasks_to_check_again
 from feedback.review.case_state_machine import ON_REQUEST
 from feedback.review.review_context import ReviewContext
 from feedback.review.review_task_content import SKIP
 from feedback.store import CaseRow, ReviewRow, Skip, Store, Vote
 from feedback.store.log import events
 from feedback.store.tables.main_tables import UncountedAnswer
-from ml_backend.left_out import RequestRows
+from ml_backend.left_out import RequestRows, name_some
 
-_PEOPLE_NAMED = 5  # in a sentence
 _MAX_TASKS_PER_TURN = 200  # each is a request of about 0.1 s, and the next turn waits for them
 
 
@@ -84,7 +83,7 @@ def exclusion_reason(
     if not policy.people:
         return ""
     listed = policy.person(emails.get(person, "") if person is not None else "")
-    if case.tier not in ((listed and listed.tiers) or (policy.first_tier,)):
+    if case.tier not in policy.tiers_of(listed):
         return f"is not among the people of {case.tier}"
     skills = listed.skills if listed else ()
     missing = [skill for skill in (*tier.skills, *case.skills) if skill not in skills]
@@ -134,13 +133,14 @@ class EligibilityCache:
         if (
             last is not None
             and (last.source.policy, last.emails) == (snapshot.policy, emails)
-            and last.source.routes is snapshot.routes
+            and (emails is None or last.source.routes is snapshot.routes)
         ):
             changed = snapshot.changes.since(last.source.changes.revision)
         known = last.eligible.excluded if last is not None else {}
         unchanged: dict[int, tuple[Vote, str]] = {}
         if changed is not None:
-            changed |= list_tasks_to_check_again(known.values()) & votes.keys()
+            unknown = [vote for vote, reason in known.values() if reason == SAW_ANOTHER]
+            changed |= list_tasks_to_check_again(unknown) & votes.keys()
             unchanged = {number: row for number, row in known.items() if row[0].task not in changed}
             votes = {task: votes[task] for task in sorted(changed) if task in votes}
         by_person = {} if emails is None else _excluded_of(snapshot, emails, votes)
@@ -180,9 +180,7 @@ def describe_eligibility_change(snapshot: ProjectSnapshot, policy: Policy, email
     if out:
         people = sorted({emails.get(vote.person or 0, f"person {vote.person}") for vote, _why in out})
         reasons = "; ".join(dict.fromkeys(why for _vote, why in out))
-        more = f" and {len(people) - _PEOPLE_NAMED} more" if len(people) > _PEOPLE_NAMED else ""
-        who = f"{', '.join(people[:_PEOPLE_NAMED])}{more}: {reasons}"
-        parts.append(f"{_count_answers(out)} would no longer count ({who})")
+        parts.append(f"{_count_answers(out)} would no longer count ({name_some(people, most=5)}: {reasons})")
     if back:
         parts.append(f"{_count_answers(back)} would count again")
     return f"{', and '.join(parts)}." if parts else ""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from feedback.project.incremental_caches import RecentProjects
 from feedback.project.snapshot import ProjectSnapshot
+from feedback.review.blind_answers import list_tasks_to_check_again
 from feedback.review.case_state_machine import ON_REQUEST, SECOND_LOOK, is_blind
 from feedback.store import CaseRow, OverrideRow, ReviewRow, Store, Vote, WindowRow
 from feedback.training.model_cache import PredictionCache
@@ -16,7 +17,6 @@ from ml_backend.registry import Bundle
 
 NOT_GIVEN = "not given"
 _REASON_CONTROLS = ("hitl_reason", "reason")  # possible names of the control for reasons in a source project
-_RETRY_S = 86_400.0  # for a vote on a prediction that is not recorded yet
 
 _Prediction = tuple[Answer, float | None, str]  # answer, confidence, model version
 
@@ -62,9 +62,7 @@ class OverrideCache:
                 return part
 
             compute_rows("record the override", rows, save, name=lambda row: f"task {row.task}")
-        newest_s = max((vote.at_s for vote in votes if vote.shown is not None), default=0.0)
-        unknown = [vote for vote in new if vote.shown is not None and vote.shown not in shown]
-        retry = frozenset(vote.task for vote in unknown if vote.at_s > newest_s - _RETRY_S)
+        retry = list_tasks_to_check_again([vote for vote in new if vote.shown is not None and vote.shown not in shown])
         self._recorded.put(project, _Recorded(snapshot.changes.revision, version, retry), size=len(retry))
 
 

@@ -11,9 +11,9 @@ from feedback.review.protocols import apply_protocol
 from feedback.review.review_context import ReviewContext
 from feedback.review.review_task_content import SKIP, stay_key
 from feedback.store import CaseRow, ReviewRow
+from ml_backend.left_out import name_some
 
 TOO_FEW = "too few readers"  # among the alarms of a case
-_MAX_NAMED = 5  # cases in a note
 
 
 class _People:
@@ -101,9 +101,8 @@ def _record(context: ReviewContext, case: CaseRow, missing: int) -> None:
 
 
 def _note(tier: str, cases: Sequence[CaseRow]) -> str:
-    named = ", ".join(str(case.id) for case in cases[:_MAX_NAMED])
-    more = f" and {len(cases) - _MAX_NAMED} more" if len(cases) > _MAX_NAMED else ""
+    named = name_some([str(case.id) for case in cases], most=5)
     return (
-        f"too few people are left who may decide {'case' if len(cases) == 1 else 'cases'} {named}{more} at {tier}: "
+        f"too few people are left who may decide {'case' if len(cases) == 1 else 'cases'} {named} at {tier}: "
         f"give more people this tier in [people] (hitl case NUMBER says whom it needs)"
     )
