@@ -70,14 +70,14 @@ class LeftOutRows:
         return f"{self.count} left out: {name_some(reasons, separator='; ')}"
 
 
-def name_some(names: Sequence[str], *, most: int = 3, separator: str = ", ") -> str:
-    """Return the first names, and how many more there are.
+def name_some(names: Sequence[object], *, most: int = 3, separator: str = ", ") -> str:
+    """Return the first `most` names, and how many more there are.
 
     >>> name_some(["task 1", "task 2"]), name_some([f"task {number}" for number in range(9)])
     ('task 1, task 2', 'task 0, task 1, task 2 and 6 more')
     """
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return separator.join(names[:most]) + more
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return separator.join(map(str, names[:most])) + more
 
 
 _collecting: ContextVar[LeftOutRows | None] = ContextVar("left_out_rows", default=None)

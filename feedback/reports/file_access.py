@@ -7,7 +7,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-_SHOWN = 3
+from ml_backend.left_out import name_some
 
 
 def find_writable_by_others(folder: Path) -> list[Path]:
@@ -28,8 +28,7 @@ def access_problems(folder: Path) -> list[str]:
     found = find_writable_by_others(folder)
     if not found:
         return []
-    names = ", ".join(map(str, found[:_SHOWN])) + (f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else "")
-    what = f"others may write the data directory, and with it answers, models and secrets: {names}."
+    what = f"others may write the data directory, and with it answers, models and secrets: {name_some(found)}."
     return [f"{what} Let it belong to the user of the service, and run `chmod go-w` on these paths."]
 
 

@@ -28,6 +28,7 @@ from feedback.reports.consensus_scores import ConsensusScore, LabelScorer, encod
 from feedback.stats.intervals import Interval
 from feedback.votes import EncodedVotes, Floats, Votes, encode_votes
 from ml_backend.codecs import answer_distance
+from ml_backend.left_out import name_some
 from ml_backend.records import Answer
 
 NUMBER_KINDS = ("rating", "number")
@@ -262,10 +263,7 @@ def _notes_on_people(named: EncodedVotes, people: Sequence[Reliability], note: s
     notes += [f"{count} of {len(people)} people: {reason}" for reason, count in reasons.items()]
     unclear = [str(named.labels[label]) for label in sorted({label for row in people for label in row.unclear_labels})]
     if unclear:
-        more = f" and {len(unclear) - _MAX_NAMED} other labels" if len(unclear) > _MAX_NAMED else ""
-        notes.append(
-            f"the votes do not tell of each person how often they find {', '.join(unclear[:_MAX_NAMED])}{more}"
-        )
+        notes.append(f"the votes do not tell of each person how often they find {name_some(unclear, most=_MAX_NAMED)}")
     return notes
 
 

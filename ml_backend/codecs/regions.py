@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ml_backend.errors import CodecError
 from ml_backend.label_config import Control
+from ml_backend.left_out import name_some
 
 _MAX_DESCRIBED = 20  # regions of one answer in words
 Region = TypeVar("Region")
@@ -182,8 +183,7 @@ def describe_regions(texts: Sequence[str]) -> str:
     >>> describe_regions(["a"] * 22)
     'a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a and 2 more'
     """
-    more = f" and {len(texts) - _MAX_DESCRIBED:,} more" if len(texts) > _MAX_DESCRIBED else ""
-    return ", ".join(texts[:_MAX_DESCRIBED]) + more
+    return name_some(texts, most=_MAX_DESCRIBED)
 
 
 def _short(field: object) -> str:

@@ -14,6 +14,7 @@ from feedback.policy import Policy
 from feedback.policy.schema import Overlap, Queue
 from feedback.recipes import ProjectRecipe
 from feedback.reports.votes_file import read_csv_text
+from ml_backend.left_out import name_some
 
 _MOST_LABELS = 100  # more than that is free text, not a label
 _MOST_NAMED = 12  # columns that a message lists
@@ -79,10 +80,8 @@ def _cell(row: Sequence[str], place: int) -> str:
 
 def _place(path: Path, columns: Sequence[str], name: str) -> int:
     if name not in columns:
-        had = ", ".join(columns[:_MOST_NAMED]) or "none"
-        more = f" and {len(columns) - _MOST_NAMED} more" if len(columns) > _MOST_NAMED else ""
         raise RecipeError(
-            f"{path.name} has no column {name!r}; it has: {had}{more}.",
+            f"{path.name} has no column {name!r}; it has: {name_some(columns, most=_MOST_NAMED) or 'none'}.",
             hint="Name the columns with --text and --label.",
         )
     if columns.count(name) > 1:
