@@ -9,12 +9,13 @@ is lost), which would be the same for each row. Interrupts are no `Exception` an
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from traceback import walk_tb
+from types import FrameType
 from typing import TypeVar
 
 from ml_backend.errors import BackendError
@@ -63,11 +64,19 @@ class LeftOutRows:
 
     def describe(self) -> str:
         """Return a sentence for a log, in which each reason stands once."""
-        named: dict[tuple[str, str], list[str]] = {}
-        for found in self.rows:
-            named.setdefault((found.step, found.reason), []).append(found.row)
-        reasons = [f"{name_some(rows)} ({step}): {reason}" for (step, reason), rows in named.items()]
-        return f"{self.count} left out: {name_some(reasons, separator='; ')}"
+        return f"{self.count} left out: {name_some(describe_reasons(self.rows), separator='; ')}"
+
+
+def describe_reasons(rows: Iterable[LeftOut]) -> list[str]:
+    """Return a sentence for each step and reason, with the rows that were left out for it.
+
+    >>> describe_reasons([LeftOut("task 1", "predict", "too long."), LeftOut("task 2", "predict", "too long.")])
+    ['task 1, task 2 (predict): too long.']
+    """
+    named: dict[tuple[str, str], list[str]] = {}
+    for found in rows:
+        named.setdefault((found.step, found.reason), []).append(found.row)
+    return [f"{name_some(names)} ({step}): {reason}" for (step, reason), names in named.items()]
 
 
 def name_some(names: Sequence[object], *, most: int = 3, separator: str = ", ") -> str:
@@ -141,8 +150,7 @@ def compute_rows(
 
 def _log_defect(step: str, n_rows: int, error: Exception) -> None:
     """Log where a step failed that failed for every row; without the error's message, which may quote private data."""
-    calls = [f"{Path(code.co_filename).name}:{line} {code.co_name}"
-             for code, line in ((frame.f_code, line) for frame, line in walk_tb(error.__traceback__))]  # fmt: skip
+    calls = [f"{_file(frame)}:{line} {frame.f_code.co_name}" for frame, line in walk_tb(error.__traceback__)]
     what = "%s: each of %d rows failed, so the cause is hardly a row: %s, called by %s"
     _log.error(what, step, n_rows, describe_error(error), " > ".join(calls[-_MOST_CALLS:]))
 
@@ -259,9 +267,12 @@ def describe_error(error: BaseException) -> str:
     """Return why something failed: our own sentence, or where a library failed; its message may quote private data."""
     if isinstance(error, BackendError) or hasattr(error, "hint"):
         return str(error)
-    frames = [frame.f_code.co_filename + f"\0{line}" for frame, line in walk_tb(error.__traceback__)]
-    file, _, line = frames[-1].partition("\0") if frames else ("?", "", "?")
-    return f"{type(error).__name__} in {Path(file).name}, line {line}"
+    places = [f"{_file(frame)}, line {line}" for frame, line in walk_tb(error.__traceback__)]
+    return f"{type(error).__name__} in {places[-1] if places else 'unknown code'}"
+
+
+def _file(frame: FrameType) -> str:
+    return Path(frame.f_code.co_filename).name
 
 
 def is_server_error(error: Exception) -> bool:

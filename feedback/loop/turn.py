@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 
 from feedback.automation.thresholds import refresh_threshold_table
-from feedback.ingest.left_out_rows import record_left_out
+from feedback.ingest.left_out_records import record_left_out
 from feedback.ingest.webhook_handler import TRAINING_ASKED
 from feedback.jobs.worker import Held
 from feedback.labelling_platform.interface import LabellingPlatform

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from feedback.ingest.left_out_rows import count_left_out, list_left_out
+from feedback.ingest.left_out_records import count_left_out, list_left_out
 from feedback.ingest.polling import count_missed_changes, list_unreadable
 from feedback.labelling_platform.deletion_schedule import count_deleted_predictions
 from feedback.policy import Policy

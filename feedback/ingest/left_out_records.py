@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable
-from typing import Any
+from dataclasses import asdict
 
 from feedback.store import Store
-from ml_backend.left_out import LeftOutRows, name_some
+from ml_backend.left_out import LeftOut, LeftOutRows, describe_reasons
 
 LEFT_OUT = "left_out"  # kind of the records
 _DAY_S = 86_400.0
@@ -23,8 +23,7 @@ def record_left_out(store: Store, project: str, found: LeftOutRows) -> str:
     if not found.rows:
         return ""
     contents = _contents(store, project, [row.row for row in found.rows])
-    rows = [{"row": row.row, "step": row.step, "reason": row.reason, "content": contents.get(row.row, "")}
-            for row in found.rows]  # fmt: skip
+    rows = [asdict(row) | {"content": contents.get(row.row, "")} for row in found.rows]
     store.records.create_record(project, LEFT_OUT, {"rows": rows, "more": found.more})
     _LOG.warning("project %s: %s", project, found.describe())
     return found.describe()
@@ -32,32 +31,29 @@ def record_left_out(store: Store, project: str, found: LeftOutRows) -> str:
 
 def list_left_out(store: Store, project: str) -> list[str]:
     """Return what turns left out within a day, a sentence for each reason; without tasks that changed since."""
-    named: dict[tuple[str, str], list[str]] = {}
-    for row in _list_rows(store, project):
-        named.setdefault((row["step"], row["reason"]), []).append(row["row"])
-    lines = [f"{name_some(rows)} ({step}): {reason}" for (step, reason), rows in named.items()]
+    lines = describe_reasons(_list_rows(store, project))
     more = len(lines) - _MAX_LINES
     return [*lines[:_MAX_LINES], *([f"and for {more} more reasons; the log has them"] if more > 0 else [])]
 
 
 def count_left_out(store: Store, project: str) -> int:
     """Return how many rows `list_left_out` is about."""
-    return len({row["row"] for row in _list_rows(store, project)})
+    return len({found.row for found in _list_rows(store, project)})
 
 
-def _list_rows(store: Store, project: str) -> list[dict[str, Any]]:
+def _list_rows(store: Store, project: str) -> list[LeftOut]:
     """Return the rows that were left out, each row, step and reason once, the newest first."""
     records = store.records.list_records(project, LEFT_OUT, limit=_MAX_RECORDS)
     if not records:
         return []
     last = store.records.get_latest_record(project, "turn") or records[0]
-    found: dict[tuple[str, str, str], dict[str, Any]] = {}
+    contents: dict[LeftOut, str] = {}
     for record in records:
         if record.at_s >= last.at_s - _DAY_S:
             for row in record.body["rows"]:
-                found.setdefault((row["row"], row["step"], row["reason"]), row)
-    now = _contents(store, project, [row["row"] for row in found.values() if row["content"]])
-    return [row for row in found.values() if not row["content"] or now.get(row["row"]) == row["content"]]
+                contents.setdefault(LeftOut(row["row"], row["step"], row["reason"]), row["content"])
+    now = _contents(store, project, [found.row for found, content in contents.items() if content])
+    return [found for found, content in contents.items() if not content or now.get(found.row) == content]
 
 
 def _contents(store: Store, project: str, names: Iterable[str]) -> dict[str, str]:
