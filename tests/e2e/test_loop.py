@@ -88,6 +88,11 @@ class Service:
         """Whether the worker has taken in everything that was said."""
         return all(row.state == "idle" for row in self.store.jobs.list_jobs() if row.project == self.project.id)
 
+    def knows(self, given: list[int]) -> bool:
+        """Whether these annotations are votes and the worker is idle; idle alone may be before it hears of them."""
+        votes = self.store.votes.list_votes(self.project.id)
+        return set(given) <= {vote.annotation for vote in votes} and self.idle()
+
     def served(self) -> bool:
         """Whether the queue of the champion is what Label Studio serves."""
         version = str(self.project.body()["model_version"])
@@ -152,7 +157,7 @@ def test_a_submit_teaches_the_model_that_orders_the_next_question(service: Servi
 def test_what_was_shown_is_known_by_its_number(service: Service):
     given = service.teach()
     given += service.label(6)
-    service.until("the answers", service.idle)
+    service.until("the answers", lambda: service.knows(given))
     votes = service.store.votes.list_votes(service.project.id)
     seen = [vote.shown for vote in votes if vote.shown is not None]
     rows = service.store.windows.list_shown_predictions(service.project.id, seen)
@@ -161,7 +166,7 @@ def test_what_was_shown_is_known_by_its_number(service: Service):
     assert any(row.answer is not None for row in rows.values())
     # audit tasks came with an empty prediction of ours, so each of their answers counts
     assert any(row.blind for row in rows.values())
-    assert service.store.uncounted.count_uncounted(service.project.id, "") == []
+    assert service.store.uncounted.list_uncounted(service.project.id, "") == []
     held = [
         row["shown"]
         for person in {vote.person for vote in votes}
