@@ -22,7 +22,7 @@ from feedback.training.model_factory import export_champion
 from feedback.training.retrain_triggers import first_model_waits_for
 from ml_backend.errors import LabelConfigError, LabelStudioError
 from ml_backend.label_config import read_label_config
-from ml_backend.left_out import describe_error
+from ml_backend.left_out import describe_error, is_of_service
 
 
 def collect_changes(context: TurnContext) -> TurnContext:
@@ -37,7 +37,7 @@ def collect_changes(context: TurnContext) -> TurnContext:
         described_anew = update_project_description(store, project, described)
         found = poll_changes(store, services.platform, project, now_s=services.clock())
     except Exception as error:
-        if getattr(error, "of_service", False) and not isinstance(error, LabelStudioError):
+        if is_of_service(error) and not isinstance(error, LabelStudioError):
             raise
         return context.noted(f"not collected: {describe_error(error)}")
     return replace(context, collected=described_anew + found)
@@ -104,7 +104,7 @@ def train_and_judge(context: TurnContext) -> TurnContext:
             cache=services.trainings,
         )
     except Exception as error:
-        if getattr(error, "of_service", False):
+        if is_of_service(error):
             raise
         return _with_champion(context.noted(f"not trained: {describe_error(error)}"))
     finally:

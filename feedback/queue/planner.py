@@ -152,8 +152,8 @@ def _grown(
 
     for priority in range(max((item.priority for _place, item in by_priority), default=0)):
         # tasks that must come before a row of the window
-        part = [item for item in _of_priority(opened, priority) if item.task not in in_window and not item.reopened]
-        part = [item for item in part if not item.is_audit]
+        fresh = [item for item in _of_priority(opened, priority) if item.task not in in_window]
+        part = [item for item in fresh if not (item.reopened or item.is_audit)]
         if part:
             free = snapshot.policy.queue.window - len(rows)
             free -= sum(item.priority <= priority for _place, item in inside)

@@ -98,19 +98,20 @@ def _decide_open_cases(context: ReviewContext, list_emails: Callable[[], Mapping
     if not cases:
         return
     events = context.store.cases.list_events_of_cases([case.id for case in cases])
-    review_tasks = {case.id: list_review_tasks(events[case.id]) for case in cases}
+    review_tasks = {case.id: _find_review_tasks(events[case.id]) for case in cases}
     given = _group_annotations(context, chain.from_iterable(review_tasks.values()))
-    answered = [case for case in cases if any(made[:2] in given for made in review_tasks[case.id])]
+    answered = [case for case in cases if review_tasks[case.id].keys() & given.keys()]
     saved = context.store.reviews.list_reviews_of_cases([case.id for case in answered])
     skips = context.skips_on([case.task for case in answered])
     for case in answered:
         with contained("read the reviews", f"case {case.id}"):
-            blind: dict[bool, list[Annotation]] = {False: [], True: []}  # a new policy may make a tier blind
-            for review_project, task, is_blind in review_tasks[case.id]:
-                annotations = given.get((review_project, task), [])
-                if annotations and _belongs_to_stay(context.store.tasks.get_task(review_project, task), case):
-                    blind[is_blind] += annotations
-            if not any(blind.values()):
+            answers = [
+                (annotation, is_blind)
+                for made, is_blind in review_tasks[case.id].items()
+                if made in given and _belongs_to_stay(context.store.tasks.get_task(*made), case)
+                for annotation in given[made]
+            ]
+            if not answers:
                 continue
             involved = find_involved(
                 case,
@@ -118,27 +119,19 @@ def _decide_open_cases(context: ReviewContext, list_emails: Callable[[], Mapping
                 votes=context.votes_on(case.task),
                 skips=skips.get(case.task, ()),
                 reviews=saved[case.id],
-                current={annotation.id for annotations in blind.values() for annotation in annotations},
+                current={annotation.id for annotation, _is_blind in answers},
             )
-            reviews = read_reviews(
-                case,
-                blind[False],
-                context.snapshot.control,
-                context.policy,
-                list_emails(),
-                involved,
-                blind=blind[True],
-            )
+            reviews = read_reviews(case, answers, context.snapshot.control, context.policy, list_emails(), involved)
             if new := new_reviews(reviews, saved[case.id]):
                 _move_by_protocol(context, case, reviews, new)
 
 
 def _group_annotations(
-    context: ReviewContext, review_tasks: Iterable[tuple[str, int, bool]]
+    context: ReviewContext, review_tasks: Iterable[tuple[str, int]]
 ) -> dict[tuple[str, int], list[Annotation]]:
     """Return the annotations of people on these review tasks, by review project and task."""
     tasks_of: dict[str, list[int]] = {}
-    for review_project, task, _is_blind in review_tasks:
+    for review_project, task in review_tasks:
         tasks_of.setdefault(review_project, []).append(task)
     found: dict[tuple[str, int], list[Annotation]] = {}
     for review_project, tasks in tasks_of.items():
@@ -206,19 +199,18 @@ def list_human_annotations(context: ReviewContext, review_project: str, tasks: C
     ]
 
 
-def list_review_tasks(events: Sequence[CaseEvent]) -> list[tuple[str, int, bool]]:
-    """Return every review task of a case, as (review project, task, blind), since it came to its tier.
+def _find_review_tasks(events: Sequence[CaseEvent]) -> dict[tuple[str, int], bool]:
+    """Return whether each review task of a case, as (review project, task), is blind, since it came to its tier.
 
-    Earlier review tasks are included: somebody may have answered one before it was deleted.
+    Earlier review tasks are included: somebody may have answered one before it was deleted, and a new policy may make a
+    tier blind.
     """
-    found: list[tuple[str, int, bool]] = []
+    found: dict[tuple[str, int], bool] = {}
     for event in events:
         if event.event in ("open", "escalate", "recall", "reopen", "answered"):
-            found = []
+            found = {}
         elif event.event == "assign":
-            body = event.body
-            made = (str(body["review_project"]), int(body["task"]), bool(body.get("blind")))
-            found = [*(each for each in found if each[:2] != made[:2]), made]  # again where it was updated
+            found[str(event.body["review_project"]), int(event.body["task"])] = bool(event.body.get("blind"))
     return found
 
 

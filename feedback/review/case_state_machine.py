@@ -119,8 +119,7 @@ def transition_for(state: State, event: Event) -> Transition:
     found = _BY_STATE.get((state, event))
     if found is None:
         possible = ", ".join(row.event for row in TRANSITIONS if row.from_state == state) or "nothing"
-        asked = {"answered": "be answered"}.get(event, event)
-        raise NoSuchMove(f"a {state or 'new'} case cannot {asked}; it can: {possible}.")
+        raise NoSuchMove(f"a {state or 'new'} case cannot {event}; it can: {possible}.")
     return found
 
 

@@ -27,30 +27,28 @@ from ml_backend.records import Annotation, Answer
 
 def read_reviews(
     case: CaseRow,
-    annotations: Sequence[Annotation],
+    annotations: Sequence[tuple[Annotation, bool]],
     control: Control,
     policy: Policy,
     emails: Mapping[int, str],
     involved: Involved,
-    *,
-    blind: Sequence[Annotation] = (),
 ) -> list[ReviewRow]:
     """Return the reviews of one stay of a case at a tier: the newest of each person, oldest first.
 
-    Only this function decides whether a review counts. `blind` are annotations of review tasks that showed no answer;
+    Only this function decides whether a review counts. Each annotation comes with whether its review task was blind;
     `emails` are addresses by user id; `involved` are the people who have dealt with the case before.
     """
-    newest: dict[int | None, tuple[Annotation, Answer | None]] = {}
-    shown_with = [*((annotation, case.proposal) for annotation in annotations), *((one, None) for one in blind)]
-    for annotation, shown in sorted(shown_with, key=lambda pair: (pair[0].updated_at, pair[0].id)):
-        newest[annotation.person] = annotation, shown
+    newest: dict[int | None, tuple[Annotation, bool]] = {}
+    for annotation, is_blind in sorted(annotations, key=lambda pair: (pair[0].updated_at, pair[0].id)):
+        newest[annotation.person] = annotation, is_blind
     reviews: list[ReviewRow] = []
-    for annotation, shown in newest.values():
+    for annotation, is_blind in newest.values():
+        shown = None if is_blind else case.proposal
         review = parse_review(annotation, control, policy, case=case.id, round_number=case.round, tier=case.tier)
         refused = ""
         if review.verdict != SKIP:
             refused = exclusion_reason(emails, annotation.person, case, involved, policy)
-            if case.measures and annotation not in blind:
+            if case.measures and not is_blind:
                 refused = refused or "saw the proposed answer, and this case counts blind answers only"
             refused = refused or invalid_reason(review, shown, policy)
         counted = not refused and review.verdict != SKIP
