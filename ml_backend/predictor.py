@@ -296,10 +296,9 @@ def _predict(bundle: Bundle, data: Sequence[Mapping[str, Any]], names: Sequence[
         return answers
 
     def encode(places: Sequence[int]) -> Sequence[_Prediction]:
-        rows = [answers[place] for place in places]
         return [
             (codec.encode(answer, bundle.control, score), round(min(1.0, max(0.0, float(score))), 6))
-            for answer, score in rows
+            for answer, score in filter(None, map(answers.__getitem__, places))
         ]
 
     answers = compute_rows("predict", range(len(data)), predict, name=names.__getitem__)

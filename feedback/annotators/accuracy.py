@@ -337,7 +337,7 @@ def _label_probabilities_by_others(votes: Votes) -> Floats:
     """
     fit = hierarchical_dawid_skene(votes)
     log = np.log(np.maximum(fit.proba[votes.tasks], _EPS))
-    log -= np.log(np.maximum(fit.errors[votes.people, :, votes.labels], _EPS))
+    log -= np.log(np.maximum(fit.errors[votes.people, :, votes.labels], _EPS))  # type: ignore[index]  # it learns them
     others = np.exp(log - log.max(axis=1, keepdims=True))
     rows: Floats = others / others.sum(axis=1, keepdims=True)
     return rows

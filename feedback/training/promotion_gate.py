@@ -122,7 +122,7 @@ def _first(challenger: _Predicts, rows: Sequence[Row], taught: Sequence[Row], no
         return Verdict(False, reason, "first", challenger.version, "", 0, None, None)
     proba = _proba(challenger, rows)
     # a row that the model cannot read is shown without a prediction: it speaks neither for the model nor against it
-    is_read = ~np.isnan(proba).any(axis=1)
+    is_read: Bools = np.isfinite(proba.sum(axis=1))
     read = list(compress(rows, is_read))
     loss, prior_loss = (
         (_log_loss(challenger, proba[is_read], read), _prior_loss(read, taught)) if read else (np.inf, 0.0)
@@ -142,8 +142,9 @@ def _right(model: _Predicts, rows: Sequence[Row]) -> Bools:
 def _is_right(model: _Predicts, proba: Floats, rows: Sequence[Row]) -> Bools:
     known = np.nan_to_num(proba, nan=-1.0)
     best = [model.classes[place] for place in known.argmax(axis=1)]
-    right: Bools = np.array([label == row.label for label, row in zip(best, rows, strict=True)])
-    return right & (known.max(axis=1) >= 0)
+    right = np.array([label == row.label for label, row in zip(best, rows, strict=True)])
+    counted: Bools = right & (known.max(axis=1) >= 0)
+    return counted
 
 
 def _proba(model: _Predicts, rows: Sequence[Row]) -> Floats:
