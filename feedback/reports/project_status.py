@@ -14,7 +14,7 @@ from feedback.project.snapshot import load_splits
 from feedback.reports.formatting import duration, number, percent, when, within
 from feedback.reports.uncounted_answers import EMPTY, count_uncounted, list_uncounted, uncounted_sentences
 from feedback.stats.intervals import wilson
-from feedback.store import ProjectRow, QueueCounts, Record, Store
+from feedback.store import ProjectRow, Record, Store
 from feedback.training.challenger import learned_annotations
 
 Figures = Mapping[str, Any]
@@ -48,11 +48,7 @@ def project_status(store: Store, project: ProjectRow) -> dict[str, Any]:
         "first_model_waits_for": None if champion else turn.get("waits") or None,
         "audit_accuracy": _audit_accuracy(verdicts, champion.version) if champion else None,
         "agreement": _agreement(store, project.id),
-        "window": (
-            {"version": queue.version, "rows": queue.rows, "open": queue.open, "imported": queue.imported}
-            if queue
-            else None
-        ),
+        "window": asdict(queue) if queue else None,
         "verdict": dict(verdicts[0]) if verdicts else None,
         "closure_rate": _closure(store, project.id, champion.version if champion else "", turn),
         "loop_latency_s": _latency(store, project.id, verdicts),
@@ -76,9 +72,9 @@ def describe_left_out(store: Store, project: str) -> list[str]:
 def project_overview(store: Store, project: ProjectRow, policy: Policy) -> dict[str, Any]:
     """Return all figures of a project's page as JSON; they are counted in the database, so large projects are fast."""
     status = project_status(store, project)
+    window = status["window"]
     records = store.records.list_records(project.id, "verdict", limit=_MAX_VERDICTS)
     verdicts = [verdict_json(record) for record in records]
-    queue = store.windows.count_window(project.id) if project.connected else None
     turn, agreement = store.records.get_latest_record(project.id, "turn"), _latest(store, project.id, "agreement")
     why = _latest(store, project.id, "asked").get("why", "")
     draws = load_splits(store, project, policy)
@@ -86,7 +82,7 @@ def project_overview(store: Store, project: ProjectRow, policy: Policy) -> dict[
         **status,
         "accuracy_over_time": accuracy_over_time(verdicts),
         "verdicts": verdicts,
-        "queue": {**asdict(queue), "why": why} if queue else None,
+        "queue": window and {**window, "why": why},
         "confused_labels": agreement.get("confused_labels"),
         "open_first": agreement.get("open_first", []),
         "work": [asdict(row) for row in store.jobs.list_jobs() if row.project == project.id],
@@ -96,7 +92,7 @@ def project_overview(store: Store, project: ProjectRow, policy: Policy) -> dict[
             has_model=status["model"] is not None,
             audit_share=draws.audit_share,
             overlap_share=draws.overlap_share,
-            queue=queue,
+            window=window or {},
         ),
         "cases": count_cases(store, project.id),
     }
@@ -236,15 +232,14 @@ def accuracy_json(value: float | None, rows: int) -> dict[str, Any] | None:
     return {**interval, "value": value, "rows": rows}
 
 
-def _explain_blind_tasks(
-    *, has_model: bool, audit_share: float, overlap_share: float, queue: QueueCounts | None
-) -> list[str]:
+def _explain_blind_tasks(*, has_model: bool, audit_share: float, overlap_share: float, window: Figures) -> list[str]:
     """Explain in sentences which tasks show no prediction; the shares are of all tasks, in [0, 1]."""
     lines = []
-    if not has_model:
+    if not has_model and not window.get("imported"):
         lines.append("Every task is blind for now: no model serves yet.")
-    if queue is not None and queue.open:
-        lines.append(f"{number(queue.blind_open)} of the {number(queue.open)} open tasks of the queue are blind.")
+    if window.get("open"):
+        blind, n_open = number(window["blind_open"]), number(window["open"])
+        lines.append(f"{blind} of the {n_open} open tasks of the queue are blind.")
     if audit_share > 0:
         lines.append(
             f"{percent(audit_share)} of all tasks are audit tasks, drawn at random once and for all. Nobody sees a "

@@ -45,7 +45,10 @@ COMMANDS = [
 SILENT = {"demo", "serve", "web", "worker"}  # they start processes; their logs are cleaned by the formatter
 RUN = """
 import json, sys, traceback
+from functools import cache
+import typer.main
 from feedback.cli import main
+typer.main.get_command = cache(typer.main.get_command)  # it is the same for each command
 for words in json.loads(sys.argv[1]):
     sys.argv = ["hitl", *words]
     try:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from feedback.policy import Policy
 from feedback.reports.annotator_report import annotator_counts, people_page
 from feedback.reports.project_status import (
     accuracy_over_time,
@@ -225,10 +226,10 @@ def lines_of(store: Store, row: ProjectRow) -> dict[str, str]:
 def test_imported_predictions_that_people_see_are_not_called_none(store: Store):
     rows = [WindowRow(1, "hitl-0+q1", 0, None, None, False, None, 5.0, imported="extractor-1")]
     store.windows.save_window("7", rows)
+    row = ProjectRow("7", connected=True)
 
-    assert (
-        lines_of(store, ProjectRow("7", connected=True))["model"] == "none yet, so people see the imported predictions"
-    )
+    assert lines_of(store, row)["model"] == "none yet, so people see the imported predictions"
+    assert not any("Every task is blind" in line for line in project_overview(store, row, Policy())["blind"])
 
 
 def test_a_project_that_was_left_has_no_queue_and_learns_from_no_webhook_of_ours(store: Store):
