@@ -58,7 +58,10 @@ lock:
 	@command -v uv >/dev/null 2>&1 && UV=uv || UV=$(BIN)/uv; \
 	$$UV pip compile pyproject.toml --group dev --all-extras --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
-	  --quiet --upgrade --output-file requirements.lock
+	  --quiet --upgrade --output-file requirements.lock; \
+	echo "setuptools>=77" | $$UV pip compile - pyproject.toml --extra postgres --universal --python-version 3.11 \
+	  --constraints requirements.lock --generate-hashes --no-header --no-annotate --no-emit-index-url \
+	  --no-emit-find-links --quiet --output-file docs/deploy/image.lock
 
 bench: venv
 	$(BIN)/python -m pytest -m timed tests $(PYTEST)

@@ -77,8 +77,18 @@ class NotConnected(FeedbackError):
     hint = "Set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, then run `hitl connect PROJECT`."
 
 
+class UnknownProject(NotConnected):
+    """No project, or more than one, has this number or title."""
+
+    hint = "Give the number or title of a project."
+
+
 class VotesError(FeedbackError):
     """Votes, gold answers or ratings have the wrong shape or columns, or are too few for an analysis."""
+
+
+class FileError(FeedbackError):
+    """A file that the command line names cannot be written."""
 
 
 class RecipeError(FeedbackError):

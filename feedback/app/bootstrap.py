@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from feedback.app.project_names import require_project
 from feedback.errors import NotConnected, PolicyError, StoreError
 from feedback.labelling_platform.service_account import find_bot
 from feedback.settings import Settings, read_settings
@@ -64,19 +65,12 @@ def opened_store(settings: Settings, *, patient: bool = False, wait_s: float = 3
 
 @contextmanager
 def opened_project(project: str, settings: Settings | None = None) -> Iterator[tuple[Store, ProjectRow]]:
-    """Open the store and find a project in it while a block runs; by default with the settings of this process."""
+    """Open the store and find a project in it, by number or title, while a block runs; "" is the only connected one.
+
+    By default with the settings of this process.
+    """
     with opened_store(settings or load_settings()) as store:
         yield store, require_project(store, project)
-
-
-def require_project(store: Store, project: str) -> ProjectRow:
-    """Return a project's row; NotConnected lists the projects that exist."""
-    row = store.projects.get_project(project)
-    if row is None:
-        known = ", ".join(row.id for row in store.projects.list_projects()) or "none"
-        hint = f"Run `hitl connect {project}` first." if project.isdecimal() else "Give the number of a project."
-        raise NotConnected(f"project {project!r} is not known; known projects: {known}.", hint=hint)
-    return row
 
 
 def make_client(settings: Settings, store: Store | None = None) -> Client:
@@ -142,7 +136,7 @@ def run_turn(settings: Settings, store: Store, project: str) -> Turn:
     """Run one turn now, and then its reports, under the leases that keep two workers from one project."""
     from feedback.jobs.worker import run_held
 
-    require_project(store, project)
+    project = require_project(store, project).id
     loop = make_loop(settings, store)
     turn = run_held(store, claim_job(store, project, "turn"), lambda project, held: loop.turn(project, held=held))
     run_held(store, claim_job(store, project, "report"), lambda project, held: loop.report(project, held=held))

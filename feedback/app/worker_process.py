@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache, partial
 
-from feedback.app.bootstrap import claim_job, make_client, make_loop, opened_store, require_project, worker_id
+from feedback.app.bootstrap import claim_job, make_client, make_loop, opened_store, worker_id
 from feedback.app.logging import log_to_stderr
+from feedback.app.project_names import require_project
 from feedback.errors import FeedbackError, StoreError
 from feedback.ingest.full_sync import FullSyncProgress, is_full_sync_due, run_full_sync
 from feedback.jobs.worker import Held, Job, Worker, make_waiter, run_held
@@ -41,7 +42,7 @@ def run_project_sync(
     settings: Settings, store: Store, project: str, *, on_progress: Callable[[FullSyncProgress], object]
 ) -> FullSyncProgress:
     """Compare a project with Label Studio now, to the end; `on_progress` is called after each page."""
-    require_project(store, project)
+    project = require_project(store, project).id
     sync = partial(_Jobs(settings, store).sync, slice_s=0.0)
     while True:
         progress = run_held(store, claim_job(store, project, "sweep"), sync)

@@ -16,6 +16,7 @@ from feedback.cli import (
     gold,
     history,
     loop_control,
+    open_page,
     overrides,
     people,
     personal_data,
@@ -27,6 +28,7 @@ from feedback.cli import (
     store,
     why,
 )
+from feedback.cli.arguments import Commands
 from feedback.cli.terminal import echo
 from feedback.errors import FeedbackError
 from ml_backend.errors import BackendError
@@ -34,12 +36,21 @@ from ml_backend.printable import make_streams_printable
 
 _PANELS = {  # in the order of `hitl --help`
     "Start": (demo.demo, serve.serve, status.doctor, connect.connect, connect.disconnect),
-    "Inspect": (status.status, agree.agree, people.people, why.why, history.history, overrides.overrides),
+    "Inspect": (
+        status.status,
+        open_page.open_page,
+        agree.agree,
+        people.people,
+        why.why,
+        history.history,
+        overrides.overrides,
+    ),
     "Control": (loop_control.turn, loop_control.pause, loop_control.resume, loop_control.sweep, relabel.relabel),
     "Review": (cases.cases, cases.case),
     "Data": (store.backup, store.restore_backup, history.restore, personal_data.access, personal_data.forget),
     "Processes": (serve.web, serve.worker),
 }
+_NAMES: dict[object, str] = {open_page.open_page: "open"}  # of commands that are not called as their function
 _GROUPS = {
     "policy": (policy.app, "Control"),
     "gold": (gold.app, "Control"),
@@ -48,7 +59,8 @@ _GROUPS = {
 }
 _FIRST_STEPS = (
     "To try it, run hitl demo. To use it with your Label Studio, set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, "
-    "run hitl serve, and run hitl connect PROJECT in another terminal."
+    "run hitl serve, and run hitl connect PROJECT in another terminal. "
+    "Exit codes: 0 fine, 1 trouble found (or the store or Label Studio is away), 2 wrong use."
 )
 
 
@@ -58,18 +70,17 @@ def _show_version(wanted: bool) -> None:  # noqa: FBT001 - typer gives it by pos
         raise typer.Exit
 
 
-app = typer.Typer(
+app = Commands(
     name="hitl",
     help="Human-in-the-loop machine learning for Label Studio Community: predict, select tasks, learn, and measure.",
     epilog=_FIRST_STEPS,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for panel, commands in _PANELS.items():
     for command in commands:
-        app.command(rich_help_panel=panel)(command)
+        app.command(_NAMES.get(command), rich_help_panel=panel)(command)
 for name, (group, panel) in _GROUPS.items():
     app.add_typer(group, name=name, rich_help_panel=panel)
 
@@ -86,14 +97,17 @@ def _before(
 
 
 def main() -> None:
-    """Run the command line; expected errors are printed as a message and a hint, without a traceback."""
+    """Run the command line; expected errors are printed as a message and a hint, without a traceback.
+
+    The exit code is 0 where all is fine, 1 where trouble was found or a service is away, 2 for wrong use.
+    """
     make_streams_printable()
     try:
-        app()
+        app(prog_name="hitl")
     except (FeedbackError, BackendError) as error:
         echo(f"hitl: {error}", errors=True, fg=typer.colors.RED)
         if error.hint:
             echo(f"      {error.hint}", errors=True)
-        sys.exit(2)
+        sys.exit(1 if error.of_service else 2)
     except KeyboardInterrupt:
         sys.exit(130)

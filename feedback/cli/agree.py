@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from feedback.app.bootstrap import opened_project
-from feedback.cli.terminal import print_table, screen, write_file
+from feedback.app.bootstrap import load_settings, opened_project, opened_store
+from feedback.cli.arguments import AsJson, project_argument
+from feedback.cli.terminal import print_json, print_table, screen
 from feedback.errors import VotesError
 
 if TYPE_CHECKING:
@@ -23,9 +23,7 @@ _MAX_ROWS = 15
 
 
 def agree(
-    project: Annotated[
-        str, typer.Argument(metavar="PROJECT", help="The number of a connected project. Without it, give --votes.")
-    ] = "",
+    project: Annotated[str, project_argument("It may be left out where one project is connected, or with --votes.")],
     votes: Annotated[
         Path | None, typer.Option("--votes", help="A CSV file with the columns worker, task, label.")
     ] = None,
@@ -44,12 +42,12 @@ def agree(
         str, typer.Option("--segment", help="A field of the tasks. Agreement is also shown for each of its values.")
     ] = "",
     pseudonyms: Annotated[bool, typer.Option("--pseudonyms", help="Replace names and user ids by pseudonyms.")] = False,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Also write all results to this JSON file.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Measure agreement, consensus and annotators in a CSV file of votes or in a connected project."""
     from feedback.reports.votes_file import analyse_votes_file, read_gold, read_votes
 
-    if bool(project) == (votes is not None):
+    if project and votes is not None:
         raise VotesError("give either a project or --votes.", hint="hitl agree 12, or hitl agree --votes votes.csv")
     answers, notes = read_gold(gold) if gold else (None, ())
     if votes is not None:
@@ -59,10 +57,11 @@ def agree(
     else:
         found = _of_project(project, answers, calibrate_gold, segment)
     if pseudonyms:
-        found = _pseudonymise(found, project)
-    if json_file:
-        write_file(json_file, json.dumps(found.to_json(), indent=2, ensure_ascii=False) + "\n")
-    _print(found)
+        found = _pseudonymise(found, is_of_project=votes is None)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        _print(found)
 
 
 def _of_project(project: str, gold: Any, calibrate_gold: int, segment: str) -> Analysis:
@@ -79,7 +78,7 @@ def _of_project(project: str, gold: Any, calibrate_gold: int, segment: str) -> A
     return replace(found, suggestions=suggestions, by_guideline=by_guideline)
 
 
-def _pseudonymise(found: Analysis, project: str) -> Analysis:
+def _pseudonymise(found: Analysis, *, is_of_project: bool) -> Analysis:
     """Return the analysis with pseudonyms: the same as in `hitl people` for a project, new ones for a file."""
     import secrets
     from dataclasses import replace
@@ -87,8 +86,8 @@ def _pseudonymise(found: Analysis, project: str) -> Analysis:
     from feedback.reports.formatting import pseudonym
 
     secret = secrets.token_hex()
-    if project:
-        with opened_project(project) as (store, _row):
+    if is_of_project:
+        with opened_store(load_settings()) as store:
             secret = store.secrets.get_or_create_secret("pseudonyms")
     annotators = tuple({**row, "worker": pseudonym(secret, row["worker"])} for row in found.annotators)
     pairs = tuple({**pair, "workers": [pseudonym(secret, who) for who in pair["workers"]]} for pair in found.pairs)

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from feedback.app.bootstrap import list_emails, load_settings, opened_project, opened_store, require_project
-from feedback.cli.terminal import AsJson, Project, echo, print_json, print_table, screen
+from feedback.app.bootstrap import list_emails, load_settings, opened_project, opened_store
+from feedback.app.project_names import require_project
+from feedback.cli.arguments import AsJson, Project
+from feedback.cli.terminal import echo, print_json, print_table, screen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,8 +49,8 @@ def cases(
         if figures or segments or forecast:
             policy = row.policy
             emails = list_emails(settings, store)  # for wages
-            measured = measure_review(store, project, policy, emails, control=row.control, by_segment=segments)
-            ahead = forecast_tiers(store, project, policy, measured.tiers, now_s=time.time()) if forecast else []
+            measured = measure_review(store, row.id, policy, emails, control=row.control, by_segment=segments)
+            ahead = forecast_tiers(store, row.id, policy, measured.tiers, now_s=time.time()) if forecast else []
             if as_json:
                 print_json(asdict(measured) | {"forecast": ahead})
             else:
@@ -56,7 +58,7 @@ def cases(
             return
         listed = [
             case
-            for case in store.cases.list_cases(project)
+            for case in store.cases.list_cases(row.id)
             if (everything or case.state in (*OPEN_STATES, "decided")) and tier in ("", case.tier)
         ]
         listed = listed if reveal else [hide_blind_answer(case, row.policy) for case in listed]

@@ -9,13 +9,17 @@ from typing import Annotated
 import typer
 
 from feedback.app.bootstrap import load_settings, make_client, opened_store
-from feedback.cli.terminal import Project, echo
+from feedback.app.project_names import find_number, require_project
+from feedback.cli.arguments import AsJson, NamedProject
+from feedback.cli.open_page import labelling_link
+from feedback.cli.terminal import print_found
 
 
 def connect(
-    project: Project,
+    project: NamedProject,
     policy: Annotated[Path | None, typer.Option(help="A policy file. Default: ./hitl.toml, if it exists.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List all changes, make none.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Connect a project: set its webhook, ML backend and task order. Safe to repeat."""
     from feedback.policy.hitl_toml import read_policy_file
@@ -26,29 +30,30 @@ def connect(
     path = policy or (Path("hitl.toml") if Path("hitl.toml").exists() else None)
     wanted = read_policy_file(path) if path else None
     with opened_store(settings) as store, make_client(settings) as client:
+        project = find_number(store, client, project)
         changes = connect.connect(settings, store, client, project, policy=wanted, dry_run=dry_run, now_s=time.time())
         active = wanted or (store.projects.get_project(project) or ProjectRow(project)).policy
         describe_learning = connect.describe_learning(str(client.project(project)["label_config"]), active)
-    if not changes:
-        echo(f"Project {project}: nothing to change, it is already connected.")
-        return
-    echo(f"Project {project}: {'these changes would be made' if dry_run else 'changed'}")
-    for change in changes:
-        echo(f"  • {change}")
-    echo("The loop")
-    for line in describe_learning:
-        echo(f"  • {line}")
+    link = labelling_link(settings, project)
+    lines = [f"Project {project}: nothing to change, it is already connected."]
+    if changes:
+        done = "these changes would be made" if dry_run else "changed"
+        lines = [f"Project {project}: {done}", *(f"  • {change}" for change in changes)]
+        lines += ["The loop", *(f"  • {line}" for line in describe_learning)]
     if not dry_run:
-        echo(f"People annotate as before. See `hitl status {project}` and the pages at {settings.url}.")
+        lines.append(f"Annotators work here, in our order: {link} (docs/annotators.md says what they see).")
+        lines.append(f"See `hitl status {project}` and the pages at {settings.url}.")
+    found = {"project": project, "changes": changes, "loop": describe_learning, "labelling_link": link}
+    print_found(found | {"dry_run": dry_run}, lines, as_json=as_json)
 
 
-def disconnect(project: Project) -> None:
+def disconnect(project: NamedProject, as_json: AsJson = False) -> None:
     """Restore a project as it was before `hitl connect`."""
     from feedback.project import connect
 
     settings = load_settings()
     with opened_store(settings) as store, make_client(settings) as client:
+        project = require_project(store, project).id
         notes = connect.disconnect(store, client, project)
-    echo(f"Project {project} is as it was before it was connected. The answers stay in the store.")
-    for note in notes:
-        echo(f"  but: {note}")
+    done = f"Project {project} is as it was before it was connected. The answers stay in the store."
+    print_found({"project": project, "notes": notes}, [done, *(f"  but: {note}" for note in notes)], as_json=as_json)

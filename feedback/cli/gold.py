@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from feedback.app.bootstrap import opened_project
-from feedback.cli.terminal import AsJson, Project, echo, print_found
+from feedback.cli.arguments import AsJson, Commands, NamedProject, Project
+from feedback.cli.terminal import print_found
 
 if TYPE_CHECKING:
     from feedback.store import ProjectRow, Store
 
-app = typer.Typer(
-    name="gold", help="Manage gold tasks: tasks with a known answer. Label Studio never gets the answers."
-)
+app = Commands(name="gold", help="Manage gold tasks: tasks with a known answer. Label Studio never gets the answers.")
 
 Tasks = Annotated[list[int], typer.Argument(metavar="TASK", help="Ids of tasks.")]
 
@@ -32,6 +31,7 @@ def add(
             help="Largest error of a right answer: a difference for numbers and ratings, else a distance in 0..1.",
         ),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Add gold tasks. Everybody gets them like any other task, and models never learn from them."""
     from feedback.annotators.gold import add_gold
@@ -42,21 +42,21 @@ def add(
     with opened_project(project) as (store, row):
         control = read_label_config(row.label_config).control(row.policy.model.control)
         answers = parse_answers(cells, control)
-        done = add_gold(store, project, answers, _units(store, row, answers), tolerance=tolerance)
-    for note in notes:
-        echo(f"Note: {note}.")
-    echo(f"{done} gold tasks were added to project {project}.")
+        done = add_gold(store, row.id, answers, _units(store, row, answers), tolerance=tolerance)
+    lines = [*(f"Note: {note}." for note in notes), f"{done} gold tasks were added to project {row.id}."]
+    print_found({"project": row.id, "added": done, "notes": notes}, lines, as_json=as_json)
 
 
 @app.command()
-def ask(project: Project, tasks: Tasks) -> None:
+def ask(project: NamedProject, tasks: Tasks, as_json: AsJson = False) -> None:
     """Give these tasks to everybody and compare each person with the others; no right answer is needed."""
     from feedback.annotators.gold import add_gold
 
     unknown = dict.fromkeys(tasks)
     with opened_project(project) as (store, row):
-        done = add_gold(store, project, unknown, _units(store, row, unknown))
-    echo(f"{done} tasks of project {project} are given to everybody.")
+        done = add_gold(store, row.id, unknown, _units(store, row, unknown))
+    line = f"{done} tasks of project {row.id} are given to everybody."
+    print_found({"project": row.id, "added": done}, [line], as_json=as_json)
 
 
 @app.command("list")
@@ -66,18 +66,19 @@ def show(project: Project, as_json: AsJson = False) -> None:
 
     with opened_project(project) as (store, row):
         found = gold_figures(store, row, row.policy)
-    none = f"Project {project} has no gold tasks. Add some: hitl gold add {project} FILE.csv"
-    print_found(found, map(_gold_text, found) if found else [none], as_json=as_json)
+    none = f"Project {row.id} has no gold tasks. Add some: hitl gold add {row.id} FILE.csv"
+    print_found(found, map(_gold_text, found), as_json=as_json, empty=none)
 
 
 @app.command()
-def retire(project: Project, tasks: Tasks) -> None:
+def retire(project: NamedProject, tasks: Tasks, as_json: AsJson = False) -> None:
     """Stop giving these gold tasks to people, for example because people know the answers by heart."""
     from feedback.annotators.gold import retire_gold
 
-    with opened_project(project) as (store, _row):
-        done = retire_gold(store, project, tasks)
-    echo(f"Retired: {', '.join(map(str, done)) or 'none of them is an active gold task'}.")
+    with opened_project(project) as (store, row):
+        done = retire_gold(store, row.id, tasks)
+    line = f"Retired: {', '.join(map(str, done)) or 'none of them is an active gold task'}."
+    print_found({"project": row.id, "retired": done}, [line], as_json=as_json)
 
 
 def _gold_text(entry: Mapping[str, Any]) -> str:

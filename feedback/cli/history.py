@@ -9,18 +9,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from feedback.app.bootstrap import load_settings, make_client, opened_project
-from feedback.cli.terminal import AsJson, OfProject, Task, echo, print_json, print_table
+from feedback.app.bootstrap import load_settings, make_client, opened_project, opened_store
+from feedback.app.project_names import find_project_of
+from feedback.cli.arguments import AsJson, NamedProject, Task, project_argument
+from feedback.cli.terminal import echo, print_json, print_table
 
 if TYPE_CHECKING:
     from feedback.store import AnnotationVersion
 
 
-def history(task: Task, project: OfProject, as_json: AsJson = False) -> None:
+def history(
+    project: Annotated[str, project_argument("Default: the project that has the task.")],
+    task: Task,
+    as_json: AsJson = False,
+) -> None:
     """Show all annotations of a task, including changed and deleted versions, and which do not count and why."""
     from feedback.reports.uncounted_answers import list_uncounted
 
-    with opened_project(project) as (store, row):
+    with opened_store(load_settings()) as store:
+        row = find_project_of(store, project, task)
         versions = store.events.list_task_history(row.id, task)
         uncounted = {answer.annotation: answer.why for answer in list_uncounted(store, row, task)}
     if as_json:
@@ -30,21 +37,26 @@ def history(task: Task, project: OfProject, as_json: AsJson = False) -> None:
         echo(f"Task {task} has no annotation.")
         return
     print_table((_version_cells(version, uncounted) for version in versions), title=f"Task {task}")
-    echo(f"`hitl restore VERSION --project {project}` restores a version.")
+    echo(f"`hitl restore {row.id} VERSION` restores a version.")
 
 
 def restore(
+    project: NamedProject,
     versions: Annotated[list[int], typer.Argument(metavar="VERSION", help="Version numbers from `hitl history`.")],
-    project: OfProject,
+    as_json: AsJson = False,
 ) -> None:
     """Restore old versions of annotations, each as a new annotation by the same person. Existing ones stay."""
     from feedback.labelling_platform import restore
 
     settings = load_settings()
-    with opened_project(project, settings) as (store, _row), make_client(settings, store) as client:
+    done = {}
+    with opened_project(project, settings) as (store, row), make_client(settings, store) as client:
         for version in versions:
-            made = restore.restore(store, client, project, version)
-            echo(f"Version {version} is now annotation {made}.")
+            done[version] = restore.restore(store, client, row.id, version)
+            if not as_json:  # at once: a later one may fail
+                echo(f"Version {version} is now annotation {done[version]}.")
+    if as_json:
+        print_json({"project": row.id, "annotations": done})
 
 
 def _version_cells(version: AnnotationVersion, uncounted: Mapping[int, str]) -> dict[str, object]:

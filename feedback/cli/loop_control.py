@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from feedback.app.bootstrap import load_settings, opened_project, opened_store, run_turn
-from feedback.cli.terminal import AsJson, Project, echo, print_json, screen
+from feedback.cli.arguments import AsJson, Project
+from feedback.cli.terminal import echo, print_found, print_json, screen
 
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the seconds of each stage of the turn.")]
 
@@ -21,7 +22,7 @@ def turn(project: Project, as_json: AsJson = False, verbose: Verbose = False) ->
     if as_json:
         print_json(done)
         return
-    echo(f"Project {project}: the turn is done.")
+    echo(f"Project {done['project']}: the turn is done.")
     for name, value in done.items():
         for item in value if isinstance(value, tuple) else (value,):
             if name not in ("project", "at_s", "stages", "requests") and item not in ("", 0):
@@ -31,31 +32,32 @@ def turn(project: Project, as_json: AsJson = False, verbose: Verbose = False) ->
             echo(f"  {seconds:8.3f} s  {stage}")
 
 
-def sweep(project: Project) -> None:
+def sweep(project: Project, as_json: AsJson = False) -> None:
     """Compare all tasks with Label Studio and collect what webhooks missed. An interrupted sweep continues."""
     from feedback.app.worker_process import run_project_sync
 
     settings = load_settings()
-    with opened_store(settings) as store, screen(errors=True).status("sweeping") as line:
+    with opened_project(project, settings) as (store, row), screen(errors=True).status("sweeping") as shown:
         done = run_project_sync(
-            settings, store, project, on_progress=lambda so_far: line.update(f"{so_far.tasks} tasks compared")
+            settings, store, row.id, on_progress=lambda so_far: shown.update(f"{so_far.tasks} tasks compared")
         )
-    echo(f"Project {project}: {done.tasks} tasks compared, {done.missed} missed changes collected.")
+    line = f"Project {row.id}: {done.tasks} tasks compared, {done.missed} missed changes collected."
+    print_found({"project": row.id, "tasks": done.tasks, "missed": done.missed}, [line], as_json=as_json)
 
 
-def pause(project: Project) -> None:
+def pause(project: Project, as_json: AsJson = False) -> None:
     """Stop all writes to a project at once. Answers are still collected, and models still learn from them."""
-    _set_paused(project, paused=True)
-    echo(f"Project {project} is paused: nothing is written to Label Studio until `hitl resume {project}`.")
+    done = "is paused: nothing is written to Label Studio until `hitl resume`"
+    _set_paused(project, done, paused=True, as_json=as_json)
 
 
-def resume(project: Project) -> None:
+def resume(project: Project, as_json: AsJson = False) -> None:
     """Allow writes to a paused project again. The next turn writes its queue."""
-    _set_paused(project, paused=False)
-    echo(f"Project {project} is resumed.")
+    _set_paused(project, "is resumed", paused=False, as_json=as_json)
 
 
-def _set_paused(project: str, *, paused: bool) -> None:
+def _set_paused(project: str, done: str, *, paused: bool, as_json: bool) -> None:
     with opened_project(project) as (store, row):
         store.projects.save_project(replace(row, paused=paused))
-        store.jobs.request_job(project, "turn")
+        store.jobs.request_job(row.id, "turn")
+    print_found({"project": row.id, "paused": paused}, [f"Project {row.id} {done}."], as_json=as_json)

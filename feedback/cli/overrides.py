@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 
 from feedback.app.bootstrap import opened_project
-from feedback.cli.terminal import Project, echo, print_table, write_file
+from feedback.cli.arguments import AsJson, Project
+from feedback.cli.terminal import echo, print_json, print_table, write_output
 
 if TYPE_CHECKING:
     from feedback.store import OverrideRow
@@ -24,24 +25,24 @@ _MAX_PAIRS = 20
 def overrides(
     project: Project,
     csv_file: Annotated[
-        Path | None, typer.Option("--csv", help="Write all rows to this CSV file; - is the terminal.")
+        Path | None, typer.Option("--csv", help="Write all rows to this CSV file; - is standard output.")
     ] = None,
     kept: Annotated[bool, typer.Option("--kept", help="Also write answers that are equal to the prediction.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show or export the human answers that differ from the prediction, with their reasons."""
-    with opened_project(project) as (store, _row):
-        rows = store.overrides.list_overrides(project)
+    with opened_project(project) as (store, row):
+        rows = store.overrides.list_overrides(row.id)
     chosen = [row for row in rows if kept or row.changed]
     if csv_file is None:
-        _print(rows)
+        if as_json:
+            print_json(chosen)
+        else:
+            _print(rows)
         return
     text = io.StringIO()
     _write(chosen, text)
-    if str(csv_file) == "-":
-        for line in text.getvalue().removesuffix("\n").split("\n"):
-            echo(line)
-    else:
-        write_file(csv_file, text.getvalue())
+    if write_output(csv_file, text.getvalue()):
         echo(f"{len(chosen)} rows written to {csv_file}.")
 
 

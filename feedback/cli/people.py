@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from feedback.app.bootstrap import opened_project
-from feedback.cli.terminal import AsJson, Project, echo, print_json, print_table
+from feedback.cli.arguments import AsJson, Project
+from feedback.cli.terminal import echo, print_json, print_table
 
 
 def people(
@@ -28,7 +29,7 @@ def people(
     if as_json:
         print_json(found)
     else:
-        _print(project, found)
+        _print(row.id, found)
 
 
 def _print(project: str, found: list[dict[str, Any]]) -> None:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from feedback.app.bootstrap import connected_platform, list_emails, load_settings, opened_project
-from feedback.cli.terminal import AsJson, OfProject, echo, print_json
+from feedback.app.project_names import list_titles
+from feedback.cli.arguments import AsJson, NamedProject, OnlyJson, Project
+from feedback.cli.terminal import echo, print_json
 
 if TYPE_CHECKING:
     from feedback.privacy.erasure_and_access import ErasureReport
@@ -20,9 +22,10 @@ Emails = Annotated[
 
 
 def access(
-    project: OfProject,
+    project: Project,
     person: Annotated[int, typer.Option(help="The user id of the person in Label Studio.")],
     email: Emails = [],  # noqa: B006 - typer copies it
+    as_json: OnlyJson = True,  # noqa: ARG001 - there is no other form
 ) -> None:
     """Print all data about a person in a project: answers in all versions, reviews, sessions, roles and figures."""
     from feedback.privacy.erasure_and_access import build_access_report
@@ -34,7 +37,7 @@ def access(
 
 
 def forget(
-    project: OfProject,
+    project: NamedProject,
     person: Annotated[int | None, typer.Option(help="The user id of the person in Label Studio.")] = None,
     task: Annotated[int | None, typer.Option(help="The id of the task in Label Studio.")] = None,
     email: Emails = [],  # noqa: B006 - typer copies it
@@ -45,10 +48,11 @@ def forget(
     from feedback.privacy.erasure_and_access import erase_person_or_task
 
     whom = f"person {person}" if person is not None else f"task {task}"
-    if not yes and person != task:  # giving neither or both is an error below
-        typer.confirm(f"Permanently erase all data about {whom} in project {project}?", abort=True)
     settings = load_settings()
     with opened_project(project, settings) as (store, row), connected_platform(settings, store) as platform:
+        if not yes and person != task:  # giving neither or both is an error below
+            where = f"project {list_titles({row.id: row.title})}"
+            typer.confirm(f"Permanently erase all data about {whom} in {where}?", abort=True, err=True)
         known = list_emails(settings, store) if person is not None else {}
         emails = {*email, known.get(person or 0, "")} - {""}
         report = erase_person_or_task(

@@ -20,8 +20,10 @@ from feedback.app.bootstrap import (
     opened_project,
     opened_store,
 )
-from feedback.cli.terminal import AsJson, OfProject, echo, print_found, print_json
-from feedback.errors import FeedbackError, PolicyError
+from feedback.app.project_names import find_number, require_project
+from feedback.cli.arguments import AsJson, Commands, OnlyJson, Project, project_argument
+from feedback.cli.terminal import print_found, print_json
+from feedback.errors import FeedbackError, UnknownProject
 
 if TYPE_CHECKING:
     from feedback.policy import Policy
@@ -32,60 +34,60 @@ if TYPE_CHECKING:
 
 _MAX_TASKS_READ = 1000  # of a project that is not connected yet
 
-app = typer.Typer(help="Explain, check, simulate and activate the policy of a project.", no_args_is_help=True)
+app = Commands(help="Explain, check, simulate and activate the policy of a project.", no_args_is_help=True)
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A policy file, such as hitl.toml.")]
 
 
 @app.command()
 def explain(
+    project: Annotated[str, project_argument("It may be left out before a file that ends in .toml.")],
     file: Annotated[
         Path | None, typer.Argument(metavar="FILE", help="A policy file. Default: the active policy of the project.")
     ] = None,
-    project: OfProject = "",
+    as_json: AsJson = False,
 ) -> None:
     """Explain a policy in plain words: each rule, each tier, and who may answer."""
     from feedback.policy.explain import explain_policy
     from ml_backend.label_config import read_label_config
 
     controls: set[str] | None = None
-    if project:
+    if file is None and project.endswith(".toml"):
+        project, file = "", Path(project)
+    if project or file is None:
         with opened_project(project) as (_store, row):
             policy = row.policy if file is None else _read(file)
             controls = {control.name for control in read_label_config(row.label_config).controls}
-    elif file is not None:
-        policy = _read(file)
     else:
-        raise PolicyError("there is no policy to explain.", hint="Give a policy file, or --project 12.")
-    echo(f"Policy {policy.hash}")
-    for line in explain_policy(policy, controls):
-        echo(f"  {line}")
+        policy = _read(file)
+    lines = explain_policy(policy, controls)
+    printed = [f"Policy {policy.hash}", *(f"  {line}" for line in lines)]
+    print_found({"hash": policy.hash, "sentences": lines}, printed, as_json=as_json)
 
 
 @app.command()
 def check(
+    project: Annotated[str, project_argument("Without it, the file alone is checked.")],
     file: File,
-    project: OfProject = "",
     run: Annotated[
         bool,
         typer.Option("--run", help="Import the hosted model, labelling functions and plug-ins that the policy names."),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check a policy file and all names in it; with --project also against its labels and tasks, connected or not.
+    """Check a policy file and all names in it; with PROJECT also against its labels and tasks, connected or not.
 
-    Code that the policy names is read, and not run without --run. Exit status 2 if the policy is not valid.
+    Code that the policy names is read, and not run without --run. Exit code 2 if the policy is not valid.
     """
     from feedback.project.policy_validation import raise_policy_errors, validate_policy
 
     policy, settings = _read(file), load_settings()
     if project:
         with opened_store(settings) as store:
-            row = store.projects.get_project(project)
-            if row is not None:
-                findings = _validate(settings, store, row, policy, run=run)
-            else:
-                findings = _validate_unconnected(settings, project, policy, run=run)
+            try:
+                findings = _validate(settings, store, require_project(store, project), policy, run=run)
+            except UnknownProject:
+                findings = _validate_unconnected(settings, store, project, policy, run=run)
     else:
         findings = validate_policy(policy, lock_ttl_s=settings.lock_ttl_s, run=run)
     raise_policy_errors(findings)
@@ -95,7 +97,7 @@ def check(
 
 
 @app.command()
-def simulate(file: File, project: OfProject, as_json: AsJson = False) -> None:
+def simulate(project: Project, file: File, as_json: AsJson = False) -> None:
     """Apply a policy to the recorded decisions of a project and compare it with the active one. Changes nothing."""
     policy, settings = _read(file), load_settings()
     with opened_project(project, settings) as (store, row):
@@ -106,7 +108,7 @@ def simulate(file: File, project: OfProject, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def thresholds(project: OfProject, as_json: AsJson = False) -> None:
+def thresholds(project: Project, as_json: AsJson = False) -> None:
     """Compare confidence thresholds on recorded decisions: automation, error, load and cost. Changes nothing."""
     from feedback.automation.thresholds import build_threshold_table, threshold_table_to_json
 
@@ -119,12 +121,13 @@ def thresholds(project: OfProject, as_json: AsJson = False) -> None:
 
 @app.command()
 def activate(
+    project: Project,
     file: File,
-    project: OfProject,
     add_questions: Annotated[
         bool,
         typer.Option("--add-questions", help="Add the [feedback] questions to the label config of the project."),
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check and simulate a policy, and make it the active one from the next turn on."""
     from feedback.project.policy_validation import raise_policy_errors
@@ -134,32 +137,33 @@ def activate(
         findings = _validate(settings, store, row, policy)
         raise_policy_errors(findings)
         found = _simulate(settings, store, row, policy)
-        for line in (*_warning_lines(findings), *_simulation_lines(found, found.sentences)):
-            echo(line)
+        lines = [*_warning_lines(findings), *_simulation_lines(found, found.sentences)]
         done = store.policies.activate_policy(row, policy, who=getpass.getuser(), now_s=time.time())
         if add_questions:
-            echo(_add_questions(settings, store, row, policy))
+            lines.append(_add_questions(settings, store, row, policy))
     was = f"; before: {done.before}" if done.before and done.before != done.hash else ""
-    echo(f"Policy {done.hash} is active in project {project}{was}.")
+    lines.append(f"Policy {done.hash} is active in project {row.id}{was}.")
+    print_found({"project": row.id, "hash": done.hash, "before": done.before, "notes": lines}, lines, as_json=as_json)
 
 
 @app.command()
-def history(project: OfProject, as_json: AsJson = False) -> None:
+def history(project: Project, as_json: AsJson = False) -> None:
     """List all policies that were active in a project, newest first."""
-    with opened_project(project) as (store, _row):
-        found = store.policies.list_activations(project)
+    with opened_project(project) as (store, row):
+        found = store.policies.list_activations(row.id)
     lines = (f"{datetime.fromtimestamp(row.at_s, UTC):%Y-%m-%d %H:%M} UTC  {row.hash}  {row.who}" for row in found)
-    print_found(found, lines, as_json=as_json)
+    print_found(found, lines, as_json=as_json, empty=f"No policy was activated in project {row.id} yet.")
 
 
 @app.command()
 def show(
-    project: OfProject,
+    project: Project,
     hash_: Annotated[str, typer.Option("--hash", help="The hash of an earlier policy. Default: the active one.")] = "",
+    as_json: OnlyJson = True,  # noqa: ARG001 - there is no other form
 ) -> None:
     """Print a stored policy as JSON."""
     with opened_project(project) as (store, row):
-        policy = store.policies.get_policy(project, hash_) if hash_ else row.policy
+        policy = store.policies.get_policy(row.id, hash_) if hash_ else row.policy
     print_json(policy.model_dump(mode="json"))
 
 
@@ -167,6 +171,7 @@ def show(
 def secret(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The `secret` of a [notify] target.")],
     new: Annotated[bool, typer.Option("--new", help="Replace it. Receivers need the new one from then on.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Print the secret that signs the notifications of [notify] targets with `secret = NAME`; make it if there is none.
 
@@ -175,11 +180,12 @@ def secret(
     from feedback.review.notifications import notification_secret
 
     with opened_store(load_settings()) as store:
-        echo(notification_secret(store, name, new=new))
+        found = notification_secret(store, name, new=new)
+    print_found({"name": name, "secret": found}, [found], as_json=as_json)
 
 
 @app.command()
-def schema() -> None:
+def schema(as_json: OnlyJson = True) -> None:  # noqa: ARG001 - there is no other form
     """Print the JSON Schema of policy files, for completion and checks in editors."""
     from feedback.policy.schema import Policy
 
@@ -253,7 +259,9 @@ def _describe_answers(store: Store, row: ProjectRow, policy: Policy, emails: Map
     return describe_eligibility_change(snapshot, policy, emails)
 
 
-def _validate_unconnected(settings: Settings, project: str, policy: Policy, *, run: bool) -> list[PolicyFinding]:
+def _validate_unconnected(
+    settings: Settings, store: Store, project: str, policy: Policy, *, run: bool
+) -> list[PolicyFinding]:
     """Return the same for a project that is not connected yet, as Label Studio shows it; or what cannot be checked.
 
     Raises NotFound for a project that Label Studio does not have.
@@ -264,10 +272,11 @@ def _validate_unconnected(settings: Settings, project: str, policy: Policy, *, r
 
     try:
         with make_client(settings) as client:
+            project = find_number(store, client, project)
             body = client.project(project)
             data = [dict(task["data"]) for task in client.tasks(project, page_size=_MAX_TASKS_READ, include=["data"])]
             users = [str(user["email"]) for user in client.users()]
-    except NotFound:
+    except (NotFound, UnknownProject):
         raise
     except (FeedbackError, BackendError) as error:
         what = f"its labels and the fields of its tasks were not checked, because it is not connected yet, and {error}"

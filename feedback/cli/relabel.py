@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 
 from feedback.app.bootstrap import opened_project
-from feedback.cli.terminal import Project, echo
+from feedback.cli.arguments import AsJson, NamedProject
+from feedback.cli.terminal import print_found
 from feedback.errors import VotesError
 
 
 def relabel(
-    project: Project,
+    project: NamedProject,
     where: Annotated[
         str, typer.Option("--where", help="The answers: label=X, where X is the label whose meaning changed.")
     ],
@@ -21,6 +22,7 @@ def relabel(
     split: Annotated[
         str, typer.Option("--split", help="X=a,b,c: label X became several labels. People are asked again.")
     ] = "",
+    as_json: AsJson = False,
 ) -> None:
     """Mark answers as stale and ask for them again, blind and first; with --map only rename them.
 
@@ -39,19 +41,20 @@ def relabel(
     with opened_project(project) as (store, row):
         snapshot = load_snapshot(store, row, row.policy)
         labels, now_s = snapshot.control.labels, time.time()
-        done = record_label_change(store, project, snapshot.votes, labels, label=label, to=to, split=parts, now_s=now_s)
+        done = record_label_change(store, row.id, snapshot.votes, labels, label=label, to=to, split=parts, now_s=now_s)
         everybody = {vote.person for vote in snapshot.votes}
         stale = apply_label_changes(snapshot.votes, [done]).stale
+    stuck = 0 if done.to else sum(count >= len(everybody) for count in stale.values())
+    lines = [f"{len(done.versions)} answers on {len(stale)} tasks are stale. They are asked again, blind and first."]
     if done.to:
-        echo(f"{len(done.versions)} answers now have the label {done.to!r}.")
-        return
-    echo(f"{len(done.versions)} answers on {len(stale)} tasks are stale. These tasks are asked again, blind and first.")
-    stuck = sum(count >= len(everybody) for count in stale.values())
+        lines = [f"{len(done.versions)} answers now have the label {done.to!r}."]
     if stuck:
-        echo(
+        lines.append(
             f"{stuck} of these tasks were answered by everybody. Label Studio gives nobody a task twice: "
             "let another person answer them, or change the answers in the Data Manager."
         )
+    found = {"project": row.id, "answers": len(done.versions), "to": done.to, "stale_tasks": [*stale], "stuck": stuck}
+    print_found(found, lines, as_json=as_json)
 
 
 def renamed(label: str, *, mapped: str, split: str) -> tuple[str, tuple[str, ...]]:

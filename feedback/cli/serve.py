@@ -32,7 +32,7 @@ def serve(host: Host = None, port: Port = None) -> None:
 
     environ = _environ(host, port)
     settings = load_settings(environ)
-    _check_port(settings.host, settings.port)
+    check_port(settings.host, settings.port)
     prepare_store(settings)
     echo(f"hitl serves {settings.url} (data in {settings.data_dir})", errors=True)
     if not settings.has_label_studio:
@@ -69,7 +69,7 @@ def worker() -> None:
     run_worker(settings)
 
 
-def _check_port(host: str, port: int) -> None:
+def check_port(host: str, port: int) -> None:
     """Raise ServiceError if the port is taken; the web process would only retry for a while and exit."""
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]

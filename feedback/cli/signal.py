@@ -9,23 +9,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from feedback.app.bootstrap import opened_project
-from feedback.cli.terminal import AsJson, OfProject, echo, print_found
+from feedback.cli.arguments import AsJson, Commands, Project
+from feedback.cli.terminal import print_found
 
 if TYPE_CHECKING:
     from feedback.store import Signal
 
-app = typer.Typer(help="Push signals (outside knowledge about tasks), and list them.", no_args_is_help=True)
+app = Commands(help="Push signals (outside knowledge about tasks), and list them.", no_args_is_help=True)
 
 
 @app.command()
 def push(
+    project: Project,
     name: Annotated[
         str,
         typer.Argument(
             metavar="NAME", help="user_report, sentiment, thumbs, csat, …, or a name from \\[signals] of the policy."
         ),
     ],
-    project: OfProject,
     value: Annotated[str, typer.Option(help="JSON or plain text. A flag needs no value.")] = "",
     task: Annotated[int | None, typer.Option(help="The id of the task. Default: the whole project.")] = None,
     key: Annotated[
@@ -36,27 +37,29 @@ def push(
     callback: Annotated[
         str, typer.Option(help="A name from \\[notify] of the policy, which gets the final answer.")
     ] = "",
+    as_json: AsJson = False,
 ) -> None:
     """Store a signal, as POST /signal does. The next turn uses it for routing."""
     from feedback.ingest.signals import SignalHandler
 
-    body: dict[str, Any] = {"project": project, "signal": name, "source": "hitl signal"}
+    body: dict[str, Any] = {"signal": name, "source": "hitl signal"}
     body |= {"id": number} if number else {"at": datetime.now(UTC).isoformat()}
     optional = {"task": task, "key": key, "note": note, "callback": callback}
     body |= {field: given for field, given in optional.items() if given not in (None, "")}
     with opened_project(project) as (store, row):
+        body["project"] = row.id
         kind = row.policy.all_signals.get(name)
         if value:  # a text such as 4711 is not a number
             body["value"] = value if kind is not None and kind.kind in ("text", "choice") else _value(value)
         done = SignalHandler(store)(body)
-    echo(f"{'stored' if done['new'] else 'already known'}: {done['id']}")
-    if "reason" in done:
-        echo(f"  waiting: {done['reason']}")
+    lines = [f"{'stored' if done['new'] else 'already known'}: {done['id']}"]
+    lines += [f"  waiting: {done['reason']}"] if "reason" in done else []
+    print_found(done, lines, as_json=as_json)
 
 
 @app.command(name="list")
 def list_(
-    project: OfProject,
+    project: Project,
     task: Annotated[int | None, typer.Option(help="Only signals about this task.")] = None,
     waiting: Annotated[
         bool, typer.Option("--waiting", help="Only signals whose task is not known yet, and why.")
@@ -67,11 +70,12 @@ def list_(
     with opened_project(project) as (store, row):
         signals = store.signals
         found = signals.list_unmatched_signals(row.id) if waiting else signals.list_signals(row.id, task=task)
-    print_found(found, map(_signal_text, found), as_json=as_json)
+    empty = f"Project {row.id} has no such signal{' that waits for its task' if waiting else ''}."
+    print_found(found, map(_signal_text, found), as_json=as_json, empty=empty)
 
 
 @app.command()
-def outcomes(project: OfProject, as_json: AsJson = False) -> None:
+def outcomes(project: Project, as_json: AsJson = False) -> None:
     """Compare late outcomes with the decisions of each model and policy."""
     from feedback.ingest.signals import summarize_outcomes
 
@@ -82,7 +86,7 @@ def outcomes(project: OfProject, as_json: AsJson = False) -> None:
         f"model {summary.model or 'none'}, policy {summary.policy or 'none'}, decision {summary.outcome or 'none'}"
         for summary in found
     )
-    print_found(found, lines, as_json=as_json)
+    print_found(found, lines, as_json=as_json, empty=f"Project {row.id} has no outcome yet.")
 
 
 def _signal_text(signal: Signal) -> str:

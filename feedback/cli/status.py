@@ -2,58 +2,74 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from feedback.app.bootstrap import load_settings, make_client, opened_store, require_project
-from feedback.cli.terminal import AsJson, echo, print_json
+from feedback.app.bootstrap import load_settings, make_client, opened_store
+from feedback.app.project_names import find_number, require_project
+from feedback.cli.arguments import AsJson, project_argument
+from feedback.cli.terminal import echo, print_json, screen
 from feedback.errors import StoreError
 
+_WATCH_S = 2.0
 _LEFT_OUT = "Correct the row in Label Studio; everything else goes on without it. The log has more about it."
 _UNCOUNTED = "`hitl history TASK` and `hitl why TASK` name them; who may answer is in [people] of the policy."
 
 if TYPE_CHECKING:
+    from feedback.settings import Settings
     from ml_backend.labelstudio.doctor import Finding
 
 
 def status(
-    project: Annotated[
-        str, typer.Argument(metavar="PROJECT", help="The number of a project. Default: all projects.")
-    ] = "",
+    project: Annotated[str, project_argument("Default: all projects.")],
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it again every 2 seconds, until Ctrl-C.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show the model, queue, agreement and problems of each project. Exit status 1 if the store cannot be read."""
+    """Show the model, queue, agreement and problems of each project. Exit code 1 if there is trouble."""
+    settings = load_settings()
+    trouble = False
+    with suppress(KeyboardInterrupt):
+        while True:
+            found, lost = _read_status(settings, project)
+            trouble = bool(found["service"]["trouble"])
+            if watch:
+                screen().clear()  # a pipe is not cleared
+            if as_json:
+                print_json(found)
+            else:
+                _print_status(found, lost=lost)
+            if not watch:
+                break
+            time.sleep(_WATCH_S)
+    if trouble:
+        raise typer.Exit(1)
+
+
+def _read_status(settings: Settings, project: str) -> tuple[dict[str, Any], bool]:
+    """Return the state of the service and of the projects, and whether the store cannot be read."""
     from feedback.reports.health import list_problems
     from feedback.reports.project_status import project_status, service_status
 
-    settings = load_settings()
     found: dict[str, Any] = {"service": {}, "projects": []}
-    lost = False
     try:
         with opened_store(settings, wait_s=2.0) as store:
             chosen = [require_project(store, project)] if project else store.projects.list_projects()
             found["projects"] = [project_status(store, item) for item in chosen]
             found["service"] = service_status(store) | {"trouble": list_problems(settings, store)}
     except StoreError as error:
-        lost = True
         found["service"]["trouble"] = [f"the store: {error} {error.hint}".strip(), *list_problems(settings, None)]
-    if as_json:
-        print_json(found)
-    else:
-        _print_status(found, lost=lost)
-    if lost:
-        raise SystemExit(1)
+        return found, True
+    return found, False
 
 
 def doctor(
-    project: Annotated[
-        str,
-        typer.Argument(metavar="PROJECT", help="The number of a project. Default: check only the installation."),
-    ] = "",
+    project: Annotated[str, project_argument("Default: check only the installation.")],
     as_json: AsJson = False,
 ) -> None:
-    """Check the installation and a project for known problems. Exit status 1 if there is an error."""
+    """Check the installation and a project for known problems. Exit code 1 if there is an error."""
     from feedback.ingest.polling import count_missed_changes
     from feedback.reports.health import web_problems
     from feedback.reports.project_status import describe_left_out
@@ -63,6 +79,7 @@ def doctor(
     settings = load_settings()
     fix = "Start `hitl serve`; where Label Studio reaches it by another address, set HITL_PUBLIC_URL."
     with opened_store(settings) as store, make_client(settings) as client:
+        project = project and find_number(store, client, project)
         row = store.projects.get_project(project) if project else None
         uncounted = list(uncounted_sentences(count_uncounted(list_uncounted(store, row)))) if row else []
         left_out = describe_left_out(store, project) if row else []

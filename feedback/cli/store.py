@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from feedback.app.bootstrap import load_settings, opened_store
-from feedback.cli.terminal import AsJson, Project, echo, print_json, screen
-from feedback.errors import StoreError
+from feedback.app.bootstrap import load_settings, opened_project, opened_store
+from feedback.cli.arguments import AsJson, Commands, Project
+from feedback.cli.terminal import echo, print_found, print_json, screen
+from feedback.errors import FileError, StoreError
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
 
-app = typer.Typer(help="Verify or rebuild the store, and retry parked jobs.", no_args_is_help=True)
+app = Commands(help="Verify or rebuild the store, and retry parked jobs.", no_args_is_help=True)
 
 
 @app.command()
 def verify(as_json: AsJson = False) -> None:
-    """Check the hash chain of each project, and that all tables match the event log. Exit status 1 if not."""
+    """Check the hash chain of each project, and that all tables match the event log. Exit code 1 if not."""
     with opened_store(load_settings()) as store:
         found = store.verify()
     if as_json:
@@ -34,14 +35,18 @@ def verify(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def rebuild(check: Annotated[bool, typer.Option("--check", help="Only compare, change nothing.")] = False) -> None:
+def rebuild(
+    check: Annotated[bool, typer.Option("--check", help="Only compare, change nothing.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """Rebuild the tables from the event log. Webhooks and turns wait meanwhile."""
     console = screen(errors=True)
     if not check:
         console.print("Nothing else is written until this is done; new webhooks wait in the inbox.")
     with opened_store(load_settings()) as store, _progress(console) as report_progress:
         found = store.rebuild(check=check, on_progress=report_progress)
-    echo("The tables match the event log." if found.ok else f"The tables differ from the event log: {found.differs}")
+    line = "The tables match the event log." if found.ok else f"The tables differ from the event log: {found.differs}"
+    print_found(found, [line], as_json=as_json)
     if not found.ok:
         raise SystemExit(1)
 
@@ -73,16 +78,19 @@ def unpark(
     kind: Annotated[
         str, typer.Option(help="The kind of job, such as turn, sweep or clean. Default: all parked jobs.")
     ] = "",
+    as_json: AsJson = False,
 ) -> None:
     """Retry parked jobs now: jobs that failed too often. `hitl status` shows why they failed."""
-    with opened_store(load_settings()) as store:
-        parked = [row.kind for row in store.jobs.list_jobs() if (row.project, row.state) == (project, "parked")]
-        done = [item for item in parked if kind in ("", item) and store.jobs.unpark_job(project, item)]
-    echo(f"Project {project}: {', '.join(done)} will be retried." if done else f"Project {project}: no job is parked.")
+    with opened_project(project) as (store, row):
+        parked = [job.kind for job in store.jobs.list_jobs() if (job.project, job.state) == (row.id, "parked")]
+        done = [item for item in parked if kind in ("", item) and store.jobs.unpark_job(row.id, item)]
+    outcome = f"{', '.join(done)} will be retried" if done else "no job is parked"
+    print_found({"project": row.id, "retried": done}, [f"Project {row.id}: {outcome}."], as_json=as_json)
 
 
 def backup(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The backup file. An existing file is replaced.")],
+    as_json: AsJson = False,
 ) -> None:
     """Copy the store into a file. The service may keep running.
 
@@ -90,17 +98,19 @@ def backup(
     Protect it like a password.
     """
     if file.is_dir() or not file.absolute().parent.is_dir():
-        raise StoreError(f"{file} cannot be written.", hint="Give a file in an existing folder.")
+        raise FileError(f"{file} cannot be written.", hint="Give a file in an existing folder.")
     with opened_store(load_settings()) as store:
         store.backup(file)
         left = len(store.get_inbox_status().problems)
-    echo(f"{file}: {file.stat().st_size:,} bytes; `hitl restore-backup {file}` restores it.")
-    if left:
-        echo(f"{left} webhook(s) that could not be processed are not in it; `hitl status` shows why.")
+    size = file.stat().st_size
+    lines = [f"{file}: {size:,} bytes; `hitl restore-backup {file}` restores it."]
+    lines += [f"{left} webhook(s) that could not be processed are not in it; `hitl status` shows why."] if left else []
+    print_found({"file": str(file), "bytes": size, "left_out": left}, lines, as_json=as_json)
 
 
 def restore_backup(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A file written by `hitl backup`.")],
+    as_json: AsJson = False,
 ) -> None:
     """Verify a backup and replace the store by it. Stop the service first. The old store is kept."""
     from sqlalchemy.engine import make_url
@@ -113,11 +123,17 @@ def restore_backup(
         hint = "Use pg_restore for PostgreSQL; docs/operations.md shows how."
         raise StoreError("`hitl restore-backup` restores only SQLite.", hint=hint)
     done = restore(file, Path(str(url.database)), erase=erase_in_backup)
-    echo(f"Restored {done.events} events; the hash chain is intact and the tables match the event log.")
+    lines = [f"Restored {done.events} events; the hash chain is intact and the tables match the event log."]
     if done.kept is not None:
-        echo(f"The old store is {done.kept}.")
+        lines.append(f"The old store is {done.kept}.")
     if done.forgotten is None:
-        echo("The old store cannot be read. Run `hitl forget` again for everybody who was erased since the backup.")
+        lines.append(
+            "The old store cannot be read. Run `hitl forget` again for everybody who was erased since the backup."
+        )
     elif done.forgotten:
-        echo(f"{done.forgotten} annotations and tasks were erased since the backup; they are erased again.")
-    echo("The worker reads every project from Label Studio at its start, to get what happened since the backup.")
+        lines.append(f"{done.forgotten} annotations and tasks were erased since the backup; they are erased again.")
+    lines.append(
+        "The worker reads every project from Label Studio at its start, to get what happened since the backup."
+    )
+    found = {"events": done.events, "old_store": str(done.kept or ""), "erased_again": done.forgotten}
+    print_found(found, lines, as_json=as_json)

@@ -1,4 +1,4 @@
-"""The arguments that sub-commands share, and their output: lines, JSON and tables, without control characters."""
+"""The output of sub-commands: lines, JSON and tables, without control characters."""
 
 from __future__ import annotations
 
@@ -7,25 +7,19 @@ import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import typer
 
-from feedback.errors import VotesError
+from feedback.errors import FileError
 from ml_backend.printable import NOT_ASCII_CONTROLS, PrintableStream, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-_NUMBER = "The project's number, as in its address in Label Studio: /projects/12/."
 _PIPE_WIDTH = 120  # columns of a table when the width is unknown
 _NOT_ASCII_CONTROLS = re.compile(f"[{NOT_ASCII_CONTROLS}]")
-
-Project = Annotated[str, typer.Argument(metavar="PROJECT", help=_NUMBER)]
-OfProject = Annotated[str, typer.Option("--project", "-p", metavar="PROJECT", help=_NUMBER)]
-Task = Annotated[int, typer.Argument(metavar="TASK", help="The id of the task in Label Studio.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def echo(line: object = "", *, errors: bool = False, **styles: Any) -> None:
@@ -50,12 +44,20 @@ def screen(*, errors: bool = False) -> Console:
     return console
 
 
-def write_file(path: Path, text: str) -> None:
-    """Write a text as UTF-8; VotesError if the file cannot be written."""
+def write_output(path: Path, text: str) -> bool:
+    """Write a text as UTF-8 to a file, or to standard output where the path is "-"; return whether it was a file.
+
+    FileError if the file cannot be written.
+    """
+    if str(path) == "-":
+        for line in text.removesuffix("\n").split("\n"):
+            echo(line)
+        return False
     try:
         path.write_text(text, encoding="utf-8", newline="")
     except OSError as error:
-        raise VotesError(f"{path} cannot be written: {error.strerror}.", hint="Give another file.") from error
+        raise FileError(f"{path} cannot be written: {error.strerror}.", hint="Give another file.") from error
+    return True
 
 
 def print_json(found: object) -> None:
@@ -67,12 +69,12 @@ def print_json(found: object) -> None:
         echo(line)
 
 
-def print_found(found: object, lines: Iterable[str], *, as_json: bool) -> None:
-    """Print what was found as JSON, or in these lines."""
+def print_found(found: object, lines: Iterable[str], *, as_json: bool, empty: str = "") -> None:
+    """Print what was found as JSON, or in these lines; `empty` says in words that there are none."""
     if as_json:
         print_json(found)
         return
-    for line in lines:
+    for line in list(lines) or filter(None, [empty]):
         echo(line)
 
 

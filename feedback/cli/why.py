@@ -8,20 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from feedback.app.bootstrap import load_settings, make_model_factory, opened_store, require_project
-from feedback.cli.terminal import AsJson, Task, echo, print_json
-from feedback.errors import NotConnected
+from feedback.app.bootstrap import load_settings, make_model_factory, opened_store
+from feedback.app.project_names import find_project_of
+from feedback.cli.arguments import AsJson, Task, project_argument
+from feedback.cli.terminal import echo, print_json
 
 if TYPE_CHECKING:
     from feedback.routing.router import DecisionExplanation
-    from feedback.store import Store
 
 
 def why(
+    project: Annotated[str, project_argument("Default: the project that has the task.")],
     task: Task,
-    project: Annotated[
-        str, typer.Option("--project", "-p", metavar="PROJECT", help="The project. Default: the one that has the task.")
-    ] = "",
     every: Annotated[bool, typer.Option("--all", help="Show all decisions, not only the current one.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -33,14 +31,13 @@ def why(
 
     settings = load_settings()
     with opened_store(settings) as store:
-        project = project or _find_project(store, task)
-        row = require_project(store, project)
-        decisions = store.decisions.list_decisions(project, task=task)[: None if every else 1]
+        row = find_project_of(store, project, task)
+        decisions = store.decisions.list_decisions(row.id, task=task)[: None if every else 1]
         load = make_model_factory(settings, store).load
-        explained = [explain_decision(store, project, decision, load=load) for decision in decisions]
-        signals = store.signals.list_signals(project, task=task)
-        known = store.tasks.get_task(project, task) is not None
-        reports = [case_report(store, case.id) for case in store.cases.list_cases(project, tasks=[task])]
+        explained = [explain_decision(store, row.id, decision, load=load) for decision in decisions]
+        signals = store.signals.list_signals(row.id, task=task)
+        known = store.tasks.get_task(row.id, task) is not None
+        reports = [case_report(store, case.id) for case in store.cases.list_cases(row.id, tasks=[task])]
         cases = [hide_blind_answers(report, row.policy) for report in reports]
         is_hidden = any(is_read_blind(report.case, row.policy) for report in reports)
         explained = [_hide_inputs(entry) for entry in explained] if is_hidden else explained
@@ -69,23 +66,6 @@ def why(
                 echo(line)
     if any(entry.same is False for entry in explained):
         raise SystemExit(1)
-
-
-def _find_project(store: Store, task: int) -> str:
-    """Return the project that has or had the task: Label Studio numbers the tasks of all projects together."""
-    numbers = [row.id for row in store.projects.list_projects()]
-    found = [
-        number
-        for number in numbers
-        if store.tasks.get_task(number, task) is not None or store.decisions.list_decisions(number, task=task)
-    ]
-    if len(found) == 1:
-        return found[0]
-    of = ", ".join(found or numbers) or "none"
-    raise NotConnected(
-        f"{'several projects have' if found else 'no project has'} a task {task}; known projects: {of}.",
-        hint="Name the project: --project 12.",
-    )
 
 
 def _hide_inputs(entry: DecisionExplanation) -> DecisionExplanation:

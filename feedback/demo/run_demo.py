@@ -18,7 +18,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from feedback.app.bootstrap import opened_store, require_project
+from feedback.app.bootstrap import opened_store
+from feedback.app.project_names import require_project
 from feedback.demo.simulated_annotators import Annotator
 from feedback.errors import ServiceError
 from feedback.project.connect import connect
@@ -28,7 +29,7 @@ from feedback.reports.project_status import project_status, status_lines
 from feedback.settings import read_settings
 from feedback.store import Store
 from ml_backend.label_config import read_label_config
-from ml_backend.labelstudio.accounts import sign_up
+from ml_backend.labelstudio.accounts import Account, sign_up
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.local_server import LocalLabelStudio, describe_log_end, free_port, is_healthy, stop_process
 
@@ -40,9 +41,19 @@ _STOP_S = 30.0
 
 
 def run_demo(
-    recipe: ProjectRecipe, *, answers: int, seconds: float, keep: bool, data_dir: Path | None, console: Console
+    recipe: ProjectRecipe,
+    *,
+    answers: int,
+    seconds: float,
+    keep: bool,
+    data_dir: Path | None,
+    ports: tuple[int | None, int | None] = (None, None),
+    console: Console,
 ) -> None:
-    """Run the demo to its end; with `keep`, leave everything running until Ctrl-C."""
+    """Run the demo to its end; with `keep`, leave everything running until Ctrl-C.
+
+    `ports` are those of the service and of Label Studio; None is a free one.
+    """
     with tempfile.TemporaryDirectory(prefix="hitl-demo-") as made:
         home = data_dir or Path(made)
         home.mkdir(parents=True, exist_ok=True)
@@ -50,16 +61,19 @@ def run_demo(
             console.print(f"Note: {note}.")
         console.print("Starting a real Label Studio (half a minute) ...")
         with (
-            LocalLabelStudio(home / "label-studio") as studio,
-            running_service(home, label_studio_url=studio.url, api_key=studio.admin.token) as service_settings,
+            LocalLabelStudio(home / "label-studio", port=ports[1]) as studio,
+            running_service(
+                home, label_studio_url=studio.url, api_key=studio.admin.token, port=ports[0]
+            ) as service_settings,
         ):
             settings = read_settings(service_settings)
             with opened_store(settings) as store, Client(studio.url, studio.admin.token) as client:
                 project = _make_project(client, recipe)
                 changes = connect(settings, store, client, project, policy=recipe.policy, now_s=time.time())
                 console.print(f"Project {project}: {len(recipe.tasks)} tasks; connected with {len(changes)} changes.")
-                _work(studio, store, client, project, recipe, answers=answers, seconds=seconds, console=console)
-                _close(studio, store, project, console)
+                people = _sign_up(studio, client, project)
+                _work(people, studio, store, project, recipe, answers=answers, seconds=seconds, console=console)
+                _close(people, studio, store, project, console)
                 if keep:
                     console.print(f"What the loop knows: {settings.url}/projects/{project}")
                     _wait_for_reader(console)
@@ -68,9 +82,11 @@ def run_demo(
 
 
 @contextmanager
-def running_service(data_dir: Path, *, label_studio_url: str, api_key: str) -> Iterator[dict[str, str]]:
+def running_service(
+    data_dir: Path, *, label_studio_url: str, api_key: str, port: int | None = None
+) -> Iterator[dict[str, str]]:
     """Run `hitl serve` on loopback while the block runs; yield its settings. ServiceError if it does not answer."""
-    port = free_port()
+    port = port or free_port()
     settings = {
         "HITL_DATA_DIR": str(data_dir / "hitl"),
         "HITL_PORT": str(port),
@@ -100,10 +116,16 @@ def _make_project(client: Client, recipe: ProjectRecipe) -> str:
     return project
 
 
+def _sign_up(studio: LocalLabelStudio, client: Client, project: str) -> dict[str, Account]:
+    """Return an account of each annotator, by name."""
+    emails = {name: f"{name.lower()}.{project}@example.com" for name in _SKILLS}
+    return {name: sign_up(studio.url, client.invitation(), email) for name, email in emails.items()}
+
+
 def _work(
+    accounts: Mapping[str, Account],
     studio: LocalLabelStudio,
     store: Store,
-    client: Client,
     project: str,
     recipe: ProjectRecipe,
     *,
@@ -121,8 +143,7 @@ def _work(
     control = read_label_config(recipe.label_config).control(recipe.control)
     truth = recipe.answers()
     for number, (name, skill) in enumerate(_SKILLS.items()):
-        account = sign_up(studio.url, client.invitation(), f"{name.lower()}.{project}@example.com")
-        own = Client(studio.url, account.token)
+        own = Client(studio.url, accounts[name].token)
         people.append(Annotator(own, project, control, truth, name=name, skill=skill, seed=number, stop=is_enough))
     for person in people:
         person.start()
@@ -142,11 +163,17 @@ def _work(
             console.print(f"{person.name}: {len(person.errors)} requests failed, the last: {person.errors[-1]}")
 
 
-def _close(studio: LocalLabelStudio, store: Store, project: str, console: Console) -> None:
+def _close(
+    people: Mapping[str, Account], studio: LocalLabelStudio, store: Store, project: str, console: Console
+) -> None:
     status: dict[str, Any] = project_status(store, require_project(store, project))
     verdicts = [record.body for record in store.records.list_records(project, "verdict")]
     console.print(render_verdicts(sorted(verdicts, key=lambda verdict: verdict["at_s"]), status))
-    console.print(f"Log in: {studio.url}/projects/{project}/   {studio.email} / {studio.password}", soft_wrap=True)
+    console.print(f"Log in: {studio.url}/projects/{project}/", soft_wrap=True)
+    logins = {"administrator": (studio.email, studio.password)}
+    logins |= {name: (account.email, account.password) for name, account in people.items()}
+    for name, (email, password) in logins.items():
+        console.print(f"  {name:<13}  {email} / {password}", soft_wrap=True)
 
 
 def _wait_for_reader(console: Console) -> None:

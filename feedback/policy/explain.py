@@ -180,7 +180,7 @@ def _asked_in(name: str, policy: Policy, controls: Collection[str] | None) -> st
     reviewers = f"It is asked in {later}" if later else "No tier has reviewers"
     if controls is not None and name in controls:
         return f"{reviewers}; in {policy.first_tier} the control {name} of the label config asks it."
-    add = "`hitl policy activate FILE --project PROJECT --add-questions` adds it"
+    add = "`hitl policy activate PROJECT FILE --add-questions` adds it"
     if controls is not None:
         return f"{reviewers}; it is not asked in {policy.first_tier}, whose label config has no control {name}: {add}."
     return f"{reviewers}; in {policy.first_tier} only where the project's label config has a control {name}: {add}."

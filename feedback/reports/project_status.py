@@ -214,7 +214,7 @@ def status_lines(status: Figures) -> Iterator[tuple[str, str]]:
     if kept_back := status.get("kept_back"):
         yield "kept back", f"{number(kept_back)} tasks, by a rule of the policy"
     if waiting := status.get("signals_waiting"):
-        see = f"hitl signal list --waiting --project {status['project']}"
+        see = f"hitl signal list {status['project']} --waiting"
         yield "signals", f"{_counted(waiting, 'waits', 'wait')} for a task with their key: {see}"
     for name, key in (("parked", "parked"), ("left out", "left_out"), ("note", "notes")):
         yield from ((name, reason) for reason in status.get(key) or ())

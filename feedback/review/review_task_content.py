@@ -46,7 +46,9 @@ class TierError(FeedbackError):
 
 
 def review_label_config(source: LabelConfig, tier: str, policy: Policy) -> str:
-    """Return the label config of a tier's review project: the case, the source's own config, and the verdict below.
+    """Return the label config of a tier's review project, in the order in which a reviewer works.
+
+    First the source's own config with the answer filled in, then the verdict, and below them the case and its history.
 
     Raises TierError if the source uses a name with our prefix.
     """
@@ -58,10 +60,10 @@ def review_label_config(source: LabelConfig, tier: str, policy: Policy) -> str:
         for child in [element for element in parent if element.get("name") == REASON]:
             parent.remove(child)  # the reason for a change is asked below, with the verdict
     view = ET.Element("View")
-    view.append(ET.Element("Table", name=FACTS, value=f"${FACTS}"))
-    view.append(ET.Element("Paragraphs", {**_PARAGRAPHS, "name": HISTORY, "value": f"${HISTORY}"}))
     view.append(root)
     view.extend(_controls(tier, policy, {control.name for control in source.controls}))
+    view.append(ET.Element("Table", name=FACTS, value=f"${FACTS}"))
+    view.append(ET.Element("Paragraphs", {**_PARAGRAPHS, "name": HISTORY, "value": f"${HISTORY}"}))
     ET.indent(view)
     return ET.tostring(view, encoding="unicode")
 

@@ -84,7 +84,8 @@ class LocalLabelStudio:
         program = Path(sys.executable).with_name("label-studio")
         if not program.exists():
             raise LabelStudioError(
-                f"label-studio is not installed in {program.parent}.", hint="Install it: pip install label-studio."
+                f"label-studio is not installed in {program.parent}.",
+                hint="Install it: pip install 'label-studio-hitl[demo]'.",
             )
         self.data_dir.mkdir(parents=True, exist_ok=True)
         self._log = self.log_path.open("ab")

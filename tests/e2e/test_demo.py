@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ml_backend.labelstudio.local_server import free_port
 from tests.support.label_studio import DataDirTemplate
 
 pytestmark = pytest.mark.e2e
@@ -17,7 +18,21 @@ pytestmark = pytest.mark.e2e
 
 def test_the_demo_ends_with_promotions_and_an_address_to_log_in_at(tmp_path: Path, template: DataDirTemplate):
     template.copy_to(tmp_path / "label-studio")
-    command = ["demo", "--limit", "500", "--answers", "130", "--seconds", "100", "--data-dir"]
+    ports = free_port(), free_port()
+    command = [
+        "demo",
+        "--port",
+        str(ports[0]),
+        "--label-studio-port",
+        str(ports[1]),
+        "--limit",
+        "500",
+        "--answers",
+        "130",
+        "--seconds",
+        "100",
+        "--data-dir",
+    ]
     done = subprocess.run(
         [sys.executable, "-m", "feedback", *command, str(tmp_path)],
         capture_output=True,
@@ -29,7 +44,11 @@ def test_the_demo_ends_with_promotions_and_an_address_to_log_in_at(tmp_path: Pat
 
     assert done.returncode == 0, done.stderr
     assert re.search(r"m\d+-[0-9a-f]+.*promoted", done.stdout), done.stdout
-    assert re.search(r"Log in: http://127\.0\.0\.1:\d+/projects/1/", done.stdout)
+    assert f"Log in: http://127.0.0.1:{ports[1]}/projects/1/" in done.stdout
+    assert f"Label Studio http://127.0.0.1:{ports[1]}" in done.stdout
+    logins = dict(re.findall(r"^  \w+ +(\S+@\S+) / (\S+)$", done.stdout, re.MULTILINE))
+    assert set(logins) == {"admin@example.com", *(f"{name}.1@example.com" for name in ("ada", "ben", "cleo"))}
+    assert len(set(logins.values())) == 4
     assert "hitl demo --keep" in done.stdout
     assert "Traceback" not in done.stdout + done.stderr
     assert "requests failed" not in done.stdout

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from feedback.app.bootstrap import find_bot, opened_store, require_project
+from feedback.app.bootstrap import find_bot, opened_store
+from feedback.app.project_names import require_project
 from feedback.demo.run_demo import running_service
 from feedback.policy import Policy
 from feedback.policy.schema import Audit, Overlap, Queue, Train

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from typer.testing import CliRunner, Result
 
 from feedback.app.bootstrap import load_settings, opened_store
 from feedback.cli import app
+from feedback.errors import UnknownProject
 from feedback.policy import read_policy
 from feedback.store import ProjectRow, UncountedAnswer
 from feedback.store.log.events import events_from_task
@@ -48,14 +50,29 @@ def hitl(*args: object) -> Result:
 
 
 def test_labels_and_task_fields_are_checked_before_a_project_is_connected(project: Project, file: Path) -> None:
-    done = hitl("policy", "check", file, "--project", project.id)
+    done = hitl("policy", "check", project.id, file)
 
     assert done.exit_code == 0
     assert "the project has no label 'goood'; did you mean 'good'?" in done.output
     assert "no task has data.txet; did you mean data.text?" in done.output
     assert "not checked" not in done.output
     with pytest.raises(NotFound, match="Label Studio has no project 999999"):
-        hitl("policy", "check", file, "--project", 999999)
+        hitl("policy", "check", 999999, file)
+
+
+def test_a_project_that_is_not_connected_is_found_by_its_title(project: Project, site: Site, file: Path) -> None:
+    title = f"Reviews no. {project.id}, by hand"
+    project.admin.patch_project(project.id, title=title)
+    checked, dry = hitl("policy", "check", title.upper(), file), hitl("connect", f" {title}", "--dry-run", "--json")
+    found = json.loads(dry.stdout)
+
+    assert checked.output == hitl("policy", "check", project.id, file).output
+    assert "the project has no label 'goood'" in checked.output
+    assert (found["project"], found["dry_run"]) == (project.id, True)
+    assert found["labelling_link"] == f"{site.url}/projects/{project.id}/data?labeling=1"
+    with pytest.raises(UnknownProject, match="projects in Label Studio: ") as refused:
+        hitl("connect", title.replace("hand", "hnad"))
+    assert f"Did you mean {project.id} '{title}'?" in refused.value.hint
 
 
 def test_the_doctor_names_answers_that_do_not_count(project: Project, file: Path) -> None:
@@ -79,7 +96,7 @@ def test_an_approver_without_the_owner_of_the_token_is_told(project: Project, fi
         with opened_store(load_settings()) as store:
             store.projects.save_project(ProjectRow(project.id, "t", project.body()["label_config"]))
     file.write_text('[people."else@example.com"]\nrole = "approver"\n')
-    done = hitl("policy", "check", file, "--project", project.id)
+    done = hitl("policy", "check", project.id, file)
 
     assert done.exit_code == 0
     assert "people: it lists an admin or approver and not " in done.output

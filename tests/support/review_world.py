@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from feedback.app.bootstrap import require_project
+from feedback.app.project_names import require_project
 from feedback.loop.context import Turn
 from feedback.loop.turn import Loop
 from feedback.policy import read_policy

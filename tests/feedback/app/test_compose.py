@@ -50,6 +50,24 @@ def test_our_address_is_an_alias_that_label_studio_takes_webhooks_for(services: 
     assert urlsplit(settings.label_studio_url).hostname in services
 
 
+def test_the_example_of_env_names_each_variable_that_compose_wants_and_is_read_by_us_when_filled():
+    text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
+    example = dict(re.findall(r"^(\w+)=(.*)$", (ROOT / ".env.example").read_text(encoding="utf-8"), re.MULTILINE))
+    filled = {name: value or "0123456789abcdef" for name, value in example.items()}
+
+    assert set(re.findall(r"\$\{(\w+):\?", text)) <= set(example)
+    assert {name for name in example if f"${{{name}:" not in text} == set()
+    assert {name for name, value in example.items() if value} == {"HITL_BASIC_AUTH_USER"}  # no secret is everybody's
+    assert read_settings({name: value for name, value in filled.items() if name != "LABEL_STUDIO_PASSWORD"}).secrets
+
+
+def test_label_studio_begins_with_the_token_that_we_use(services: dict[str, Any]):
+    theirs, ours = services["label-studio"]["environment"], services["hitl"]["environment"]
+
+    assert theirs["LABEL_STUDIO_USER_TOKEN"] == ours["LABEL_STUDIO_API_KEY"]
+    assert theirs["LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN"] == "true"
+
+
 def test_links_lead_to_where_a_browser_finds_label_studio(settings: Settings):
     assert urlsplit(settings.label_studio_public_url).hostname == "localhost"
 

@@ -57,8 +57,8 @@ def run(*arguments: str) -> str:
 
 def test_recorded_decisions_are_compared_with_the_consensus_on_audited_tasks(world: World):
     decided(world)
-    table = json.loads(run("policy", "thresholds", "--project", PROJECT, "--json"))
-    text = run("policy", "thresholds", "--project", PROJECT)
+    table = json.loads(run("policy", "thresholds", PROJECT, "--json"))
+    text = run("policy", "thresholds", PROJECT)
 
     assert (table["n"], table["source"]) == (40, "decisions")
     lowest = table["steps"][0]
@@ -70,7 +70,7 @@ def test_recorded_decisions_are_compared_with_the_consensus_on_audited_tasks(wor
 
 def test_without_rules_the_table_uses_current_tasks_except_training_tasks(world: World):
     decided(world, rules=False)
-    table = json.loads(run("policy", "thresholds", "--project", PROJECT, "--json"))
+    table = json.loads(run("policy", "thresholds", PROJECT, "--json"))
 
     assert table["source"] == "tasks as they are now"
     assert 10 < table["n"] < 30

@@ -1,4 +1,4 @@
-"""hitl agree without a terminal: its output, and the file that it writes."""
+"""hitl agree without a terminal: what it prints, as text and as JSON."""
 
 import json
 
@@ -15,15 +15,14 @@ def run(*arguments):
     done = CliRunner().invoke(app, [str(row) for row in arguments])
     if done.exception and not isinstance(done.exception, SystemExit):
         raise done.exception
-    return done.output
+    return done.stdout
 
 
 def analysed(folder, text, *arguments, gold=None):
-    """What the command writes about a votes file with this text."""
+    """What the command says in JSON about a votes file with this text."""
     votes = folder / "votes.csv"
     votes.write_bytes(text if isinstance(text, bytes) else text.encode())
     if gold is not None:
         (folder / "gold.csv").write_text(gold, encoding="utf-8")
         arguments = (*arguments, "--gold", folder / "gold.csv")
-    run("--votes", votes, "--json", folder / "out.json", *arguments)
-    return json.loads((folder / "out.json").read_text(encoding="utf-8"))
+    return json.loads(run("--votes", votes, "--json", *arguments))

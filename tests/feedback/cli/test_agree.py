@@ -116,9 +116,9 @@ def test_a_missing_file_is_named(tmp_path):
         run("--votes", tmp_path / "absent.csv")
 
 
-def test_neither_project_nor_file_is_refused():
+def test_a_project_and_a_file_together_are_refused(tmp_path):
     with pytest.raises(VotesError, match="either a project or --votes"):
-        run()
+        run("12", "--votes", tmp_path / "votes.csv")
 
 
 def test_a_second_vote_of_a_worker_replaces_the_first_and_is_noted(tmp_path):

@@ -13,21 +13,20 @@ DATA = Path(os.environ.get("HITL_DATA_SETS", "")) / "crowd_benchmarks"
 needs_data = pytest.mark.skipif(not os.environ.get("HITL_DATA_SETS"), reason="HITL_DATA_SETS is not set")
 
 
-def consensus_of_each(folder, *options):
+def consensus_of_each(*options):
     """What the command says of each shared set, by method."""
     found = {}
     for votes in sorted(DATA.glob("*.votes.csv")):
         name = votes.name.removesuffix(".votes.csv")
-        out = folder / f"{name}.json"
-        run("--votes", votes, "--gold", DATA / f"{name}.gold.csv", *options, "--json", out)
-        found[name] = json.loads(out.read_text())["consensus"]
+        said = run("--votes", votes, "--gold", DATA / f"{name}.gold.csv", *options, "--json")
+        found[name] = json.loads(said)["consensus"]
     return found
 
 
 @needs_data
 @pytest.mark.slow
-def test_auto_beats_dawid_skene_on_the_shared_sets_and_is_not_below_the_majority(tmp_path):
-    found = consensus_of_each(tmp_path)
+def test_auto_beats_dawid_skene_on_the_shared_sets_and_is_not_below_the_majority():
+    found = consensus_of_each()
     rows = {name: {way: entry["accuracy"] for way, entry in ways.items()} for name, ways in found.items()}
 
     mean = {way: np.mean([row[way] for row in rows.values()]) for way in ("auto", "dawid_skene", "majority")}
@@ -38,8 +37,8 @@ def test_auto_beats_dawid_skene_on_the_shared_sets_and_is_not_below_the_majority
 
 @needs_data
 @pytest.mark.slow
-def test_confidence_is_calibrated_with_fifty_gold_answers(tmp_path):
-    found = consensus_of_each(tmp_path, "--calibrate-gold", 50)
+def test_confidence_is_calibrated_with_fifty_gold_answers():
+    found = consensus_of_each("--calibrate-gold", 50)
     errors = {name: ways["auto"]["ece"] for name, ways in found.items()}
 
     assert max(errors.values()) <= 0.07, errors

@@ -129,7 +129,7 @@ def test_why_lists_what_people_did_with_a_task(world: World):
     world.turn()
     world.review("L2", "fix", "tool", person=CLEO, reason="boundary", comment="see page 3")
     world.turn()
-    lines = [line.partition("  ")[2] for line in run("why", str(task), "--project", PROJECT).splitlines()]
+    lines = [line.partition("  ")[2] for line in run("why", PROJECT, str(task)).splitlines()]
     story = [line.partition("UTC  ")[2] or line for line in lines if line]
 
     review_project, copy = world.site.review_project_of("L2"), world.case(task).review_task
@@ -149,7 +149,7 @@ def test_why_lists_what_people_did_with_a_task(world: World):
         "closed: written as ground truth",
         "Now resolved: tool (the answer is in the source project)",
     ]
-    (case,) = json.loads(run("why", str(task), "--project", PROJECT, "--json"))["cases"]
+    (case,) = json.loads(run("why", PROJECT, str(task), "--json"))["cases"]
     assert [step["event"] for step in case["events"]] == ["open", "assign", "refuse", "decide", "write"]
 
 

@@ -66,8 +66,8 @@ def opened(folder: Path) -> Store:
 
 
 def test_history_shows_every_version_and_the_deletion(store_with_votes: Store, hitl: Hitl):
-    versions = json.loads(hitl("history", "1", "--project", "1", "--json").output)
-    table = hitl("history", "1", "--project", "1").output
+    versions = json.loads(hitl("history", "1", "1", "--json").output)
+    table = hitl("history", "1", "1").output
 
     assert [(entry["annotation"], entry["action"]) for entry in versions] == [
         (5, "saved"),
@@ -75,13 +75,13 @@ def test_history_shows_every_version_and_the_deletion(store_with_votes: Store, h
         (5, "deleted"),
     ]
     assert "deleted" in table
-    assert "Task 77 has no annotation." in hitl("history", "77", "--project", "1").output
+    assert "Task 77 has no annotation." in hitl("history", "1", "77").output
 
 
 def test_texts_of_annotators_are_not_markup_of_the_terminal(store_with_votes: Store, hitl: Hitl):
     store_with_votes.append([annotation_event(11, "[red]x[/red][/]", task=2, person=7)])
 
-    assert "[red]x[/red][/]" in hitl("history", "2", "--project", "1", env={"COLUMNS": "300"}).output
+    assert "[red]x[/red][/]" in hitl("history", "1", "2", env={"COLUMNS": "300"}).output
 
 
 def test_a_backup_taken_in_use_is_restored_and_the_replaced_store_is_kept(
@@ -212,7 +212,7 @@ def test_an_erased_person_is_not_restored_by_a_backup(
     store_with_votes: Store, folder: Path, tmp_path: Path, hitl: Hitl
 ):
     hitl("backup", tmp_path / "b.db")
-    hitl("forget", "--person", "7", "--project", "1", "--yes")
+    hitl("forget", "1", "--person", "7", "--yes")
     store_with_votes.close()
 
     assert "erased again" in hitl("restore-backup", tmp_path / "b.db").output
@@ -224,19 +224,19 @@ def test_an_erased_person_is_not_restored_by_a_backup(
 
 
 def test_forget_asks_for_confirmation_and_erases_everything(store_with_votes: Store, folder: Path, hitl: Hitl):
-    hitl("forget", "--person", "7", "--project", "1", input="n\n", code=1)
+    hitl("forget", "1", "--person", "7", input="n\n", code=1)
     assert store_with_votes.events.list_versions_by_person("1", 7)
 
-    done = json.loads(hitl("forget", "--person", "7", "--project", "1", "--yes", "--json").output)
+    done = json.loads(hitl("forget", "1", "--person", "7", "--yes", "--json").output)
 
     assert done["annotations"] == [5, 9]
-    found = json.loads(hitl("access", "--person", "7", "--project", "1").output)
+    found = json.loads(hitl("access", "1", "--person", "7").output)
     assert (found["versions"], found["held"]) == ([], {})
     assert store_with_votes.verify()["chain"] == "ok"
 
 
 def test_access_prints_all_data_of_one_person_and_none_of_another(store_with_votes: Store, hitl: Hitl):
-    found = json.loads(hitl("access", "--person", "7", "--project", "1").output)
+    found = json.loads(hitl("access", "1", "--person", "7").output)
 
     assert [(entry["annotation"], entry["action"]) for entry in found["versions"]] == [
         (5, "saved"),

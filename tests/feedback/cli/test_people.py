@@ -94,7 +94,7 @@ def test_a_calibration_set_is_asked_of_everybody_and_has_no_right_answer(store_w
         hitl("gold", "ask", 7, 99)
 
 
-def test_agreement_before_and_since_a_change_of_the_guideline_is_shown(store_with_votes: Store, tmp_path: Path):
+def test_agreement_before_and_since_a_change_of_the_guideline_is_shown(store_with_votes: Store):
     row = store_with_votes.projects.get_project("7")
     store_with_votes.policies.activate_policy(row, read_policy("[overlap]\nshare = 1.0"), who="test", now_s=0.0)
     change_s = datetime(2026, 1, 1, 0, 0, 20, 500_000, tzinfo=UTC).timestamp()
@@ -102,9 +102,9 @@ def test_agreement_before_and_since_a_change_of_the_guideline_is_shown(store_wit
         body = {"label_config": CONFIG, "expert_instruction": instruction}
         record_guideline(store_with_votes, "7", body, now_s=at_s)
 
-    shown = hitl("agree", 7, "--json", tmp_path / "agree.json").stdout
+    shown = hitl("agree", 7).stdout
 
-    written = json.loads((tmp_path / "agree.json").read_text())["by_guideline"]
+    written = json.loads(hitl("agree", 7, "--json").stdout)["by_guideline"]
     assert [(name, figure["items"]) for name, figure in written.items()] == [
         ("before 2026-01-01", 10),
         ("since 2026-01-01", 10),
@@ -125,15 +125,13 @@ def test_people_are_compared_with_gold_and_can_have_pseudonyms(store_with_votes:
     assert found[0]["accuracy"]["low"] < 0.5 < found[0]["accuracy"]["high"]
     assert [row["person"][:2] for row in unnamed] == ["p-", "p-"]
     assert len({row["person"] for row in unnamed}) == 2
-    hitl("agree", 7, "--pseudonyms", "--json", tmp_path / "agree.json")
-    reported = json.loads((tmp_path / "agree.json").read_text())
+    reported = json.loads(hitl("agree", 7, "--pseudonyms", "--json").stdout)
     assert {row["worker"] for row in reported["annotators"]} == {row["person"] for row in unnamed}
     rows = [
         f"{who},{task},{'ab'[(task + (who == 'ann') * (task < 3)) % 2]}" for task in range(20) for who in ("ann", "bob")
     ]
     (tmp_path / "votes.csv").write_text("\n".join(["worker,task,label", *rows]) + "\n")
-    hitl("agree", "--votes", tmp_path / "votes.csv", "--pseudonyms", "--json", tmp_path / "agree.json")
-    written = (tmp_path / "agree.json").read_text()
+    written = hitl("agree", "--votes", tmp_path / "votes.csv", "--pseudonyms", "--json").stdout
     assert len(json.loads(written)["pairs"]) == 1
     assert "ann" not in written.replace("annotators", "")
     assert "bob" not in written

@@ -67,7 +67,7 @@ def decided(store: Store) -> None:
 
 def test_a_policy_is_checked_against_the_project(home: Path, store_with_tasks: Store):
     (home / "new.toml").write_text(NEW.replace("data.amount", "data.amuont"))
-    done = hitl("policy", "check", home / "new.toml", "--project", "7")
+    done = hitl("policy", "check", "7", home / "new.toml")
 
     assert done.exit_code == 0
     assert "auto is refused for now: no certificate allows it yet. The tasks go to L2." in done.output
@@ -82,19 +82,19 @@ def test_a_condition_without_a_source_is_refused_by_check(home: Path):
 
 
 def test_a_policy_is_explained_from_a_file_and_from_the_store(home: Path, store_with_tasks: Store):
-    hitl("policy", "activate", home / "old.toml", "--project", "7")
-    from_file, from_store = hitl("policy", "explain", home / "old.toml"), hitl("policy", "explain", "--project", "7")
+    hitl("policy", "activate", "7", home / "old.toml")
+    from_file, from_store = hitl("policy", "explain", home / "old.toml"), hitl("policy", "explain", "7")
 
     assert from_file.output == from_store.output
     assert "data.amount is at least 9,000: people in L2 decide. Reason: a big amount." in from_file.output
 
 
 def test_a_simulation_changes_nothing_and_prints_the_differences(home: Path, store_with_tasks: Store):
-    hitl("policy", "activate", home / "old.toml", "--project", "7")
+    hitl("policy", "activate", "7", home / "old.toml")
     decided(store_with_tasks)
-    done = hitl("policy", "simulate", home / "new.toml", "--project", "7")
+    done = hitl("policy", "simulate", "7", home / "new.toml")
     active = store_with_tasks.projects.get_project("7")
-    body = json.loads(hitl("policy", "simulate", home / "new.toml", "--project", "7", "--json").output)
+    body = json.loads(hitl("policy", "simulate", "7", home / "new.toml", "--json").output)
 
     assert "10 decisions over 1.0 days; 6 would go elsewhere." in done.output
     assert "automation 0% -> 70% asked for, certified error: none yet (no certificate allows it yet" in done.output
@@ -105,24 +105,22 @@ def test_a_simulation_changes_nothing_and_prints_the_differences(home: Path, sto
 
 
 def test_before_the_first_decision_the_tasks_as_they_are_are_simulated(home: Path, store_with_tasks: Store):
-    done = hitl("policy", "simulate", home / "new.toml", "--project", "7")
+    done = hitl("policy", "simulate", "7", home / "new.toml")
 
     assert "10 tasks as they are now" in done.output
 
 
 def test_activating_stores_versions_and_prints_the_previous_one(home: Path, store_with_tasks: Store):
-    first = hitl("policy", "activate", home / "old.toml", "--project", "7")
-    second = hitl("policy", "activate", home / "new.toml", "--project", "7")
-    history = json.loads(hitl("policy", "history", "--project", "7", "--json").output)
+    first = hitl("policy", "activate", "7", home / "old.toml")
+    second = hitl("policy", "activate", "7", home / "new.toml")
+    history = json.loads(hitl("policy", "history", "7", "--json").output)
     old, new = read_policy(OLD), read_policy(NEW)
 
     assert f"Policy {old.hash} is active in project 7" in first.output
     assert f"Policy {new.hash} is active in project 7; before: {old.hash}." in second.output
     assert [(entry["hash"], entry["before"]) for entry in history] == [(new.hash, old.hash), (old.hash, "")]
-    assert json.loads(hitl("policy", "show", "--project", "7").output) == new.model_dump(mode="json")
-    assert json.loads(hitl("policy", "show", "--project", "7", "--hash", old.hash).output) == old.model_dump(
-        mode="json"
-    )
+    assert json.loads(hitl("policy", "show", "7").output) == new.model_dump(mode="json")
+    assert json.loads(hitl("policy", "show", "7", "--hash", old.hash).output) == old.model_dump(mode="json")
     assert store_with_tasks.jobs.claim_job("w", lease_s=9, kinds=("turn",)) is not None
 
 
@@ -141,8 +139,8 @@ def test_the_json_schema_names_every_section():
 
 def test_why_shows_rule_inputs_and_replay(home: Path, store_with_tasks: Store):
     decided(store_with_tasks)
-    done = hitl("why", 10, "--project", "7")
-    body = json.loads(hitl("why", 10, "--project", "7", "--json").output)
+    done = hitl("why", "7", 10)
+    body = json.loads(hitl("why", "7", 10, "--json").output)
 
     assert "goes to L2" in done.output
     assert "because a big amount" in done.output
@@ -156,26 +154,26 @@ def test_why_fails_where_a_recorded_decision_was_altered(home: Path, store_with_
     (made,) = store_with_tasks.decisions.list_decisions("7", task=10)
     altered = CurrentDecision("default", "L1", made.standing.policy, "", "", "normal", "default", None)
     store_with_tasks.decisions.create_decisions("7", [Decision(10, 1.0, made.content, altered, made.inputs)])
-    done = hitl("why", 10, "--project", "7")
+    done = hitl("why", "7", 10)
 
     assert done.exit_code == 1
     assert "REPLAY DIFFERS: the replay gives big → L2" in done.output
 
 
 def test_why_reports_that_nothing_was_decided(home: Path, store_with_tasks: Store):
-    assert "no rules, or no turn has run" in hitl("why", 3, "--project", "7").output
-    assert "the task is unknown" in hitl("why", 99, "--project", "7").output
-    assert hitl("why", 3).output == hitl("why", 3, "--project", "7").output  # it is the only project with that task
+    assert "no rules, or no turn has run" in hitl("why", "7", 3).output
+    assert "the task is unknown" in hitl("why", "7", 99).output
+    assert hitl("why", 3).output == hitl("why", "7", 3).output  # it is the only project with that task
     with pytest.raises(NotConnected, match="no project has a task 99; known projects: 7"):
         hitl("why", 99)
 
 
 def test_a_signal_is_pushed_once_and_listed(home: Path, store_with_tasks: Store):
-    first = hitl("signal", "push", "user_report", "--value", "scam", "--task", 3, "--id", "r1", "--project", "7")
-    again = hitl("signal", "push", "user_report", "--value", "scam", "--task", 3, "--id", "r1", "--project", "7")
-    flag = hitl("signal", "push", "chargeback", "--task", 3, "--project", "7")
-    listed = hitl("signal", "list", "--project", "7")
-    outcomes = hitl("signal", "outcomes", "--project", "7")
+    first = hitl("signal", "push", "7", "user_report", "--value", "scam", "--task", 3, "--id", "r1")
+    again = hitl("signal", "push", "7", "user_report", "--value", "scam", "--task", 3, "--id", "r1")
+    flag = hitl("signal", "push", "7", "chargeback", "--task", 3)
+    listed = hitl("signal", "list", "7")
+    outcomes = hitl("signal", "outcomes", "7")
 
     assert (first.output, again.output) == ("stored: r1\n", "already known: r1\n")
     assert flag.output.startswith("stored: ")
@@ -184,8 +182,8 @@ def test_a_signal_is_pushed_once_and_listed(home: Path, store_with_tasks: Store)
 
 
 def test_a_text_that_looks_like_a_number_stays_a_text(home: Path, store_with_tasks: Store):
-    hitl("signal", "push", "user_report", "--value", "4711", "--task", 3, "--id", "r1", "--project", "7")
-    hitl("signal", "push", "sentiment", "--value", "-0.5", "--task", 3, "--id", "r2", "--project", "7")
+    hitl("signal", "push", "7", "user_report", "--value", "4711", "--task", 3, "--id", "r1")
+    hitl("signal", "push", "7", "sentiment", "--value", "-0.5", "--task", 3, "--id", "r2")
 
     assert [entry.value for entry in store_with_tasks.signals.list_signals("7")] == [-0.5, "4711"]
 
@@ -203,15 +201,15 @@ def test_a_policy_with_an_unknown_name_is_refused_by_check_and_activate(home: Pa
     with pytest.raises(PolicyError, match=r"did you mean 'dawid_skene'.*no_such_package"):
         hitl("policy", "check", home / "wrong.toml")
     with pytest.raises(PolicyError, match="did you mean 'dawid_skene'"):
-        hitl("policy", "activate", home / "wrong.toml", "--project", "7")
+        hitl("policy", "activate", "7", home / "wrong.toml")
 
 
 def test_a_policy_is_checked_for_a_project_that_is_not_connected_yet(home: Path, monkeypatch: pytest.MonkeyPatch):
     """Without Label Studio it says what it could not check, and checks the rest."""
-    unset = hitl("policy", "check", home / "old.toml", "--project", 12)
+    unset = hitl("policy", "check", 12, home / "old.toml")
     monkeypatch.setenv("LABEL_STUDIO_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", "0123456789abcdef0123")
-    away = hitl("policy", "check", home / "old.toml", "--project", 12)
+    away = hitl("policy", "check", 12, home / "old.toml")
 
     for done in (unset, away):
         assert done.exit_code == 0
@@ -219,7 +217,7 @@ def test_a_policy_is_checked_for_a_project_that_is_not_connected_yet(home: Path,
     assert "LABEL_STUDIO_URL, LABEL_STUDIO_API_KEY not set" in unset.output
     (home / "wrong.toml").write_text("[sampling]\nstrategy = 'margn'")
     with pytest.raises(PolicyError, match="did you mean 'margin'"):
-        hitl("policy", "check", home / "wrong.toml", "--project", 12)
+        hitl("policy", "check", 12, home / "wrong.toml")
 
 
 def test_the_secret_of_notifications_is_printed_and_replaced(home: Path, store: Store):

@@ -94,7 +94,7 @@ def test_status_counts_what_waits_for_its_task(store_with_policy: Store):
     match_waiting_signals(store_with_policy, "7", POLICY)
     after = dict(status_lines(project_status(store_with_policy, project)))
 
-    assert before["signals"].startswith("2 wait for a task with their key: hitl signal list --waiting --project 7")
+    assert before["signals"].startswith("2 wait for a task with their key: hitl signal list 7 --waiting")
     assert after["signals"].startswith("1 waits")
 
 

@@ -29,9 +29,7 @@ def test_a_task_is_followed_from_the_queue_to_the_decision(world: World, data_di
     assert place(world, first).startswith(
         f"in review at L2, queued: review task {case.review_task} of project {case.review_project}"
     )
-    assert (
-        CliRunner().invoke(app, ["why", str(first), "-p", PROJECT]).output.startswith(f"Task {first}: in review at L2")
-    )
+    assert CliRunner().invoke(app, ["why", PROJECT, str(first)]).output.startswith(f"Task {first}: in review at L2")
     world.review("L2", "guideline", person=CLEO, reason="guideline_gap", comment="and toys?")
     world.turn()
     assert "waits for an answer to a reviewer's question" in place(world, first)

@@ -53,10 +53,10 @@ def test_answers_of_people_who_may_not_answer_are_told_everywhere_until_they_cou
     assert body["not_counted"] == [{"why": NOT_OF_L1, "person": DAN, "answers": 2}]
     assert (body["answers"], body["answers_not_counted"]) == (3, 2)
     assert "3 of 3 tasks: 3 answers by 2 people, of which 2 do not count" in hitl("status", PROJECT)
-    assert NOT_OF_L1 in hitl("why", tasks[0], "-p", PROJECT)
-    assert "has answered" not in hitl("why", tasks[0], "-p", PROJECT)
-    assert json.loads(hitl("why", tasks[0], "-p", PROJECT, "--json"))["not_counted"][0]["why"] == NOT_OF_L1
-    assert [row["not_counted"] for row in json.loads(hitl("history", tasks[0], "-p", PROJECT, "--json"))] == [NOT_OF_L1]
+    assert NOT_OF_L1 in hitl("why", PROJECT, tasks[0])
+    assert "has answered" not in hitl("why", PROJECT, tasks[0])
+    assert json.loads(hitl("why", PROJECT, tasks[0], "--json"))["not_counted"][0]["why"] == NOT_OF_L1
+    assert [row["not_counted"] for row in json.loads(hitl("history", PROJECT, tasks[0], "--json"))] == [NOT_OF_L1]
 
     world.use(policy_text())
     world.turn()
@@ -86,12 +86,12 @@ def test_a_new_list_of_people_tells_how_many_recorded_answers_it_takes_out(
     back = "2 recorded answers of 1 person would count again."
 
     for command in ("check", "simulate", "activate"):  # the last one leaves the new policy active, and no turn runs
-        assert out in hitl("policy", command, data_dir / "new.toml", "--project", PROJECT)
+        assert out in hitl("policy", command, PROJECT, data_dir / "new.toml")
         if command != "activate":
-            assert "recorded answer" not in hitl("policy", command, data_dir / "same.toml", "--project", PROJECT)
-    assert "recorded answer" not in hitl("policy", "check", data_dir / "new.toml", "--project", PROJECT)
-    assert back in hitl("policy", "check", data_dir / "same.toml", "--project", PROJECT)
-    body = json.loads(hitl("policy", "simulate", data_dir / "same.toml", "--project", PROJECT, "--json"))
+            assert "recorded answer" not in hitl("policy", command, PROJECT, data_dir / "same.toml")
+    assert "recorded answer" not in hitl("policy", "check", PROJECT, data_dir / "new.toml")
+    assert back in hitl("policy", "check", PROJECT, data_dir / "same.toml")
+    body = json.loads(hitl("policy", "simulate", PROJECT, data_dir / "same.toml", "--json"))
     assert f"answers: {back}" in body["sentences"]
     world.turn()
     assert counts(world) == {(NOT_OF_L1, DAN): 2}
@@ -105,7 +105,7 @@ def test_without_addresses_it_is_told_that_the_answers_are_not_compared(world: W
     world.turn()
     (data_dir / "new.toml").write_text(policy_text(more=LATER_TIER_ONLY), encoding="utf-8")
 
-    told = hitl("policy", "check", data_dir / "new.toml", "--project", PROJECT)
+    told = hitl("policy", "check", PROJECT, data_dir / "new.toml")
     assert "people: how many recorded answers would count is not known" in told
 
 
@@ -126,26 +126,25 @@ def test_a_new_process_forgets_what_counts_by_now(world: World):
         assert counts(world) == {(NOT_OF_L1, DAN): 1}
 
 
-def test_a_table_of_thresholds_keeps_what_does_not_count(world: World, data_dir: Path):
+def test_a_table_of_thresholds_keeps_what_does_not_count(world: World):
     world.use(policy_text(more=LATER_TIER_ONLY + '[[routing]]\nid = "all"\nto = "L1"\n'))
     (task,) = world.site.add("a1 apple")
     world.turn()
     world.site.answer(task, "tool", person=DAN)
     world.turn()
-    hitl("policy", "thresholds", "--project", PROJECT)
+    hitl("policy", "thresholds", PROJECT)
 
     assert counts(world) == {(NOT_OF_L1, DAN): 1}
 
 
-def test_agreement_and_people_leave_out_what_does_not_count(world: World, data_dir: Path):
+def test_agreement_and_people_leave_out_what_does_not_count(world: World):
     world.use(policy_text(more=LATER_TIER_ONLY), overlap=3)
     (task,) = world.site.add("a1 apple")
     world.turn()
     for person, label in ((EVA, "fruit"), (ADA, "fruit"), (DAN, "tool")):
         world.site.answer(task, label, person=person)
     world.turn()
-    hitl("agree", PROJECT, "--json", data_dir / "agree.json")
-    found = json.loads((data_dir / "agree.json").read_text(encoding="utf-8"))
+    found = json.loads(hitl("agree", PROJECT, "--json"))
 
     assert {row["worker"] for row in found["annotators"]} == {ADA, EVA}
     assert sorted(row["person"] for row in json.loads(hitl("people", PROJECT, "--json"))) == [ADA, EVA]

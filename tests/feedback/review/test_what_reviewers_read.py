@@ -171,6 +171,16 @@ def test_every_offered_verdict_counts_when_it_is_given(world: World, with_model:
     assert refused == [""] * 5
 
 
+def test_the_answer_and_the_verdict_stand_above_the_case_and_its_history(world: World):
+    policy = read_policy(policy_text(more="[feedback.sure]\noptions = ['yes', 'no']\n"))
+    root = ET.fromstring(review_label_config(read_label_config(TEXT_CONFIG), "L2", policy))  # noqa: S314
+
+    names = [element.get("name", "") for element in root.iter() if element.get("name")]
+    of_source = [control.name for control in read_label_config(TEXT_CONFIG).controls]
+    order = [names.index(name) for name in (*of_source, VERDICT, REASON, "hitl_ask_sure", COMMENT, FACTS, HISTORY)]
+    assert order == sorted(order)
+
+
 def test_a_single_reason_is_not_asked_for(world: World):
     world.use(policy_text(more='[reasons]\nother = "It is wrong"\n'), overlap=2)
     policy = world.store.projects.get_project(PROJECT).policy  # type: ignore[union-attr]
