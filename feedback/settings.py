@@ -10,10 +10,14 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from platformdirs import user_data_path
+
 import ml_backend.errors
 from feedback.errors import SettingsError
 from ml_backend.host_names import read_host_names, read_media_hosts
 
+# wherever a command runs, it finds the same store
+_DATA_DIR = user_data_path("label-studio-hitl")
 _TEST_ONLY = frozenset({"HITL_PROOF", "HITL_DATA_SETS"})  # read by the project's own tests
 
 
@@ -27,7 +31,7 @@ class Settings:
     'http://127.0.0.1:9191'
     """
 
-    data_dir: Path = Path(".hitl")
+    data_dir: Path = _DATA_DIR
     database_url: str = ""  # "" : SQLite in data_dir
     host: str = "127.0.0.1"
     port: int = 9090
@@ -130,7 +134,9 @@ def _variable(name: str) -> str:
 
 
 def _read(variable: str, text: str, default: Any) -> Any:
-    kind = Path if isinstance(default, Path) else type(default)
+    if isinstance(default, Path):
+        return Path(text.strip()).expanduser().absolute()
+    kind = type(default)
     try:
         return kind(text.strip())
     except ValueError:

@@ -41,11 +41,13 @@ def prepare_store(settings: Settings) -> None:
 
 
 @contextmanager
-def opened_store(settings: Settings, *, patient: bool = False, wait_s: float = 30.0) -> Iterator[Store]:
+def opened_store(
+    settings: Settings, *, patient: bool = False, wait_s: float = 30.0, ingest: bool = True
+) -> Iterator[Store]:
     """Open the store while a block runs; StoreError if its directory or database cannot be made or opened.
 
     With `patient` it opens also while the database is away, and every use raises StoreError until it is back. `wait_s`
-    is how long to wait for a lock of another process.
+    is how long to wait for a lock of another process. With `ingest`, what webhooks brought a moment ago is read first.
     """
     from feedback.store import open_store
 
@@ -57,7 +59,8 @@ def opened_store(settings: Settings, *, patient: bool = False, wait_s: float = 3
     store = open_store(settings.store_url, durability=settings.durability, patient=patient, wait_s=wait_s)
     try:
         with suppress(StoreError):  # then it stays in the inbox; the stored rest can still be read
-            store.ingest_inbox()  # what webhooks brought a moment ago
+            if ingest:
+                store.ingest_inbox()
         yield store
     finally:
         store.close()

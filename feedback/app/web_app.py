@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from flask import Flask
@@ -19,11 +19,13 @@ from feedback.policy import Policy
 from feedback.project.connect import webhook_secrets
 from feedback.project.indicators import make_indicator_reader
 from feedback.project.snapshot import load_splits
+from feedback.reports.health import RecentProblems, describe_health, find_problems, health_gauges
 from feedback.reports.project_status import service_gauges
 from feedback.settings import Settings
 from feedback.store import Store, open_store
 from ml_backend.app import Limits, Metrics, Security, TrustedProxies, create_app, freeze_startup_objects
 from ml_backend.host_names import KnownHosts, host_name, read_host_names
+from ml_backend.labelstudio.doctor import Finding
 from ml_backend.predictor import IndicatorReader, Predictor
 from ml_backend.records import Task
 
@@ -43,7 +45,8 @@ def make_application(settings: Settings) -> Flask:
     incidents = IncidentRecorder(store, clock=time.time)
     incidents.start()
     incident_counts = IncidentCounts(store)
-    metrics = Metrics(lambda: _read_gauges(store, incident_counts), on_count=incidents.count)
+    problems = RecentProblems(lambda: find_problems(settings, store, incident_counts, inbox_only=True))
+    metrics = Metrics(lambda: _read_gauges(store, incident_counts, problems()), on_count=incidents.count)
 
     def blind(project: str) -> Callable[[Task], bool]:
         row = store.projects.get_project(project)
@@ -83,7 +86,8 @@ def make_application(settings: Settings) -> Flask:
             urlsplit(settings.url).netloc,
         ),
         metrics=metrics,
-        mounts=[make_signal_mount(store), pages(_dashboard_config(settings, store))],
+        mounts=[make_signal_mount(store), pages(_dashboard_config(settings, store, problems))],
+        health_details=lambda: describe_health(problems()),
     )
 
 
@@ -95,7 +99,7 @@ def _known_hosts(settings: Settings) -> KnownHosts:
     return KnownHosts(read_host_names(filter(host_name, names)), beyond_loopback=not settings.loopback)
 
 
-def _dashboard_config(settings: Settings, store: Store) -> DashboardConfig:
+def _dashboard_config(settings: Settings, store: Store, problems: RecentProblems) -> DashboardConfig:
     """Return the settings of the pages; they are open without sign-in only where this machine alone reaches them."""
     label_studio_url, public = settings.label_studio_url, urlsplit(settings.url)
     return DashboardConfig(
@@ -104,10 +108,12 @@ def _dashboard_config(settings: Settings, store: Store) -> DashboardConfig:
         LabelStudioAccounts(label_studio_url, settings.label_studio_api_key) if label_studio_url else None,
         SharedAttempts(store.sessions, "pages", burst=10, every_s=30.0),
         settings.label_studio_public_url or label_studio_url,
+        problems,
     )
 
 
-def _read_gauges(store: Store, incident_counts: IncidentCounts) -> dict[str, float]:
+def _read_gauges(store: Store, incident_counts: IncidentCounts, problems: Sequence[Finding]) -> dict[str, float]:
     """Return the gauges of /metrics that come from the store, which is the same for all web processes."""
     incidents = incident_counts.read(now_s=time.time())
-    return service_gauges(store) | {f"hitl_day_{name}": float(number) for name, number in incidents.items()}
+    of_day = {f"hitl_day_{name}": float(number) for name, number in incidents.items()}
+    return service_gauges(store) | health_gauges(problems) | of_day

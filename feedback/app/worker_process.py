@@ -1,41 +1,53 @@
-"""The worker process: which jobs there are, when each is due for a project, and the thread that reads the inbox."""
+"""The worker process: which jobs there are, when each is due for a project, and the threads beside them."""
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from functools import cache, partial
 
 from feedback.app.bootstrap import claim_job, make_client, make_loop, opened_store, worker_id
 from feedback.app.logging import log_to_stderr
 from feedback.app.project_names import require_project
-from feedback.errors import FeedbackError, StoreError
+from feedback.errors import StoreError
 from feedback.ingest.full_sync import FullSyncProgress, is_full_sync_due, run_full_sync
+from feedback.jobs.heartbeat import Pulse, beating, repeating
 from feedback.jobs.worker import Held, Job, Worker, make_waiter, run_held
 from feedback.labelling_platform.deletion_schedule import delete_stale_predictions, is_deletion_due
 from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter
+from feedback.reports.health import label_studio_findings
 from feedback.settings import Settings
 from feedback.store import Store
 
-_LOG = logging.getLogger(__name__)
 _FULL_SYNC_SLICE_S = 10.0  # of a full sync, then turns have their chance
 _INBOX_EVERY_S = 0.1  # a look at an empty inbox costs a tenth of a millisecond
 _INBOX_RETRY_S = 2.0  # after a failure
+_ASK_EVERY_S = 15.0  # whether Label Studio answers
+_ASK_TIMEOUT_S = 5.0
 
 
 def run_worker(settings: Settings) -> None:
     """Work until asked to stop; poll each connected project every `poll_s`, sync it fully every `sweep_s`."""
     log_to_stderr(settings)
     with opened_store(settings, patient=True) as store:
-        jobs = _Jobs(settings, store)
-        worker = Worker(store, jobs.table, owner=worker_id(), tick_s=settings.tick_s, waiter=make_waiter(store))
+        jobs, pulse, me = _Jobs(settings, store), Pulse(), worker_id()
+        worker = Worker(store, jobs.table, owner=me, tick_s=settings.tick_s, waiter=make_waiter(store), pulse=pulse)
+        ask_every_s = min(settings.poll_s, _ASK_EVERY_S)
         with suppress(StoreError):
             store.ingest_inbox(retry_failed=True)  # what an older version could not read, this one may be able to
-        with reading_inbox(store.ingest_inbox):
+        with (
+            beating(store, me, pulse),
+            repeating(store.ingest_inbox, name="inbox", every_s=_INBOX_EVERY_S, retry_s=_INBOX_RETRY_S),
+            repeating(partial(_ask_label_studio, settings, store, pulse), name="Label Studio", every_s=ask_every_s),
+        ):
             worker.run(before_look=jobs.request_due)
+
+
+def _ask_label_studio(settings: Settings, store: Store, pulse: Pulse) -> None:
+    """Say in the heartbeat whether Label Studio answers to our tokens; apart from turns, which it may hold up."""
+    found = label_studio_findings(settings, store, timeout_s=_ASK_TIMEOUT_S)
+    pulse.label_studio = next(((finding.what, finding.fix) for finding in found), ("", ""))
 
 
 def run_project_sync(
@@ -116,32 +128,3 @@ class _Jobs:
     def _is_poll_due(self, project: str) -> bool:
         every_s = self._settings.poll_s
         return time.monotonic() - self._polled_s.get(project, -every_s) >= every_s
-
-
-@contextmanager
-def reading_inbox(
-    ingest: Callable[[], object], *, every_s: float = _INBOX_EVERY_S, retry_s: float = _INBOX_RETRY_S
-) -> Iterator[None]:
-    """Call `ingest` repeatedly in a thread while the block runs, because a job may run for minutes."""
-    stop = threading.Event()
-
-    def run() -> None:
-        wait_s = every_s
-        while not stop.wait(wait_s):
-            try:
-                ingest()
-                wait_s = every_s
-            except FeedbackError as error:
-                _LOG.warning("the inbox cannot be read now: %s", error)
-                wait_s = retry_s
-            except Exception:  # noqa: BLE001  # without this thread no webhook would be learned from
-                _LOG.exception("the inbox cannot be read now")
-                wait_s = retry_s
-
-    thread = threading.Thread(target=run, name="inbox", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()

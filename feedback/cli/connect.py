@@ -24,27 +24,30 @@ def connect(
     """Connect a project: set its webhook, ML backend and task order. Safe to repeat."""
     from feedback.policy.hitl_toml import read_policy_file
     from feedback.project import connect
-    from feedback.store import ProjectRow
+    from feedback.store import ProjectRow, describe_place
 
     settings = load_settings()
     path = policy or (Path("hitl.toml") if Path("hitl.toml").exists() else None)
     wanted = read_policy_file(path) if path else None
     with opened_store(settings) as store, make_client(settings) as client:
         project = find_number(store, client, project)
+        unreached = connect.require_own_store(settings, store)
         changes = connect.connect(settings, store, client, project, policy=wanted, dry_run=dry_run, now_s=time.time())
         active = wanted or (store.projects.get_project(project) or ProjectRow(project)).policy
         describe_learning = connect.describe_learning(str(client.project(project)["label_config"]), active)
     link = labelling_link(settings, project)
+    place = describe_place(settings.store_url)
     lines = [f"Project {project}: nothing to change, it is already connected."]
     if changes:
         done = "these changes would be made" if dry_run else "changed"
         lines = [f"Project {project}: {done}", *(f"  • {change}" for change in changes)]
         lines += ["The loop", *(f"  • {line}" for line in describe_learning)]
+    lines += [f"Store: {place}", *(f"But {finding.what} {finding.fix}" for finding in unreached)]
     if not dry_run:
         lines.append(f"Annotators work here, in our order: {link} (docs/annotators.md says what they see).")
         lines.append(f"See `hitl status {project}` and the pages at {settings.url}.")
-    found = {"project": project, "changes": changes, "loop": describe_learning, "labelling_link": link}
-    print_found(found | {"dry_run": dry_run}, lines, as_json=as_json)
+    found = {"project": project, "changes": changes, "loop": describe_learning, "labelling_link": link, "store": place}
+    print_found(found | {"dry_run": dry_run, "unreached": unreached}, lines, as_json=as_json)
 
 
 def disconnect(project: NamedProject, as_json: AsJson = False) -> None:

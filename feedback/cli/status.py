@@ -17,6 +17,7 @@ from feedback.errors import StoreError
 _WATCH_S = 2.0
 _LEFT_OUT = "Correct the row in Label Studio; everything else goes on without it. The log has more about it."
 _UNCOUNTED = "`hitl history TASK` and `hitl why TASK` name them; who may answer is in [people] of the policy."
+_COLOURS = {"error": typer.colors.RED, "warning": typer.colors.YELLOW}
 
 if TYPE_CHECKING:
     from feedback.settings import Settings
@@ -50,17 +51,23 @@ def status(
 
 def _read_status(settings: Settings, project: str) -> tuple[dict[str, Any], bool]:
     """Return the state of the service and of the projects, and whether the store cannot be read."""
-    from feedback.reports.health import list_problems
+    from feedback.reports.health import list_findings
     from feedback.reports.project_status import project_status, service_status
+    from feedback.store import describe_place
+    from ml_backend.labelstudio.doctor import Finding
 
-    found: dict[str, Any] = {"service": {}, "projects": []}
+    found: dict[str, Any] = {"service": {"store": describe_place(settings.store_url)}, "projects": []}
     try:
-        with opened_store(settings, wait_s=2.0) as store:
+        with opened_store(settings, wait_s=2.0, ingest=False) as store:
+            trouble = list_findings(settings, store)  # with what waits in the inbox, before it is read
+            with suppress(StoreError):
+                store.ingest_inbox()
             chosen = [require_project(store, project)] if project else store.projects.list_projects()
             found["projects"] = [project_status(store, item) for item in chosen]
-            found["service"] = service_status(store) | {"trouble": list_problems(settings, store)}
+            found["service"] |= service_status(store) | {"trouble": trouble}
     except StoreError as error:
-        found["service"]["trouble"] = [f"the store: {error} {error.hint}".strip(), *list_problems(settings, None)]
+        away = Finding("store", "error", f"the store: {error}", error.hint)
+        found["service"]["trouble"] = [away, *list_findings(settings, None)]
         return found, True
     return found, False
 
@@ -71,19 +78,18 @@ def doctor(
 ) -> None:
     """Check the installation and a project for known problems. Exit code 1 if there is an error."""
     from feedback.ingest.polling import count_missed_changes
-    from feedback.reports.health import web_problems
+    from feedback.reports.health import service_findings
     from feedback.reports.project_status import describe_left_out
     from feedback.reports.uncounted_answers import count_uncounted, list_uncounted, uncounted_sentences
     from ml_backend.labelstudio.doctor import Finding, run_checks
 
     settings = load_settings()
-    fix = "Start `hitl serve`; where Label Studio reaches it by another address, set HITL_PUBLIC_URL."
     with opened_store(settings) as store, make_client(settings) as client:
         project = project and find_number(store, client, project)
         row = store.projects.get_project(project) if project else None
         uncounted = list(uncounted_sentences(count_uncounted(list_uncounted(store, row)))) if row else []
         left_out = describe_left_out(store, project) if row else []
-        findings = [Finding("service not reached", "error", f"{text}.", fix) for text in web_problems(settings)]
+        findings = service_findings(settings, store)
         findings += run_checks(
             client,
             project,
@@ -116,18 +122,17 @@ def _print_status(found: dict[str, Any], *, lost: bool) -> None:
     if not lost:
         size = f"{service['store_bytes'] / (1 << 20):,.1f} MiB"
         models = f"{service['models']:,} {'model' if service['models'] == 1 else 'models'}"
-        echo(f"Store: {service['events']:,} events, {models}, {size}.")
+        echo(f"Store: {service['store']} ({service['events']:,} events, {models}, {size}).")
     trouble = service["trouble"]
     echo("Trouble: none." if not trouble else "Trouble:")
     for item in trouble:
-        echo(f"  • {item}", fg=typer.colors.YELLOW)
+        echo(f"  • {item.what} {item.fix}".rstrip(), fg=_COLOURS[item.severity])
 
 
 def _print_findings(findings: list[Finding], examined: str) -> None:
     """Print each problem without line breaks inside, so that addresses can be copied."""
     for finding in findings:
-        colour = typer.colors.RED if finding.severity == "error" else typer.colors.YELLOW
-        echo(f"{finding.severity}  {finding.name}", fg=colour, bold=True)
+        echo(f"{finding.severity}  {finding.name}", fg=_COLOURS[finding.severity], bold=True)
         echo(f"  {finding.what}")
         echo(f"  → {finding.fix}")
         echo()

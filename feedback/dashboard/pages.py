@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -30,6 +31,7 @@ from ml_backend.app import Mount
 from ml_backend.app.limits import Limits
 from ml_backend.app.routes import UP
 from ml_backend.app.security import Attempts, Guard, MemoryAttempts, NotAllowed
+from ml_backend.labelstudio.doctor import Finding
 
 _log = logging.getLogger(__name__)
 _MAX_CASE_NUMBER = 2**63 - 1  # the largest integer of the database
@@ -52,6 +54,7 @@ class DashboardConfig:
     accounts: LabelStudioAccounts | None = None  # None: no Label Studio is configured, so nobody can sign in
     attempts: Attempts = field(default_factory=MemoryAttempts)  # failed sign-ins
     label_studio_url: str = ""  # for links
+    problems: Callable[[], Sequence[Finding]] = tuple  # of the service now
     clock: Callable[[], float] = time.time
 
 
@@ -63,7 +66,7 @@ def pages(config: DashboardConfig) -> Mount:
             "pages", __name__, template_folder="templates", static_folder="static", static_url_path="/pages"
         )
         views = _Views(config, Authenticator(config.store, guard, config.access_settings, clock=config.clock))
-        prepare(routes, clock=config.clock)
+        prepare(routes, has_problem=lambda: bool(_errors(config)), clock=config.clock)
         routes.add_url_rule("/", view_func=views.home, methods=["GET"])
         routes.add_url_rule("/projects/<project>", view_func=views.project, methods=["GET"])
         for view in (views.people, views.cases, views.overrides, views.thresholds):
@@ -92,7 +95,7 @@ class _Views:
         if visitor is None and wants_json():
             return show("home", UP, visitor=None)
         visitor = visitor or self._known_visitor()
-        figures: dict[str, Any] = {**UP, "projects": []}
+        figures: dict[str, Any] = {**UP, "projects": [], "problems": self._visible_problems(visitor)}
         for row in self._store.projects.list_projects():
             try:
                 access = self._find_access(visitor, row)
@@ -275,6 +278,19 @@ class _Views:
         shown = {"person": row["person"]} if _shows_names(access) else {}
         return {"name": self._name(row["person"], access), **shown, **figures}
 
+    def _visible_problems(self, visitor: Visitor) -> list[Finding]:
+        """Return what is wrong with the service, for everybody who may view some project; others need not know why."""
+        if not (errors := _errors(self._config)):
+            return []
+        viewed = set()
+        for row in self._store.projects.list_projects():
+            with suppress(PolicyError):
+                access = self._find_access(visitor, row)
+                viewed |= {row.id} if access is not None and may_view(access.role) else set()
+        if not viewed and visitor.kind == "person" and not visitor.owner:
+            return []
+        return [finding for finding in errors if getattr(finding, "project", "") in {"", *viewed}]
+
     def _show(self, template: str, figures: Mapping[str, Any], visitor: Visitor, **more: Any) -> Response:
         key, _ = self.authenticator.get_form_key(request)
         access = more.get("access")
@@ -286,12 +302,17 @@ class _Views:
             may_administer=access is not None and may_administer(access.role),
             done=_DONE.get(request.args.get("did", ""), ""),
             label_studio=self._config.label_studio_url.rstrip("/"),
+            problems=self._visible_problems(visitor),
             **more,
         )
 
 
 class _MustSignIn(Refused):
     """Nobody is signed in with this browser; it is redirected to the sign-in page."""
+
+
+def _errors(config: DashboardConfig) -> list[Finding]:
+    return [finding for finding in config.problems() if finding.severity == "error"]
 
 
 def _shows_names(access: ProjectAccess) -> bool:

@@ -66,16 +66,21 @@ def refuse(error: FeedbackError) -> Response:
     return show("refused", {"error": str(error), "hint": error.hint}, visitor=None, status=status)
 
 
-def prepare(routes: Blueprint, *, clock: Callable[[], float] = time.time) -> None:
-    """Register template filters, error handlers and the URL of the style sheet."""
+def prepare(
+    routes: Blueprint, *, has_problem: Callable[[], bool] = bool, clock: Callable[[], float] = time.time
+) -> None:
+    """Register template filters, error handlers, the URL of the style sheet, and whether the service has a problem."""
     for name in ("percent", "within", "number", "duration", "when", "short"):
         routes.add_app_template_filter(getattr(formatting, name))
     routes.add_app_template_filter(lambda at_s: formatting.duration(max(0.0, clock() - at_s)) + " ago", "ago")
     version = hashlib.sha256(b"".join(file.read_bytes() for file in sorted((_FOLDER / "static").iterdir()))).hexdigest()
 
     @routes.context_processor
-    def static_url() -> dict[str, Any]:
-        return {"static": lambda name: url_for("pages.static", filename=name, v=version[:8])}
+    def on_each_page() -> dict[str, Any]:
+        return {
+            "static": lambda name: url_for("pages.static", filename=name, v=version[:8]),
+            "has_problem": has_problem,
+        }
 
     @routes.after_request
     def cache_static(response: Response) -> Response:

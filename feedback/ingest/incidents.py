@@ -26,6 +26,7 @@ INCIDENT_TEXTS: Mapping[str, str] = {
     "limit_values": "requests with more JSON values than a process can hold were refused",
     "cross_site": "requests from pages of other sites, or to names that are not of this service, were refused",
     "login_failed": "requests without the right credentials were refused",
+    "webhook_secret_unknown": "webhooks with a secret that this store does not know were refused",
     "login_blocked": "requests from addresses with too many wrong credentials were refused",
     "webhook_not_stored": "events could not be stored; the next poll or sweep reads them from Label Studio",
     "webhook_from_the_future": "records of webhooks were dated in the future and are read from Label Studio instead; "
@@ -99,6 +100,7 @@ class IncidentCounts:
         self._ids: set[int] = set()  # of these records
         self._newest_id = 0
         self._total: Counter[str] = Counter()  # over these records
+        self.last_s: dict[str, float] = {}  # when each incident happened last, as far as was read
 
     def read(self, *, now_s: float) -> dict[str, int]:
         """Return how often each incident happened within a day before `now_s` (epoch seconds)."""
@@ -110,6 +112,7 @@ class IncidentCounts:
                     self._newest_id = max(self._newest_id, record.id)
                     self._records.append((record.id, record.body["last_s"], record.body["counts"]))
                     self._total.update(record.body["counts"])
+                    self.last_s |= dict.fromkeys(record.body["counts"], record.body["last_s"])
             while self._records and (len(self._records) > _MOST_RECORDS or self._records[0][1] < since_s):
                 number, _last_s, counts = self._records.popleft()
                 self._ids.discard(number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,14 +24,22 @@ _REASONS_LISTED = 3
 
 
 def poll_changes(
-    store: Store, platform: LabellingPlatform, project: str, *, now_s: float, want: str | None = "turn"
+    store: Store,
+    platform: LabellingPlatform,
+    project: str,
+    *,
+    now_s: float,
+    want: str | None = "turn",
+    since_s: float = math.inf,
 ) -> int:
     """Append what changed in Label Studio since the last poll; return the number of changes no webhook had brought.
 
     It resumes where the last poll stopped and is safe to repeat. An annotation that was deleted together with its task
     is found by a full sync only. `want` is the job that a change requests: none in a review project, which is read by
-    the turn of its source project. `now_s` are epoch seconds.
+    the turn of its source project. `now_s` are epoch seconds. Of answers given after `since_s`, webhooks are expected:
+    those that came by this poll alone are counted, because then webhooks do not arrive.
     """
+    head = store.events.get_head(project)
     cursor = store.records.get_latest_record(project, "cursor")
     last = str(cursor.body["since"]) if cursor else ""
     if events.is_future(last, now_s, ahead_s=_MAX_SKEW_S):
@@ -47,6 +56,8 @@ def poll_changes(
             batch = []
     new += append_events(store, batch, want=want)
     record_missed_changes(store, project, new)
+    if new:
+        _record_polled_answers(store, project, above=head, began_s=now_s, since_s=since_s)
     record_unreadable(store, project, "poll", unreadable)
     if newest != last:
         store.records.create_record(project, "cursor", {"since": newest})
@@ -102,6 +113,16 @@ def record_missed_changes(store: Store, project: str, changes: int) -> None:
         with store.transaction():
             total = count_missed_changes(store, project) + changes
             store.records.create_record(project, _MISSED, {"total": total, "new": changes})
+
+
+def _record_polled_answers(store: Store, project: str, *, above: int, began_s: float, since_s: float) -> None:
+    """Count answers of a connected project, given after `since_s`, that came by a poll and not by a webhook."""
+    row = store.projects.get_project(project)
+    if row is None or not row.connected:
+        return
+    versions = store.events.list_polled_answers(project, above=above)
+    if count := sum(datetime.fromisoformat(version).timestamp() >= since_s for version in versions):
+        store.liveness.record_polled_answers(project, count, began_s=began_s)
 
 
 def count_missed_changes(store: Store, project: str) -> int:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from feedback.errors import StoreError
+from feedback.ingest import store_check
 from feedback.ingest.polling import record_unreadable
 from feedback.store import Store
 from feedback.store.log.events import FUTURE, events_from_webhook
@@ -42,6 +43,8 @@ class WebhookHandler:
         """Store one event and return its result; BodyError where Label Studio sends no such body."""
         intake = read_webhook(body)
         if intake.ignored:
+            if intake.action == store_check.ACTION:
+                return store_check.answer_store_check(self._store, body)
             self._note(intake, [intake.ignored])
             return {"status": "ignored", "reason": intake.ignored}
         skipped = list(intake.skipped)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
 from feedback.errors import FeedbackError, LeaseLost
+from feedback.jobs.heartbeat import Pulse
 from feedback.store import JobClaim, Store
 
 _LOG = logging.getLogger(__name__)
@@ -25,13 +26,20 @@ Result = TypeVar("Result")
 class Held:
     """A claimed job; ask `holds` before every step that other processes can see."""
 
-    def __init__(self, store: Store, claim: JobClaim) -> None:
+    def __init__(self, store: Store, claim: JobClaim, pulse: Pulse | None = None) -> None:
         self._store = store
         self.claim = claim
+        self._pulse = pulse or Pulse()
         self._lost = threading.Event()
+        self.enter("")
+
+    def enter(self, stage: str) -> None:
+        """Say in the heartbeat which stage of the job begins."""
+        self._pulse.mark(f"{self.claim.kind} of project {self.claim.project}{stage and f': {stage}'}")
 
     def holds(self) -> bool:
         """Return whether this worker still owns the job; once False, it stays False."""
+        self._pulse.mark()
         if not self._lost.is_set() and not self._store.jobs.holds_lease(self.claim):
             self._lost.set()
         return not self._lost.is_set()
@@ -62,12 +70,22 @@ class Waiter(Protocol):
 class Worker:
     """Runs jobs until it is asked to stop; a job that fails is retried later, and parked after some tries."""
 
-    def __init__(self, store: Store, jobs: Mapping[str, Job], *, owner: str, tick_s: float, waiter: Waiter) -> None:
+    def __init__(
+        self,
+        store: Store,
+        jobs: Mapping[str, Job],
+        *,
+        owner: str,
+        tick_s: float,
+        waiter: Waiter,
+        pulse: Pulse | None = None,
+    ) -> None:
         self._store = store
         self._jobs = dict(jobs)
         self._owner = owner
         self._tick_s = tick_s
         self._waiter = waiter
+        self._pulse = pulse or Pulse()
         self._stop = threading.Event()
 
     def run(self, *, before_look: Callable[[], None] = lambda: None) -> None:
@@ -75,6 +93,7 @@ class Worker:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda _number, _frame: self.stop())
         while not self._stop.is_set():
+            self._pulse.mark("look for work")
             try:
                 before_look()
                 while not self._stop.is_set() and self.step():
@@ -90,7 +109,7 @@ class Worker:
         if claim is None:
             return False
         try:
-            run_held(self._store, claim, self._jobs[claim.kind])
+            run_held(self._store, claim, self._jobs[claim.kind], pulse=self._pulse)
         except LeaseLost as error:
             _LOG.info("%s of project %s: %s", claim.kind, claim.project, error)
         except Exception:  # noqa: BLE001 - a job may fail in any way; its reason is in the job row
@@ -104,17 +123,20 @@ class Worker:
     def _wait(self) -> None:
         until_s = time.monotonic() + self._tick_s
         while not self._stop.is_set() and (left_s := until_s - time.monotonic()) > 0:
+            self._pulse.mark("")
             if self._waiter.wait(min(_SLICE_S, left_s)):
                 return
 
 
-def run_held(store: Store, claim: JobClaim, job: Callable[[str, Held], Result]) -> Result:
+def run_held(
+    store: Store, claim: JobClaim, job: Callable[[str, Held], Result], *, pulse: Pulse | None = None
+) -> Result:
     """Run a job under its lease, record how it ended, and return its result or raise its error.
 
     Where the end cannot be recorded, the lease runs out and the job is claimed again.
     """
     try:
-        with lease(store, claim) as held:
+        with lease(store, claim, pulse=pulse) as held:
             result = job(claim.project, held)
     except LeaseLost:
         raise
@@ -129,13 +151,13 @@ def run_held(store: Store, claim: JobClaim, job: Callable[[str, Held], Result]) 
 
 
 @contextmanager
-def lease(store: Store, claim: JobClaim, *, beat_s: float | None = None) -> Iterator[Held]:
+def lease(store: Store, claim: JobClaim, *, beat_s: float | None = None, pulse: Pulse | None = None) -> Iterator[Held]:
     """Hold a claimed job while the block runs; the caller then finishes or fails it.
 
     A thread renews the lease every `beat_s` seconds, by default three times while it lasts. Raises LeaseLost at the end
     of the block if it was lost: put writes that must not happen then inside `store.transaction(claim)`.
     """
-    held, stop = Held(store, claim), threading.Event()
+    held, stop = Held(store, claim, pulse), threading.Event()
     every_s = claim.lease_s / 3 if beat_s is None else beat_s
     name = f"lease {claim.project} {claim.kind}"
     heart = threading.Thread(target=held.renew_until, args=(stop,), kwargs={"every_s": every_s}, name=name, daemon=True)

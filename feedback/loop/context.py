@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -64,6 +65,7 @@ class Services:
     champions: ChampionCache
     committee: Committee
     clock: Callable[[], float]
+    started_s: float = math.inf  # of answers given before, no webhook is expected: the service may have been down
     snapshots: SnapshotCache = field(default_factory=SnapshotCache)
     consensus: ConsensusCache = field(default_factory=ConsensusCache)
     final_answers: FinalAnswerCache = field(default_factory=FinalAnswerCache)

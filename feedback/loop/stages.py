@@ -35,7 +35,8 @@ def collect_changes(context: TurnContext) -> TurnContext:
         described = services.platform.describe_project(project)
         record_guideline(store, project, described, now_s=services.clock())
         described_anew = update_project_description(store, project, described)
-        found = poll_changes(store, services.platform, project, now_s=services.clock())
+        now_s = services.clock()
+        found = poll_changes(store, services.platform, project, now_s=now_s, since_s=services.started_s)
     except Exception as error:
         if is_of_service(error) and not isinstance(error, LabelStudioError):
             raise

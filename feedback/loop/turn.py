@@ -75,6 +75,7 @@ class Loop:
             champions=ChampionCache(store.registry, model_factory.load),
             committee=Committee(store.registry, model_factory.load),
             clock=clock,
+            started_s=clock(),
         )
         self._reported = RecentProjects[tuple[int, float]]()  # revision that a report was requested for last, and when
         self._trainable = RecentProjects[tuple[int, int]]()  # revision, and votes that models may learn from
@@ -91,6 +92,8 @@ class Loop:
         with collect_left_out() as rows:
             for name, stage in STAGES:
                 began_s = time.perf_counter()
+                if held is not None:
+                    held.enter(name)
                 context = stage(context)
                 seconds[name] = round(time.perf_counter() - began_s, 4)
                 if name == "load snapshot" and context.eligible is None:

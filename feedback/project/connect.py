@@ -8,6 +8,7 @@ from typing import Any
 
 from feedback.errors import NotConnected
 from feedback.ingest.full_sync import run_full_sync
+from feedback.ingest.store_check import OTHER_STORE, check_store_of_service
 from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter
 from feedback.labelling_platform.service_account import find_bot, make_bot
 from feedback.policy import Policy
@@ -21,6 +22,7 @@ from ml_backend.errors import UnknownName
 from ml_backend.label_config import read_label_config
 from ml_backend.labelstudio import projects, queue_writer, review_project_client
 from ml_backend.labelstudio.client import Client
+from ml_backend.labelstudio.doctor import Finding
 from ml_backend.labelstudio.imported_predictions import count_predicted_tasks
 from ml_backend.labelstudio.parsing import SECRET_HEADER
 from ml_backend.labelstudio.projects import SettingsSnapshot, is_own_version
@@ -221,6 +223,19 @@ def _reopen_hidden_tasks(store: Store, client: Client, project: str, settings_sn
         if task.id in hidden and task.id not in answered and task.id not in settings_snapshot.hidden:
             queue_writer.reopen_task(client, task.id, max(1, task.overlap))
     store.tasks.delete_hidden_tasks(project, hidden)
+
+
+def require_own_store(settings: Settings, store: Store) -> list[Finding]:
+    """Raise NotConnected where the service at our public address works on another store, which would learn nothing.
+
+    Return why the service could not be asked: Label Studio may reach it although this command does not.
+    """
+    webhook_secrets(settings, store)  # webhooks will carry it
+    found = check_store_of_service(settings, store)
+    for finding in found:
+        if finding.name == OTHER_STORE:
+            raise NotConnected(finding.what, hint=finding.fix)
+    return found
 
 
 def webhook_secrets(settings: Settings, store: Store) -> tuple[str, ...]:

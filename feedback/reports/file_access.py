@@ -7,6 +7,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+from ml_backend.labelstudio.doctor import Finding
 from ml_backend.left_out import name_some
 
 
@@ -23,13 +24,14 @@ def find_writable_by_others(folder: Path) -> list[Path]:
     return found + [path for path in place.parents if _may_others_write(path) and not _is_sticky(path)]
 
 
-def access_problems(folder: Path) -> list[str]:
-    """Return a warning where others may write the data directory, with what to do."""
+def access_findings(folder: Path) -> list[Finding]:
+    """Return a warning where others may write the data directory."""
     found = find_writable_by_others(folder)
     if not found:
         return []
     what = f"others may write the data directory, and with it answers, models and secrets: {name_some(found)}."
-    return [f"{what} Let it belong to the user of the service, and run `chmod go-w` on these paths."]
+    fix = "Let it belong to the user of the service, and run `chmod go-w` on these paths."
+    return [Finding("file access", "warning", what, fix)]
 
 
 def _list(folder: Path) -> list[Path]:

@@ -153,7 +153,9 @@ def service_gauges(store: Store) -> dict[str, float]:
     stats, jobs, waiting = store.get_stats(), store.jobs.list_jobs(), store.get_inbox_status()
     projects = store.projects.list_projects()
     deletions = [count_deleted_predictions(store, row.id) for row in projects]
+    beat_s = max((row.beat_s for row in store.liveness.list_heartbeats()), default=0.0)
     return {
+        "hitl_worker_heartbeat_timestamp_seconds": beat_s,
         "hitl_events": stats.events,
         "hitl_votes": stats.votes,
         "hitl_models": stats.models,

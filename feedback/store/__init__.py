@@ -1,5 +1,6 @@
 """The store: an append-only log of events, its projections, and the service's own data."""
 
+from feedback.store.database.drivers import describe_place
 from feedback.store.log.event_erasure import ErasureResult
 from feedback.store.log.inbox import InboxStatus
 from feedback.store.log.projections import AnnotatorCounts
@@ -11,7 +12,16 @@ from feedback.store.repositories.signals import NewestSignal
 from feedback.store.repositories.tasks import TaskRow
 from feedback.store.repositories.windows import QueueCounts
 from feedback.store.store import Store, open_store
-from feedback.store.tables.main_tables import ProjectRow, Record, SessionRow, UncountedAnswer, Vote, WindowRow
+from feedback.store.tables.main_tables import (
+    Heartbeat,
+    ProjectRow,
+    Record,
+    SessionRow,
+    UncountedAnswer,
+    Vote,
+    WebhookArrival,
+    WindowRow,
+)
 from feedback.store.tables.personal_data import DataSubject
 from feedback.store.tables.review_tables import CaseEvent, CaseRow, OverrideRow, ReviewProjectRow, ReviewRow
 from feedback.store.tables.routing_tables import CurrentDecision, Decision, IndicatorValue, Signal
@@ -25,6 +35,7 @@ __all__ = [
     "DataSubject",
     "Decision",
     "ErasureResult",
+    "Heartbeat",
     "InboxStatus",
     "IndicatorValue",
     "JobClaim",
@@ -43,6 +54,8 @@ __all__ = [
     "TaskRow",
     "UncountedAnswer",
     "Vote",
+    "WebhookArrival",
     "WindowRow",
+    "describe_place",
     "open_store",
 ]

@@ -31,6 +31,7 @@ from feedback.store.repositories.decisions import DecisionsRepository
 from feedback.store.repositories.event_queries import EventsRepository
 from feedback.store.repositories.indicators import IndicatorsRepository, delete_indicators
 from feedback.store.repositories.jobs import JobClaim, JobsRepository
+from feedback.store.repositories.liveness import LivenessRepository
 from feedback.store.repositories.models import ModelsRepository
 from feedback.store.repositories.policies import PoliciesRepository
 from feedback.store.repositories.projects import ProjectsRepository
@@ -120,6 +121,7 @@ class Store:
         self.events = EventsRepository(database)
         self.indicators = IndicatorsRepository(database)
         self.jobs = JobsRepository(database)
+        self.liveness = LivenessRepository(database)
         self.overrides = OverridesRepository(database)
         self.projects = ProjectsRepository(database, self._log)
         self.records = RecordsRepository(database)
@@ -236,9 +238,13 @@ class Store:
             ]
         return {name: rows for name, rows in found.items() if rows}
 
-    def check_writable(self) -> None:
-        """Write something small durably; raise StoreError with the reason where that is not possible now."""
-        self.secrets.save_secret("probe", f"{self._database.clock():.3f}")
+    def check_writable(self, *, inbox_only: bool = False) -> None:
+        """Write something small durably; raise StoreError with the reason where that is not possible now.
+
+        With `inbox_only`, only take the lock that a webhook needs; a long write of the worker does not hold that up.
+        """
+        if not inbox_only:
+            self.secrets.save_secret("probe", f"{self._database.clock():.3f}")
         self._inbox.check_writable()
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ from ml_backend.app.limits import Limits, drain
 from ml_backend.app.metrics import Metrics
 from ml_backend.app.openapi import make_document
 from ml_backend.app.request_source import CrossSite
-from ml_backend.app.routes import Mount, json_response, make_post_route, ml_routes, open_routes
+from ml_backend.app.routes import HealthDetails, Mount, json_response, make_post_route, ml_routes, open_routes
 from ml_backend.app.security import (
     CHALLENGE,
     Guard,
@@ -23,6 +23,7 @@ from ml_backend.app.security import (
     Security,
     TooManyAttempts,
     TrustedProxies,
+    UnknownSecret,
     add_security_headers,
 )
 from ml_backend.app.webhook_routes import JobStatus, Webhook, webhook_routes
@@ -44,7 +45,7 @@ __all__ = [
 ]
 
 _STATUS: dict[type[BackendError], int] = {
-    NotAllowed: 401,
+    NotAllowed: 401,  # UnknownSecret too
     CrossSite: 403,
     TooLarge: 413,
     WrongContentType: 415,
@@ -63,6 +64,7 @@ def create_app(
     security: Security | None = None,
     metrics: Metrics | None = None,
     mounts: Iterable[Mount] = (),
+    health_details: HealthDetails = dict,
 ) -> Flask:
     """Create the app that Label Studio calls.
 
@@ -84,7 +86,7 @@ def create_app(
         app.register_blueprint(blueprint)
         with_sessions |= {blueprint.name} if mount.has_sessions else set()
     has_home = not any(rule.rule == "/" for rule in app.url_map.iter_rules())
-    app.register_blueprint(open_routes(has_home=has_home, has_login=security.has_login))
+    app.register_blueprint(open_routes(guard, health_details, has_home=has_home))
     # every route, also those that are added later; pages use the same checks on their forms
     app.before_request(lambda: None if request.blueprint in with_sessions else guard.check_source(request))
     _register_error_handlers(app, metrics)
@@ -153,7 +155,7 @@ def _register_error_handlers(app: Flask, metrics: Metrics) -> None:
             metrics.count("cross_site")
         response = json_response({"error": str(error), "hint": error.hint}, status)
         if isinstance(error, NotAllowed):
-            metrics.count("login_failed")
+            metrics.count("webhook_secret_unknown" if isinstance(error, UnknownSecret) else "login_failed")
             response.headers["WWW-Authenticate"] = CHALLENGE
         if isinstance(error, TooManyAttempts):
             metrics.count("login_blocked")

@@ -77,12 +77,13 @@ def _protocol_paths() -> _Schema:
     state = _object(job_status={"enum": ["queued", "started", "finished", "failed"]})
     describe = describe_json_route
     up = {"get": describe("Whether the backend is up.", status, NO_LOGIN)}
+    health = {"get": describe("Whether it is up; with the login also whether it is ready.", status, NO_LOGIN)}
     list_all = describe("Versions that serve now.", versions, LOGIN, parameters=[parameter("project")])
     job = describe("The state of a training job.", state, SECRET, body=_object(job=text))
     job["responses"]["410"] = describe_error("No such job.")
     return {
         "/": up,
-        "/health": up,
+        "/health": health,
         "/setup": {"post": describe("The version that predictions will carry.", version, LOGIN, body=setup)},
         "/predict": {"post": describe("One result per task, in order.", predictions, LOGIN, body=predict)},
         "/versions": {"get": list_all, "post": describe("Versions of one project.", versions, LOGIN, body=project)},

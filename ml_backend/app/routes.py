@@ -19,7 +19,9 @@ from ml_backend.label_config import read_label_config
 from ml_backend.labelstudio.parsing import json_type, read_project_id
 from ml_backend.predictor import Predictor
 
+HealthDetails = Callable[[], Mapping[str, Any]]
 UP = {"status": "UP"}
+LABEL_STUDIO_AGENT = "heartex/"  # how its requests to ML backends begin their User-Agent
 _HOME_PAGE = Template("""<!doctype html>
 <html lang="en">
 <head><meta charset="utf-8"><title>label-studio-hitl</title>
@@ -43,20 +45,26 @@ def json_response(body: Any, status: int = 200) -> Response:
     return Response(orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY), status, content_type="application/json")
 
 
-def open_routes(*, has_home: bool, has_login: bool) -> Blueprint:
-    """Return the routes without login: /health, and with `has_home` the page `/`, JSON for programs."""
+def open_routes(guard: Guard, health_details: HealthDetails, *, has_home: bool) -> Blueprint:
+    """Return the routes without login: /health, and with `has_home` the page `/`, JSON for programs.
+
+    /health answers 200 as long as the process is alive. A program with the login, or of this machine where there is
+    none, finds `health_details` in it.
+    """
     routes = Blueprint("open", __name__)
 
     @routes.get("/health")
     def health() -> Response:
-        """Label Studio waits one second for any 2xx with JSON."""
-        return json_response(UP)
+        """Label Studio waits one second for any 2xx with JSON, each time that somebody opens a task."""
+        if request.headers.get("User-Agent", "").startswith(LABEL_STUDIO_AGENT) or not guard.may_read_details(request):
+            return json_response(UP)
+        return json_response({**UP, **health_details()})
 
     def home() -> Response:
         """Answer in the format that the request accepts."""
         if request.accept_mimetypes.best_match(("application/json", "text/html")) != "text/html":
             return json_response(UP)
-        page = _HOME_PAGE.substitute(login=" with Basic authentication" if has_login else "")
+        page = _HOME_PAGE.substitute(login=" with Basic authentication" if guard.has_login else "")
         return Response(page, content_type="text/html; charset=utf-8", headers={"Vary": "Accept"})
 
     if has_home:

@@ -35,6 +35,10 @@ class NotAllowed(BackendError):
     """A request has wrong or no credentials (HTTP 401)."""
 
 
+class UnknownSecret(NotAllowed):
+    """A webhook carries a secret that is not ours: another store connected its project (HTTP 401)."""
+
+
 class TooManyAttempts(BackendError):
     """An address sent too many wrong credentials (HTTP 429)."""
 
@@ -211,23 +215,38 @@ class Guard:
         if self._security.has_login:
             self._check(request, is_valid=self._has_login(request))
 
+    def may_read_details(self, request: Request) -> bool:
+        """Return whether a request has user and password; where none are set, whether it comes from this machine."""
+        if not self._security.has_login:
+            return is_own_loopback(request.environ)
+        try:
+            self.check_ml_request(request)
+        except (NotAllowed, TooManyAttempts):
+            return False
+        return True
+
     def check_webhook_request(self, request: Request) -> None:
         """Accept a request with a valid secret or the login; where neither is set, one from this machine.
 
         The login as well, because Label Studio's training button calls /webhook with the login of the ML backend.
         """
-        secrets = self._valid_secrets()
-        if not secrets and not self._security.has_login:
+        secrets, secret = self._valid_secrets(), request.headers.get(SECRET_HEADER)
+        if not secrets and not self._security.has_login and secret is None:
             if not is_own_loopback(request.environ):
                 hint = "`hitl connect PROJECT` makes one and tells Label Studio."
                 raise NotAllowed("there is no secret yet, so only this machine may send this.", hint=hint)
             return
-        secret = request.headers.get(SECRET_HEADER)
-        is_valid = None if secret is None else _matches(secret.encode("latin-1"), secrets)
+        is_valid = is_secret = None if secret is None else _matches(secret.encode("latin-1"), secrets)
         if not is_valid and self._security.has_login:
             login = self._has_login(request)
             is_valid = is_valid if login is None else login
-        self._check(request, is_valid=is_valid)
+        try:
+            self._check(request, is_valid=is_valid)
+        except NotAllowed as error:
+            if is_secret is False:
+                hint = "Run `hitl connect PROJECT` again with the store of this service."
+                raise UnknownSecret("the secret of this webhook is not of this store.", hint=hint) from error
+            raise
 
     def _valid_secrets(self) -> list[bytes]:
         read_s, digests = self._secrets

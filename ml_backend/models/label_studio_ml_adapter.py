@@ -19,6 +19,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from platformdirs import user_data_path
+
 from ml_backend.codecs import get_codec
 from ml_backend.errors import BackendError
 from ml_backend.label_config import read_label_config
@@ -48,7 +50,7 @@ class HitlBackend(LabelStudioMLBase):
 
     def __init__(self, label_config: str | None = None, train_output: Any = None, **kwargs: Any) -> None:
         super().__init__(label_config=label_config, train_output=train_output, **kwargs)
-        folder = kwargs.get("data_dir") or os.environ.get("HITL_DATA_DIR") or "."
+        folder = kwargs.get("data_dir") or os.environ.get("HITL_DATA_DIR") or user_data_path("label-studio-hitl")
         self._registry = FolderRegistry(Path(str(folder)) / "models")
         self._project = str(kwargs.get("project") or "")  # for tasks without a project: `--with project=12`
         self._loaded: dict[str, tuple[str, Bundle]] = {}  # project -> digest, bundle

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from feedback.errors import SettingsError
@@ -13,6 +15,25 @@ def test_nothing_set_gives_a_service_on_loopback():
     assert settings.loopback
     assert not settings.has_label_studio
     assert settings.store_url.startswith("sqlite:///")
+
+
+def test_the_store_is_the_same_one_from_every_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    stores = set()
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        stores.add(read_settings({}).store_url)
+
+    assert len(stores) == 1
+    assert str(tmp_path) not in stores.pop()
+
+
+def test_a_folder_under_home_or_the_working_directory_is_named_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+
+    assert read_settings({"HITL_DATA_DIR": "~/data"}).data_dir == tmp_path / "data"
+    assert read_settings({"HITL_DATA_DIR": "data"}).data_dir == tmp_path / "data"
 
 
 def test_a_mistyped_variable_is_refused_with_the_nearest_name():

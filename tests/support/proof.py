@@ -146,7 +146,7 @@ def trouble(env: Mapping[str, str], *, meek: bool = False) -> str:
     """Whatever `hitl status` finds wrong, in one text."""
     found = status(env, meek=meek)
     notes = [note for project in found["projects"] for note in [*project["notes"], *project["parked"]]]
-    return "\n".join([*found["service"]["trouble"], *notes])
+    return "\n".join([*(row["what"] for row in found["service"]["trouble"]), *notes])
 
 
 class Annotators:

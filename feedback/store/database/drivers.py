@@ -43,6 +43,18 @@ def parse(url: str) -> URL:
     raise StoreError(f"the database {parsed.drivername!r} is not supported.", hint=_WANTED)
 
 
+def describe_place(url: str) -> str:
+    """Return where a store is, in words that two commands can compare: a file's absolute path, or a server's address.
+
+    >>> describe_place("sqlite:////data/../data/hitl.sqlite3"), describe_place("postgresql://hitl:pw@db/hitl")
+    ('/data/hitl.sqlite3', 'postgresql://hitl:***@db/hitl')
+    """
+    parsed = parse(url)
+    if parsed.get_backend_name() == "sqlite":
+        return str(Path(str(parsed.database)).resolve())
+    return parsed.set(drivername="postgresql", password=None, query={}).render_as_string(hide_password=True)
+
+
 def open_engine(url: URL, *, durability: Durability, wait_s: float) -> Engine:
     """Make the connections of a parsed URL; `wait_s` is the longest wait for a lock."""
     open_backend = _sqlite if url.get_backend_name() == "sqlite" else _postgresql

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from feedback.errors import EventError, StoreError
 from feedback.store.database.drivers import parse
@@ -52,6 +52,12 @@ _ALL_TAKEN = Prepared(select(_KEY))
 _WHICH_TAKEN = Prepared(select(_KEY).where(_KEY.in_(_KEYS)))
 _NOTE_TAKEN = Prepared(main_tables.ingested_delivery.insert())
 _FORGET_TAKEN = Prepared(main_tables.ingested_delivery.delete().where(_KEY.in_(_KEYS)))
+
+_ARRIVED = Prepared(  # all of a batch have come by now, known or not
+    main_tables.webhook_arrival.update()
+    .where(main_tables.webhook_arrival.c.project == bindparam("of_project"))
+    .values(arrived_s=bindparam("at_s"), polled=0)
+)
 
 Fold = Callable[[Sequence[EventBatch]], object]
 
@@ -198,10 +204,19 @@ class Inbox:
             self._fold([batches[key] for key in new])
             _NOTE_TAKEN.many(connection, [{"key": key} for key in new])
             _FORGET_TAKEN.run(connection, {"keys": self._removed})
+            self._note_arrivals(connection, list(batches.values()))
         with self._box.write() as connection:
             _DELETE.run(connection, {"keys": list(batches)})
         self._removed = list(batches)
         return len(new)
+
+    def _note_arrivals(self, connection: Connection, batches: Sequence[EventBatch]) -> None:
+        """Remember when the last webhook of each project came: what polls find after it was not told by one."""
+        arrived = {event.project: batch.received_s or 0.0 for batch in batches for event in batch.events}
+        for project, at_s in sorted(arrived.items()):
+            if not _ARRIVED.run(connection, {"of_project": project, "at_s": at_s}):
+                row = {"project": project, "arrived_s": at_s, "polled_s": 0.0, "polled": 0}
+                self._main.add(connection, main_tables.webhook_arrival, [row])
 
     def _ingest_alone(self, row: dict[str, Any]) -> int:
         """Ingest one delivery, or keep it with the reason for which that is not possible."""

@@ -60,6 +60,17 @@ class EventsRepository(Repository):
         table = main_tables.chain.c
         return int(self._get_value(select(table.seq).where(table.project == project)) or 0)
 
+    def list_polled_answers(self, project: str, *, above: int) -> list[str]:
+        """Return the versions of people's annotations that polls reported after event `above`, not imported ones."""
+        logged, made = main_tables.event.c, main_tables.annotation.c
+        query = (
+            select(logged.version)
+            .join(main_tables.annotation, (made.project == logged.project) & (made.id == logged.entity_id))
+            .where(logged.project == project, logged.seq > above, logged.entity == "annotation")
+            .where(logged.action == "saved", logged.source == "poll", made.source == "person")
+        )
+        return self._list_values(query)
+
     def get_version(self, project: str, seq: int) -> AnnotationVersion | None:
         """Return the version of an annotation that is event `seq` of its project; None where that is none."""
         logged = main_tables.event.c

@@ -250,6 +250,36 @@ job = make_table(
 
 
 @dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """What a worker process wrote about itself last; all times are epoch seconds."""
+
+    worker: str  # host:pid
+    started_s: float
+    beat_s: float  # when it was written
+    step: str  # what its main thread does: "turn of project 7: write queue"; "" while it waits for work
+    step_s: float  # when that began, or last moved on
+    busy_s: float  # when the main thread last used the processor
+    label_studio: str = ""  # why Label Studio cannot be used, "" where it can
+    remedy: str = ""  # of that
+
+
+heartbeat = make_table("heartbeat", ["worker"], Heartbeat)
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookArrival:
+    """When the last webhook of a project came, and what polls found since then."""
+
+    project: str
+    arrived_s: float  # 0: none ever
+    polled_s: float  # when a poll last found an answer of which no webhook had told
+    polled: int  # such answers since the last webhook
+
+
+webhook_arrival = make_table("webhook_arrival", ["project"], WebhookArrival)
+
+
+@dataclass(frozen=True, slots=True)
 class SessionRow:
     """One signed-in browser."""
 

@@ -6,6 +6,7 @@ import json
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 from feedback.policy import Policy, read_policy
 from feedback.project.connect import describe_learning
-from feedback.store import ProjectRow
+from feedback.store import Heartbeat, ProjectRow, open_store
 from tests.support import stores
 from tests.support.make_events import annotation_event, task, task_events
 
@@ -56,20 +57,48 @@ def test_texts_from_people_are_printed_unchanged(folder: Path, words: list[str])
     assert ("[/x] [red]A" if words[0] == "history" else "[bold]Été[/] :b: [/x]") in done.stdout
 
 
-def test_status_prints_sentences_and_no_trouble(hitl: Hitl):
+def test_status_prints_sentences_and_what_does_not_run(hitl: Hitl, folder: Path):
     text, plain = hitl("status", "1").stdout, json.loads(hitl("status", "1", "--json").stdout)
 
     assert "1 of 2 tasks: 1 answer by 1 person" in text
     assert "not trained: [/y]" in text
     assert "e+09" not in text  # no moment as a number of seconds
     assert plain["projects"][0]["answered"] == 1
-    assert "does not answer" in plain["service"]["trouble"][0]  # the web half is not running
+    assert f"Store: {folder / 'hitl.sqlite3'} (" in text
+    assert plain["service"]["store"] == str(folder / "hitl.sqlite3")
+    trouble = {row["name"]: row for row in plain["service"]["trouble"]}
+    assert set(trouble) == {"service not reached", "worker"}  # neither half of the service runs
+    assert all(row["severity"] == "error" and f"{row['what']} {row['fix']}" in text for row in trouble.values())
 
 
 def test_status_reports_that_label_studio_does_not_answer(hitl: Hitl):
     done = hitl("status", LABEL_STUDIO_URL="http://127.0.0.1:9", LABEL_STUDIO_API_KEY="x")
 
-    assert "Label Studio does not answer at http://127.0.0.1:9" in done.stdout
+    assert "no answer from Label Studio at http://127.0.0.1:9" in done.stdout
+    assert "is LABEL_STUDIO_URL its address?" in done.stdout
+
+
+def test_status_shows_webhooks_that_wait_and_then_takes_them_in(hitl: Hitl, folder: Path):
+    store = open_store(f"sqlite:///{folder / 'hitl.sqlite3'}", clock=lambda: time.time() - 60)
+    store.receive([annotation_event(6, "A", task=2, person=7)])
+    store.close()
+
+    done = hitl("status", "1")
+
+    assert "the inbox fills up: 1 webhook(s) have waited for 1 minute." in done.stdout
+    assert "2 of 2 tasks: 2 answers by 1 person" in done.stdout
+
+
+def test_status_says_in_one_sentence_that_a_worker_hangs_and_what_to_do(hitl: Hitl, folder: Path):
+    store, now_s = open_store(f"sqlite:///{folder / 'hitl.sqlite3'}"), time.time()
+    stuck_s = now_s - 60
+    store.liveness.save_heartbeat(Heartbeat("host:12", stuck_s, now_s, "turn of project 1", stuck_s, stuck_s))
+    store.close()
+
+    done = hitl("status", "1")
+
+    assert "the worker host:12 hangs: it has done nothing for 1 minute in “turn of project 1”." in done.stdout
+    assert "`kill -9 12` on host" in done.stdout
 
 
 def test_status_without_a_store_fails_with_a_hint(hitl: Hitl, tmp_path: Path):

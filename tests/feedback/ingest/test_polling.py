@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
+
 import pytest
 
 from feedback.ingest.polling import count_missed_changes, list_unreadable, poll_changes, update_project_description
@@ -61,3 +64,37 @@ def test_a_task_that_no_row_can_hold_is_left_out_of_a_poll_with_its_reason(store
     assert poll_changes(store_with_project, studio, "7", now_s=0.0) == 1
     assert [task.id for task in store_with_project.tasks.list_tasks("7")] == [2]
     assert len(list_unreadable(store_with_project, "7")) == 1
+
+
+def test_answers_that_only_a_poll_found_are_counted_until_a_webhook_comes(store_with_project: Store):
+    store, studio = store_with_project, FakeLabelStudio()
+    first, second, third, fourth = studio.add("a", "b", "c", "d")
+    given_s = studio.seconds()
+
+    def polled(*, since_s: float = given_s) -> int:
+        poll_changes(store, studio, "7", now_s=time.time(), since_s=since_s)
+        return sum(row.polled for row in store.liveness.list_webhook_arrivals())
+
+    assert polled() == 0  # tasks alone are no answers
+    studio.answer(first, "fruit")
+    assert polled(since_s=studio.seconds() + 60) == 0  # the service was not there to hear of it
+    number = studio.answer(second, "fruit")
+    assert polled() == 1
+    store.receive([events.event_from_annotation(studio.annotations[number], "webhook", project="7")])
+    store.ingest_inbox()
+    assert polled() == 0  # it came late
+    number = studio.answer(third, "tool")
+    store.receive([events.event_from_annotation(studio.annotations[number], "webhook", project="7")])
+    assert polled() == 0
+    number = studio.answer(fourth, "tool")
+    studio.annotations[number] = replace(studio.annotations[number], imported=True)
+    assert polled() == 0  # Label Studio sends no webhook for it
+
+
+def test_a_webhook_that_comes_while_a_poll_runs_is_no_silence(store_with_project: Store):
+    store_with_project.receive([events.event_from_project("7", "x", "<", "webhook")])
+    store_with_project.ingest_inbox()
+
+    store_with_project.liveness.record_polled_answers("7", 1, began_s=time.time() - 5)
+
+    assert [row.polled for row in store_with_project.liveness.list_webhook_arrivals()] == [0]

@@ -338,6 +338,8 @@ TABLES_WITHOUT_PERSONAL_DATA = {
     "secret": "the service's own",
     "ingested_delivery": "random keys of deliveries; an erasure ingests the inbox first and rewrites it",
     "window": "versions of queues",
+    "heartbeat": "what workers do",
+    "webhook_arrival": "times and counts of a project",
     "job": "counts, and the reason of a failure",
     "login_attempt": "addresses that guessed wrong, for as long as they have to wait",
 }

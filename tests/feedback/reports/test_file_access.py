@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from feedback.reports import file_access
-from feedback.reports.file_access import access_problems, find_writable_by_others
-from feedback.reports.health import list_problems
+from feedback.reports.file_access import access_findings, find_writable_by_others
+from feedback.reports.health import list_findings
 from feedback.settings import read_settings
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="Windows has no such modes")
@@ -33,18 +33,18 @@ def no_own_group(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_directory_of_ours_alone_is_no_problem(folder: Path):
-    assert access_problems(folder) == []
-    assert access_problems(folder / "not there yet") == []
+    assert access_findings(folder) == []
+    assert access_findings(folder / "not there yet") == []
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o702, 0o720, 0o1777])
 def test_a_directory_that_others_may_write_is_named(folder: Path, mode: int):
     folder.chmod(mode)
 
-    (problem,) = access_problems(folder)
+    (problem,) = access_findings(folder)
 
-    assert str(folder) in problem
-    assert "chmod go-w" in problem
+    assert str(folder) in problem.what
+    assert "chmod go-w" in problem.fix
 
 
 @pytest.mark.parametrize("mode", [0o666, 0o620, 0o602])
@@ -81,4 +81,4 @@ def test_the_status_says_it(folder: Path):
     folder.chmod(0o777)
     settings = read_settings({"HITL_DATA_DIR": str(folder), "HITL_PORT": "1"})
 
-    assert any("others may write the data directory" in line for line in list_problems(settings, None))
+    assert any("others may write the data directory" in found.what for found in list_findings(settings, None))

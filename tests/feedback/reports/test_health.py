@@ -1,17 +1,30 @@
-"""Each problem gives one sentence; a healthy project gives none."""
+"""Each problem gives one finding, which says what it is and what to do; a healthy service gives none."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from feedback.reports.health import list_problems
+from feedback.ingest.incidents import IncidentCounts, IncidentRecorder
+from feedback.reports.health import (
+    RecentProblems,
+    describe_health,
+    find_problems,
+    health_gauges,
+    list_findings,
+    worker_findings,
+)
 from feedback.settings import Settings, read_settings
-from feedback.store import Store, open_store
+from feedback.store import Heartbeat, ProjectRow, Store, open_store
+from ml_backend.labelstudio.doctor import Finding
 from tests.support.make_events import annotation_event
+
+NOW_S = 1_800_000_000.0
+ALIVE = Heartbeat("host:12", NOW_S - 500, NOW_S - 3, "", NOW_S - 3, NOW_S - 400)
 
 
 @pytest.fixture
@@ -22,21 +35,119 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 def old(settings: Settings) -> Iterator[Store]:
     """A store whose clock stands an hour back."""
-    store = open_store(settings.store_url, clock=lambda: time.time() - 3600)
+    store = open_store(settings.store_url, clock=lambda: time.time() - 3600, durability="normal")
     yield store
     store.close()
 
 
-def test_webhooks_that_nobody_takes_in_are_trouble_until_somebody_does(settings: Settings, old: Store) -> None:
+@pytest.fixture
+def healthy(settings: Settings) -> Iterator[Store]:
+    """A store with a worker that waits for work."""
+    with_worker = open_store(settings.store_url, durability="normal")
+    now_s = time.time()
+    with_worker.liveness.save_heartbeat(replace(ALIVE, beat_s=now_s, step_s=now_s))
+    yield with_worker
+    with_worker.close()
+
+
+def problems(settings: Settings, store: Store) -> list[Finding]:
+    return find_problems(settings, store, IncidentCounts(store))
+
+
+def test_a_store_with_a_worker_has_no_problem_and_is_ready(settings: Settings, healthy: Store) -> None:
+    found = problems(settings, healthy)
+
+    assert found == []
+    assert describe_health(found) == {"ready": True, "findings": []}
+    assert health_gauges(found)["hitl_ready"] == 1.0
+    assert set(health_gauges(found).values()) == {0.0, 1.0}
+
+
+def test_webhooks_that_nobody_takes_in_fill_the_inbox_until_somebody_does(settings: Settings, old: Store) -> None:
     old.receive([annotation_event(5, "A")])
-    waits = [row for row in list_problems(settings, old) if "1 webhook(s) have waited" in row]
+    (waits,) = [found for found in problems(settings, old) if found.name == "inbox"]
 
     old.ingest_inbox()
 
-    assert len(waits) == 1
-    assert "hitl worker" in waits[0]
-    assert not any("have waited" in row for row in list_problems(settings, old))
+    assert "1 webhook(s) have waited for 1 hour" in waits.what
+    assert "hitl worker" in waits.fix
+    assert not any(found.name == "inbox" for found in problems(settings, old))
 
 
-def test_a_web_half_that_does_not_answer_is_trouble(settings: Settings, old: Store) -> None:
-    assert any("does not answer" in row for row in list_problems(settings, old))
+def test_a_web_process_that_does_not_answer_is_found(settings: Settings, old: Store) -> None:
+    (found,) = [found for found in list_findings(settings, old) if found.name == "service not reached"]
+
+    assert "does not answer at http://127.0.0.1:9" in found.what
+    assert "hitl serve" in found.fix
+
+
+@pytest.mark.parametrize(
+    ("row", "severity", "what"),
+    [
+        (ALIVE, "", ""),
+        (replace(ALIVE, step="turn of project 7: train and judge", step_s=NOW_S - 100, busy_s=NOW_S - 3), "", ""),
+        (replace(ALIVE, step_s=NOW_S - 20), "", ""),  # a slow write
+        (replace(ALIVE, beat_s=NOW_S - 26, step_s=NOW_S - 26), "error", "no sign of life for 26 seconds"),
+        (replace(ALIVE, step="turn of project 7: write queue", step_s=NOW_S - 40), "error", "in “turn of project 7: w"),
+        (replace(ALIVE, step_s=NOW_S - 40), "error", "hangs: it has done nothing for 37 seconds while it waits"),
+        (replace(ALIVE, step_s=NOW_S - 200, busy_s=NOW_S - 3), "warning", "has computed for 3.3 minutes"),
+        (replace(ALIVE, step_s=NOW_S - 900, busy_s=NOW_S - 3), "error", "has computed for 15 minutes"),
+        (replace(ALIVE, label_studio="certificate expired.", remedy="Renew it."), "error", "certificate expired."),
+    ],
+)
+def test_a_worker_is_alive_hangs_or_computes(row: Heartbeat, severity: str, what: str) -> None:
+    found = list(worker_findings([row], now_s=NOW_S))
+
+    assert [one.severity for one in found] == ([severity] if severity else [])
+    assert all(what in one.what and one.fix for one in found)
+
+
+def test_without_a_worker_nothing_is_learned_and_beside_another_one_a_dead_one_is_a_warning() -> None:
+    dead = replace(ALIVE, worker="other:3", beat_s=NOW_S - 300)
+
+    assert [one.severity for one in worker_findings([], now_s=NOW_S)] == ["error"]
+    assert [one.severity for one in worker_findings([dead], now_s=NOW_S)] == ["error"]
+    assert [one.severity for one in worker_findings([ALIVE, dead], now_s=NOW_S)] == ["warning"]
+
+
+def test_webhooks_of_another_store_are_an_error_while_they_come_and_news_of_the_day_afterwards(
+    settings: Settings, healthy: Store
+) -> None:
+    for at_s, severity in ((time.time() - 7200, "warning"), (time.time(), "error")):
+        recorder = IncidentRecorder(healthy, clock=lambda at_s=at_s: at_s)
+        recorder.count("webhook_secret_unknown", 2)
+        recorder.stop()
+
+        (found,) = problems(settings, healthy)
+
+        assert (found.name, found.severity) == ("other store", severity)
+        assert str(settings.data_dir / "hitl.sqlite3") in found.fix
+
+
+def test_answers_that_polls_alone_found_name_the_project_until_a_webhook_comes(
+    settings: Settings, healthy: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began_s = time.time()
+    for project, connected in (("7", True), ("8", False)):
+        healthy.projects.save_project(ProjectRow(project, connected=connected))
+        healthy.liveness.record_polled_answers(project, 3, began_s=began_s)
+    soon = problems(settings, healthy)
+    monkeypatch.setattr("feedback.reports.health._ARRIVING_S", -1.0)  # half a minute later
+
+    (found,) = problems(settings, healthy)
+    healthy.receive([annotation_event(5, "A", project="7")])
+    healthy.ingest_inbox()
+
+    assert soon == []
+    assert "webhooks of project 7 do not arrive (none ever came): polls alone found 3 answer(s)" in found.what
+    assert "http://127.0.0.1:9/webhook" in found.fix
+    assert health_gauges([found]) | {"hitl_ready": 0.0, "hitl_findings_webhook": 1.0} == health_gauges([found])
+    assert problems(settings, healthy) == []
+
+
+def test_many_readers_cost_one_look() -> None:
+    looks: list[int] = []
+    recent = RecentProblems(lambda: looks.append(1) or [])
+
+    assert [recent() for _ in range(5)] == [[]] * 5
+    assert looks == [1]

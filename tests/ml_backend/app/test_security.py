@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -25,10 +26,11 @@ def basic(user: str, password: str, encoding: str = "utf-8") -> dict[str, str]:
     return {"Authorization": f"Basic {pair}"}
 
 
-def client(**options: Any) -> FlaskClient:
+def client(*, health_details: Callable[[], dict[str, Any]] = dict, **options: Any) -> FlaskClient:
     registry = FakeRegistry()
     security = Security(**{"user": "ls", "password": "pass word", **options})
-    return create_app(Predictor(registry), webhook=lambda body: {"status": "ok"}, security=security).test_client()
+    more = {"security": security, "health_details": health_details}
+    return create_app(Predictor(registry), webhook=lambda body: {"status": "ok"}, **more).test_client()
 
 
 def test_the_right_login_passes_on_every_ml_route():
@@ -75,6 +77,33 @@ def test_reading_needs_the_login_too_but_health_does_not(path: str):
     assert backend.get(path).status_code == 401
     assert backend.get("/health").json == {"status": "UP"}
     assert backend.get("/").json == {"status": "UP"}
+
+
+def test_health_tells_more_to_programs_with_the_login_than_to_label_studio_and_to_others():
+    backend = client(health_details=lambda: {"ready": False})
+    right, wrong = basic("ls", "pass word"), basic("ls", "guess")
+
+    assert backend.get("/health", headers=right).json == {"status": "UP", "ready": False}
+    for headers in ({}, wrong, right | {"User-Agent": "heartex/1.23.2"}):
+        assert backend.get("/health", headers=headers).json == {"status": "UP"}
+
+
+def test_guesses_at_the_login_by_health_are_slowed_down_too():
+    attempts = MemoryAttempts(burst=3, every_s=10, clock=FakeClock())
+    backend = client(attempts=attempts, health_details=lambda: {"ready": True})
+
+    for _ in range(4):
+        backend.get("/health", headers=basic("ls", "guess"))
+
+    assert backend.get("/health", headers=basic("ls", "pass word")).json == {"status": "UP"}
+
+
+def test_without_a_login_only_programs_of_this_machine_read_why_a_service_is_not_ready():
+    backend = client(user="", password="", health_details=lambda: {"ready": False})
+
+    assert backend.get("/health").json == {"status": "UP", "ready": False}
+    assert backend.get("/health", headers={"X-Forwarded-For": "203.0.113.9"}).json == {"status": "UP"}
+    assert backend.get("/health", headers={"Host": "10.0.0.7"}).json == {"status": "UP"}
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])

@@ -1,0 +1,140 @@
+"""A command and the service at its public address prove to each other that they work on one store."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from werkzeug.serving import make_server
+
+from feedback.app.web_app import make_application
+from feedback.errors import NotConnected
+from feedback.ingest import store_check
+from feedback.project.connect import require_own_store
+from feedback.settings import Settings, read_settings
+from feedback.store import Store
+from ml_backend.labelstudio.local_server import free_port
+from tests.support import stores
+
+Serve = Callable[..., str]
+
+
+@contextmanager
+def _served(app: Flask, port: int = 0) -> Iterator[str]:
+    server = make_server("127.0.0.1", port, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """Start the web application on the store in a folder; gives its address."""
+    with ExitStack() as stack:
+
+        def start(folder: str, **more: str) -> str:
+            (tmp_path / folder).mkdir(exist_ok=True)
+            settings = _settings(tmp_path / folder, "http://127.0.0.1:9", **more)
+            stores.fresh(settings.data_dir / "hitl.sqlite3").close()
+            return stack.enter_context(_served(make_application(settings)))
+
+        yield start
+
+
+def _settings(folder: Path, url: str, **more: str) -> Settings:
+    return read_settings({"HITL_DATA_DIR": str(folder), "HITL_PUBLIC_URL": url, **more})
+
+
+@pytest.fixture
+def own(store: Store, tmp_path: Path) -> Callable[..., list[str]]:
+    """What is wrong between the store in the folder of the test and the service at an address."""
+
+    def ask(url: str, **more: str) -> list[str]:
+        found = store_check.check_store_of_service(_settings(tmp_path, url, **more), store)
+        assert all(finding.severity == "error" and finding.fix for finding in found)
+        return [f"{finding.name}: {finding.what}" for finding in found]
+
+    return ask
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_check, "_SECRETS_AGE_S", 0.0)
+
+
+def test_a_service_with_the_same_store_proves_it_before_and_after_the_first_secret(
+    own: Callable[..., list[str]], store: Store, tmp_path: Path
+):
+    with _served(make_application(_settings(tmp_path, "http://127.0.0.1:9"))) as url:
+        before = own(url)
+        require_own_store(_settings(tmp_path, url), store)
+        after = own(url)
+
+    assert (before, after) == ([], [])
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ({}, {}),  # neither was ever connected
+        ({"HITL_WEBHOOK_SECRET": "a"}, {"HITL_WEBHOOK_SECRET": "a"}),
+        ({"HITL_WEBHOOK_SECRET": "a"}, {}),
+        ({"HITL_BASIC_AUTH_USER": "u", "HITL_BASIC_AUTH_PASSWORD": "p"}, {}),
+    ],
+)
+def test_a_service_with_another_store_is_refused_whatever_the_secrets(
+    own: Callable[..., list[str]],
+    serve: Serve,
+    store: Store,
+    tmp_path: Path,
+    theirs: dict[str, str],
+    ours: dict[str, str],
+):
+    url = serve("other", **theirs)
+
+    (found,) = own(url, **ours)
+    with pytest.raises(NotConnected, match="works on another store") as refused:
+        require_own_store(_settings(tmp_path, url, **ours), store)
+
+    assert found.startswith("other store: ")
+    assert str(tmp_path / "hitl.sqlite3") in found
+    assert "HITL_DATA_DIR" in refused.value.hint
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_same_store_with_another_webhook_secret_would_refuse_each_webhook(
+    own: Callable[..., list[str]], tmp_path: Path
+):
+    with _served(make_application(_settings(tmp_path, "http://127.0.0.1:9", HITL_WEBHOOK_SECRET="a"))) as url:
+        (found,) = own(url, HITL_WEBHOOK_SECRET="b")
+
+    assert found.startswith("other store: ")
+
+
+def test_nobody_or_another_program_at_the_address_is_no_proof_of_anything(
+    own: Callable[..., list[str]], store: Store, tmp_path: Path
+):
+    nobody = f"http://127.0.0.1:{free_port()}"
+
+    (silent,) = own(nobody)
+    with _served(Flask("another program")) as url:
+        (strange,) = own(url)
+
+    assert silent.startswith(f"service not reached: the web process does not answer at {nobody}")
+    assert strange == f"service not reached: {url}/webhook does not answer as this service does (HTTP 404)."
+    assert [one.name for one in require_own_store(_settings(tmp_path, nobody), store)] == ["service not reached"]
+
+
+def test_only_a_question_that_the_store_has_signed_is_answered(store: Store):
+    key = store.secrets.get_or_create_secret("store")
+
+    for question in ({}, {"nonce": "a"}, {"nonce": "a", "signature": "é"}, {"nonce": ["a"], "signature": key}):
+        assert store_check.answer_store_check(store, question) == {"status": "other store"}
