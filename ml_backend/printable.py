@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from io import TextIOWrapper
 from typing import Any, TextIO, cast
@@ -39,8 +40,10 @@ class PrintableStream:
     """A text stream without control characters: the last barrier, behind every print, traceback and library.
 
     On a terminal codes for colours pass, because command lines print them; whoever prints texts of other people cleans
-    them before. `raw` is the stream itself.
+    them before. `raw` is the stream itself, `before_write` is called before anything is written.
     """
+
+    before_write: Callable[[], None] | None = None
 
     def __init__(self, raw: TextIO) -> None:
         self.raw = raw
@@ -48,8 +51,14 @@ class PrintableStream:
 
     def write(self, text: str) -> int:
         """Write a text; return its length."""
+        self.announce()
         self.raw.write(text if text.isascii() and text.isprintable() else self._unwanted.sub(_escape, text))
         return len(text)
+
+    def announce(self) -> None:
+        """Call `before_write`, also for those who write to `raw`."""
+        if self.before_write is not None:
+            self.before_write()
 
     def writelines(self, lines: list[str]) -> None:
         """Write several texts."""

@@ -13,6 +13,7 @@ from feedback.errors import VotesError
 from feedback.votes import Floats, Ints
 
 Weighting = Literal["nominal", "linear", "quadratic", "ordinal", "ratio"]
+_HUGE = 1e150  # squares and sums of larger numbers are infinite
 _MOST_LABELS = 4000  # a matrix of 4000 × 4000 distances takes 128 MB
 
 
@@ -61,8 +62,12 @@ class SquaredDistance:
 
     @property
     def _scaled(self) -> Floats:
-        span = np.ptp(self.values) if len(self.values) else 0.0
-        return (self.values - self.values.mean()) / (span or 1.0) if len(self.values) else self.values
+        if not len(self.values):
+            return self.values
+        largest = float(np.abs(self.values).max())
+        values = self.values / (largest if largest > _HUGE else 1.0)
+        scaled: Floats = (values - values.mean()) / (np.ptp(values) or 1.0)
+        return scaled
 
     def within(self, counts: csr_array) -> Floats:
         """Return the weighted disagreement of each item from sums, as Σ(x-y)² = 2n Σx² - 2(Σx)²."""

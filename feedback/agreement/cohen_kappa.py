@@ -15,7 +15,7 @@ from feedback.agreement.coefficient import Coefficient, LinearizedCoefficient, a
 from feedback.votes import Floats, Ints, Votes
 
 _MAX_PAIRS = 5_000_000  # pairs of votes; above it kappa is estimated on randomly drawn items
-_MAX_CELLS = 20_000_000  # pairs of people times labels in memory
+_MAX_CELLS = 5_000_000  # pairs of people times labels in memory, in six tables
 _MIN_SHARED = 5  # items; chance decides the kappa of two people who share fewer
 _EPS = 1e-12  # expected disagreement below it: all votes are equal
 

@@ -7,6 +7,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import coo_array, csr_array, triu
 
 from feedback.agreement.chance_corrected import fleiss_kappa, gwet_ac1, percent_agreement
 from feedback.agreement.coefficient import Coefficient
@@ -143,12 +144,21 @@ def label_confusions(votes: Votes) -> Floats:
     >>> label_confusions(Votes([0, 0, 1, 1, 2, 2], [0, 1] * 3, [0, 0, 1, 2, 2, 0])).tolist()
     [[0.0, 0.0, 0.5], [0.0, 0.0, 0.5], [0.5, 0.5, 0.0]]
     """
+    shares: Floats = _confusions(votes).toarray()
+    return shares
+
+
+def _confusions(votes: Votes) -> csr_array:
+    """Return `label_confusions` without its zeros: of thousands of labels, few are ever confused."""
     table = count_patterns(votes).paired()
     weighted = table.counts.multiply((table.times / (table.size - 1.0))[:, None])
-    together = (table.counts.T @ weighted).toarray()
-    np.fill_diagonal(together, 0.0)
-    shares: Floats = together / max(together.sum() / 2.0, 1e-300)
-    return shares
+    together = (table.counts.T @ weighted).tocoo()
+    apart = together.coords[0] != together.coords[1]
+    shares = together.data[apart] / max(together.data[apart].sum() / 2.0, 1e-300)
+    cells = together.coords[0][apart], together.coords[1][apart]
+    found = coo_array((shares, cells), shape=together.shape).tocsr()
+    found.sort_indices()
+    return found
 
 
 def most_disputed(votes: Votes, *, max_tasks: int = 10) -> Ints:
@@ -179,8 +189,9 @@ def _paradox(votes: Votes, labels: Sequence[Hashable], coefficient: Coefficient)
 
 
 def _most_confused(votes: Votes, labels: Sequence[Hashable]) -> tuple[Hashable, Hashable, float] | None:
-    shares = np.triu(label_confusions(votes)) if votes.n_labels > 1 and len(votes) else np.zeros((1, 1))
-    if not shares.max() > 0:
+    shares = triu(_confusions(votes), format="coo")
+    if not shares.nnz:
         return None
-    a, b = np.unravel_index(int(shares.argmax()), shares.shape)
-    return labels[int(a)], labels[int(b)], float(shares[a, b])
+    top = int(shares.data.argmax())
+    a, b = (int(codes[top]) for codes in shares.coords)
+    return labels[a], labels[b], float(shares.data[top])

@@ -6,6 +6,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -180,9 +181,13 @@ def against_gold(votes: Votes, gold: Ints) -> tuple[Reliability, ...]:
     confidence = 1.0 - FAMILY_LEVEL / max(int((judged[:, :k] > 0).sum() + (judged[:, -1] > 0).sum()), 1)
     figures = [*range(k), k + 1]
 
+    @cache  # of thousands of labels most have the same few counts
+    def interval(hits: int, total: int, confidence: float) -> Interval:
+        return clopper_pearson(hits, total, confidence=confidence)
+
     def intervals(person: int, confidence: float) -> list[Interval]:
         counts = zip(right[person, figures].tolist(), judged[person, figures].tolist(), strict=True)
-        return [clopper_pearson(hits, total, confidence=confidence) for hits, total in counts]
+        return [interval(hits, total, confidence) for hits, total in counts]
 
     return tuple(
         _record(person, n_votes, judged[person, -1], "gold", intervals(person, 0.95), intervals(person, confidence))

@@ -29,6 +29,7 @@ from feedback.cli import (
     why,
 )
 from feedback.cli.arguments import Commands
+from feedback.cli.progress import CommandProgress
 from feedback.cli.terminal import echo
 from feedback.errors import FeedbackError
 from ml_backend.errors import BackendError
@@ -57,6 +58,7 @@ _GROUPS = {
     "signal": (signal.app, "Control"),
     "store": (store.app, "Data"),
 }
+_WITHOUT_PROGRESS = ("demo", "serve", "web", "worker")  # they have their own, or run until they are stopped
 _FIRST_STEPS = (
     "To try it, run hitl demo. To use it with your Label Studio, set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, "
     "run hitl serve, and run hitl connect PROJECT in another terminal. "
@@ -87,13 +89,17 @@ for name, (group, panel) in _GROUPS.items():
 
 @app.callback()
 def _before(
+    context: typer.Context,
     *,
-    version: Annotated[
+    version: Annotated[  # noqa: ARG001 - its callback shows it
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
     """Handle the options that come before a sub-command."""
+    name = context.invoked_subcommand
+    if name not in _WITHOUT_PROGRESS:
+        context.with_resource(CommandProgress(f"hitl {name}"))
 
 
 def main() -> None:

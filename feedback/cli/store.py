@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from feedback.app.bootstrap import load_settings, opened_project, opened_store
 from feedback.cli.arguments import AsJson, Commands, Project
-from feedback.cli.terminal import echo, print_found, print_json, screen
+from feedback.cli.progress import report_progress
+from feedback.cli.terminal import echo, print_found, print_json
 from feedback.errors import FileError, StoreError
-
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.progress import TaskID
 
 app = Commands(help="Verify or rebuild the store, and retry parked jobs.", no_args_is_help=True)
 
@@ -40,36 +35,14 @@ def rebuild(
     as_json: AsJson = False,
 ) -> None:
     """Rebuild the tables from the event log. Webhooks and turns wait meanwhile."""
-    console = screen(errors=True)
     if not check:
-        console.print("Nothing else is written until this is done; new webhooks wait in the inbox.")
-    with opened_store(load_settings()) as store, _progress(console) as report_progress:
-        found = store.rebuild(check=check, on_progress=report_progress)
+        echo("Nothing else is written until this is done; new webhooks wait in the inbox.", errors=True)
+    with opened_store(load_settings()) as store:
+        found = store.rebuild(check=check, on_progress=lambda name, *parts: report_progress(f"project {name}", *parts))
     line = "The tables match the event log." if found.ok else f"The tables differ from the event log: {found.differs}"
     print_found(found, [line], as_json=as_json)
     if not found.ok:
         raise SystemExit(1)
-
-
-@contextmanager
-def _progress(console: Console) -> Iterator[Callable[[str, int, int], None]]:
-    """Show a progress bar per project on a terminal, else one line at its start and end."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("project {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
-        bar_of: dict[str, TaskID] = {}
-
-        def report_progress(project: str, done: int, total: int) -> None:
-            if project not in bar_of:
-                bar_of[project] = bars.add_task(project, total=total)
-                if not console.is_terminal:
-                    console.print(f"project {project}: {total} steps")
-            bars.update(bar_of[project], completed=done)
-            if done == total and not console.is_terminal:
-                console.print(f"project {project}: done")
-
-        yield report_progress
 
 
 @app.command()

@@ -32,6 +32,14 @@ def echo(line: object = "", *, errors: bool = False, **styles: Any) -> None:
 
 def screen(*, errors: bool = False) -> Console:
     """Return a console on standard output or standard error that prints "[/x]", ":b:" and escape sequences as text."""
+    stream = sys.stderr if errors else sys.stdout
+    if isinstance(stream, PrintableStream):
+        stream.announce()  # the console writes past it
+    return make_console(errors=errors)
+
+
+def make_console(*, errors: bool) -> Console:
+    """Return such a console for the progress of a command, which is itself nothing printed."""
     # reason: rich takes 50 ms to import, and most commands print lines
     from feedback.cli.console import PrintableConsole
 

@@ -30,13 +30,32 @@ _MIN_VOTES_PER_PERSON = 5.0  # with fewer, error rates cannot be separated from 
 _MIN_VOTES_PER_TASK = 1.5  # with fewer, there is hardly anybody to compare with
 _FOLDS = 5  # of hidden votes
 _MAX_VOTES_ALL_FOLDS = 50_000  # with more votes, one fold with some hidden votes compares the methods as well
+_MAX_CELLS_ALL_FOLDS = 2_000_000  # tasks times labels
 _MAX_HIDDEN_VOTES = 15_000
 _POOLING = 4.0  # pooled votes in the error rates that predict hidden votes
 _PROVEN_WORSE = -2.0  # standard errors from the majority vote
-_MAX_ERROR_RATES = 20_000_000  # above it, hidden votes are predicted from one accuracy per person
+# people times labels², and tasks times labels: below the first number they take seconds whatever the votes are
+_MAX_ERROR_RATES, _MAX_ERROR_RATES_PER_VOTE = 1_000_000, 20  # with more than 20 a vote, hardly any is ever seen
+_MAX_CELLS, _MAX_CELLS_PER_VOTE = 5_000_000, 100
 _TEMPERATURES = np.array([1.0, 1.5, 2.0, 3.0, 5.0, 8.0, 14.0])  # never below 1: votes on a task are dependent
 _MIN_PROBABILITY = 1e-12
 _ALPHA = 0.05  # one-sided level at which gold labels prove one method better
+
+
+_OF_ERROR_RATES = ("dawid_skene", "hierarchical")
+
+
+@dataclass(frozen=True, slots=True)
+class UsableMethods:
+    """The methods that can be fitted to some votes; with thousands of labels not all of them."""
+
+    methods: Mapping[str, Method]
+    left_out: str = ""  # a sentence, without a full stop, on the others
+
+    @property
+    def with_tables(self) -> bool:
+        """Return whether a table of tasks and labels may be filled; the majority vote alone needs none."""
+        return len(self.methods) > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +75,30 @@ class HiddenVoteScore:
     temperature: float  # the temperature at which its probabilities predict hidden votes best
 
 
+def list_usable_methods(votes: Votes) -> UsableMethods:
+    """Return the methods whose tables fit these votes: error rates grow with labels², all other tables with labels.
+
+    >>> many = Votes(np.repeat(np.arange(2_000), 3), np.tile([0, 1, 2], 2_000), np.repeat(np.arange(2_000), 3))
+    >>> print(list_usable_methods(many).left_out)
+    dawid_skene and hierarchical are left out: 12,000,000 error rates of 3 people are too many for 6,000 votes
+    """
+    n, k = float(votes.weights.sum()), votes.n_labels
+    if np.count_nonzero(np.bincount(votes.tasks)) * k > max(_MAX_CELLS, _MAX_CELLS_PER_VOTE * n):
+        why = f"{k:,} different labels are too many for the other methods of consensus"
+        return UsableMethods({"majority": majority_vote}, f"only the majority vote is computed: {why}")
+    people = np.count_nonzero(np.bincount(votes.people))
+    if (rates := people * k**2) > max(_MAX_ERROR_RATES, _MAX_ERROR_RATES_PER_VOTE * n):
+        why = f"{rates:,} error rates of {people:,} people are too many for {n:,.0f} votes"
+        usable = {name: method for name, method in METHODS.items() if name not in _OF_ERROR_RATES}
+        return UsableMethods(usable, f"{' and '.join(_OF_ERROR_RATES)} are left out: {why}")
+    return UsableMethods(METHODS)
+
+
 def select_method(votes: Votes) -> MethodSelection:
     """Select the consensus for these votes; the policy's method "auto". VotesError where there are no votes.
 
     - Sparse votes (fewer than 1.5 per task or 5 per person): the majority vote.
+    - So many labels that no other method is usable (`list_usable_methods`): the majority vote.
     - Else a committee: the mean of the probabilities of majority vote, hierarchical Dawid-Skene, one-coin Dawid-Skene
       and weighted vote, without those that predict hidden votes worse than the majority vote does (proven). One
       winner by likelihood would be wrong more often, because a model may explain votes well and the truth badly.
@@ -78,43 +117,55 @@ def select_method(votes: Votes) -> MethodSelection:
     per_person = len(votes) / np.count_nonzero(np.bincount(votes.people))
     if per_task < _MIN_VOTES_PER_TASK or per_person < _MIN_VOTES_PER_PERSON:
         reason = f"{per_task:.1f} votes a task and {per_person:.1f} a person are too few to learn error rates"
-        majority = majority_vote(votes)
-        return MethodSelection(majority, reason, {"majority": majority})
-    scores = score_on_hidden_votes(votes)
+        return select_majority(votes, reason)
+    usable = list_usable_methods(votes)
+    if not usable.with_tables:
+        return select_majority(votes, usable.left_out)
+    scores = score_on_hidden_votes(votes, usable=usable)
     groups = TaskGroups.build(votes)
-    fits = {name: fit for name, method in METHODS.items() if (fit := fit_or_none(method, groups.votes)) is not None}
-    members = [name for name in COMMITTEE if scores[name].margin > _PROVEN_WORSE and name in fits]
+    tried = {name: fit_or_none(method, groups.votes) for name, method in usable.methods.items()}
+    fits = {name: fit for name, fit in tried.items() if fit is not None}
+    members = [name for name in COMMITTEE if name in fits and scores[name].margin > _PROVEN_WORSE]
     rows = [_apply_temperature(fits[name].proba, scores[name].temperature) for name in members]
     committee = Consensus.build("committee", groups.votes, np.mean(rows, axis=0))
     reason = "mean of " + ", ".join(members)
-    if dropped := [name for name in COMMITTEE if name not in members]:
+    if dropped := [name for name in scores if name not in members]:
         reason += f"; {', '.join(dropped)} predict hidden votes worse than the majority"
     fits = {name: fit.take(groups.of_task) for name, fit in fits.items()}
     return MethodSelection(committee.take(groups.of_task), reason, fits)
 
 
-def score_on_hidden_votes(votes: Votes) -> dict[str, HiddenVoteScore]:
-    """Score how well each member of the committee predicts hidden votes.
+def select_majority(votes: Votes, reason: str) -> MethodSelection:
+    """Return the majority vote as the selection."""
+    majority = majority_vote(votes)
+    return MethodSelection(majority, reason, {"majority": majority})
 
-    Each fifth of the votes is hidden in turn; with more than 50,000 votes only some, once. A hidden vote is predicted
-    from the consensus of the other votes on its task and from the error rates of its person against that consensus.
-    Votes are hidden in the order of task and person, so the order of the rows changes nothing.
+
+def score_on_hidden_votes(votes: Votes, *, usable: UsableMethods | None = None) -> dict[str, HiddenVoteScore]:
+    """Score how well each usable member of the committee predicts hidden votes.
+
+    Each fifth of the votes is hidden in turn; with more than 50,000 votes, or very many labels, only some, once. A
+    hidden vote is predicted from the consensus of the other votes on its task, and from the error rates of its person
+    against that consensus; from one accuracy per person where error rates are too many to be learnt. Votes are hidden
+    in the order of task and person, so the order of the rows changes nothing.
     """
     votes = votes.in_order()
     rng = np.random.default_rng(0)
-    all_folds = len(votes) <= _MAX_VOTES_ALL_FOLDS
-    folds, share = (_FOLDS, 1.0 / _FOLDS) if all_folds else (1, _MAX_HIDDEN_VOTES / len(votes))
+    methods = (usable or list_usable_methods(votes)).methods
+    all_folds = len(votes) <= _MAX_VOTES_ALL_FOLDS and votes.n_tasks * votes.n_labels <= _MAX_CELLS_ALL_FOLDS
+    folds, share = (_FOLDS, 1.0 / _FOLDS) if all_folds else (1, min(1.0 / _FOLDS, _MAX_HIDDEN_VOTES / len(votes)))
     fold = np.floor(rng.random(len(votes)) / share).astype(np.int64)
     groups = TaskGroups.build(votes, np.minimum(fold, folds))  # equal votes of which the same ones are hidden
     base = np.zeros(groups.votes.n_tasks)
-    logs = {name: np.zeros((len(_TEMPERATURES), len(base))) for name in COMMITTEE[1:]}
+    logs = {name: np.zeros((len(_TEMPERATURES), len(base))) for name in COMMITTEE[1:] if name in methods}
+    with_rates = _OF_ERROR_RATES[0] in methods
     for number in range(folds):
         seen, hidden = groups.votes.select(groups.marks != number), groups.votes.select(groups.marks == number)
         if not len(seen):
             continue
         has_votes = np.bincount(seen.tasks, minlength=seen.n_tasks) > 0
         hidden = hidden.select(has_votes[hidden.tasks])
-        predict = _predictor(seen, hidden)
+        predict = _predictor(seen, hidden, with_rates=with_rates)
         base += predict(majority_vote(seen).proba)
         for name, table in logs.items():
             fit = fit_or_none(METHODS[name], seen)
@@ -142,12 +193,12 @@ def _apply_temperature(proba: Floats, temperature: float) -> Floats:
     return Calibrator("temperature", temperature).apply(np.maximum(proba, _MIN_PROBABILITY))
 
 
-def _predictor(seen: Votes, hidden: Votes) -> Callable[[Floats], Floats]:
+def _predictor(seen: Votes, hidden: Votes, *, with_rates: bool) -> Callable[[Floats], Floats]:
     """Return a function from a consensus (n_tasks, k) to the log-probability of the hidden votes, (n_tasks,).
 
     The model of people is the same for every consensus.
     """
-    if seen.n_people * seen.n_labels**2 <= _MAX_ERROR_RATES:
+    if with_rates:
         matrix = VoteMatrix.build(seen)
 
         def chance_of_hidden(proba: Floats) -> Floats:

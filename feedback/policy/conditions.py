@@ -15,6 +15,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from ml_backend.clean_text import clean_text
+
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -208,7 +210,7 @@ def _equal(operand: Any) -> ValueTest:
     if isinstance(operand, bool):
         return lambda value: value is operand
     if isinstance(operand, str):
-        return lambda value: isinstance(value, str) and value == operand
+        return _in((operand,))
     expected = float(operand)
     return lambda value: parse_number(value) == expected
 
@@ -219,9 +221,11 @@ def _not_equal(operand: Any) -> ValueTest:
 
 
 def _in(operand: tuple[Any, ...]) -> ValueTest:
-    texts = frozenset(item for item in operand if isinstance(item, str))
+    texts = frozenset(clean_text(item) for item in operand if isinstance(item, str))
     others = [_equal(item) for item in operand if not isinstance(item, str)]
-    return lambda value: (isinstance(value, str) and value in texts) or any(equal(value) for equal in others)
+    return lambda value: (
+        (isinstance(value, str) and clean_text(value) in texts) or any(equal(value) for equal in others)
+    )
 
 
 def _not_in(operand: tuple[Any, ...]) -> ValueTest:

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from feedback.errors import PolicyError
 from feedback.policy.field_types import NAME, percent_hint
 from feedback.policy.schema import Policy
+from ml_backend.clean_text import decode_text
 from ml_backend.left_out import describe_error
 
 _ORDER = "order"  # an added key for the order of keys, because the store sorts the keys of JSON
@@ -46,7 +47,7 @@ def read_policy(text: str, *, source: str = "hitl.toml") -> Policy:
 def read_policy_file(path: Path) -> Policy:
     """Return the policy in a file; PolicyError where it cannot be read or is not valid."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = decode_text(path.read_bytes())
     except OSError as error:
         raise PolicyError(f"{path} cannot be read: {error.strerror}.", hint="Give the path of a policy file.") from None
     except UnicodeDecodeError:

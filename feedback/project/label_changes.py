@@ -73,7 +73,7 @@ def record_label_change(
         )
     if label in split or label == to:
         raise VotesError(f"{label!r} cannot become itself.", hint="Give the part that keeps the meaning a new name.")
-    found = {vote.annotation: vote.at_s for vote in votes if label in _labels(vote.answer)}
+    found = {vote.annotation: vote.at_s for vote in votes if label in labels_in(vote.answer)}
     if not found:
         raise VotesError(f"no answer in project {project} has the label {label!r}.")
     body = {"label": label, "to": to, "split": list(split), "versions": sorted(found.items()), "at_s": now_s}
@@ -102,7 +102,7 @@ def apply_label_changes(votes: Iterable[Vote], changes: Sequence[LabelChange]) -
     for vote in votes:
         current: Vote | None = vote
         for change in changes:
-            if current is None or not change.covers(vote) or change.label not in _labels(current.answer):
+            if current is None or not change.covers(vote) or change.label not in labels_in(current.answer):
                 continue
             current = (
                 replace(current, answer=_translate(current.answer, change.label, change.to)) if change.to else None
@@ -114,7 +114,7 @@ def apply_label_changes(votes: Iterable[Vote], changes: Sequence[LabelChange]) -
     return AppliedLabelChanges(tuple(counted), dict(stale))
 
 
-def _labels(answer: Answer) -> set[object]:
+def labels_in(answer: Answer) -> set[object]:
     """Return every label in an answer: of a choice, of a region, or in a taxonomy path."""
     value: Any = answer.value
     if not isinstance(value, tuple):

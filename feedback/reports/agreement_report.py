@@ -15,14 +15,17 @@ from feedback.agreement.krippendorff_alpha import alpha_of_answers
 from feedback.errors import VotesError
 from feedback.project.guidelines import guideline_at, list_guidelines
 from feedback.project.snapshot import ProjectSnapshot
+from feedback.reports.csv_table import counted
 from feedback.reports.formatting import answer_text
 from feedback.reports.vote_analysis import NUMBER_KINDS, Analysis, analyse_votes
-from feedback.reports.votes_file import parse_cell
+from feedback.reports.votes_file import describe_foreign_gold, parse_cell
 from feedback.store import Store, Vote
 from feedback.training.dataset import single_label
 from feedback.votes import LABEL_KINDS, EncodedVotes, encode_votes
+from ml_backend.clean_text import clean_text, unify_spelling
 from ml_backend.errors import UnknownName
-from ml_backend.records import Answer
+from ml_backend.left_out import name_some
+from ml_backend.records import Answer, field_value
 
 _LOG = logging.getLogger(__name__)
 _MAX_GROUPS = 20  # those with most tasks
@@ -69,15 +72,24 @@ def analyse_project(
 
     `gold` are answers by task id, as `read_gold` returns them; None uses the gold tasks of the project. `segment` is a
     field of the tasks; agreement is also measured within each of its values. VotesError where the project has no votes,
-    or a gold answer is not of their type.
+    no task has the field, or the gold answers of a file are not of the type of the votes or share no label with them.
     """
     if not snapshot.votes:
         raise VotesError(f"project {snapshot.project.id} has no votes on {snapshot.control.name!r} yet.")
+    segments = _segments_of_tasks(snapshot, segment) if segment else {}
     kind = snapshot.votes[0].answer.kind
-    from_file = {task: parse_cell(cell, kind, where=f"gold of {task}") for task, cell in (gold or {}).items()}
     answered = {vote.task for vote in snapshot.votes}
-    in_store = {str(task): answer for task, answer in snapshot.book.items() if task in answered and answer.kind == kind}
-    on_all = _analyse(snapshot.votes, from_file or in_store or None, calibrate_gold, drawn=False)
+    known = {str(task): answer for task, answer in snapshot.book.items() if task in answered and answer.kind == kind}
+    if gold:
+        spelling = unify_spelling([*gold.values(), *snapshot.control.labels])
+        cells = {task.removesuffix(".0"): spelling.get(cell, cell) for task, cell in gold.items()}
+        known = {task: parse_cell(cell, kind, where=f"gold of {task}") for task, cell in cells.items()}
+    foreign = describe_foreign_gold([vote.answer for vote in snapshot.votes], known)
+    if foreign and gold:
+        raise VotesError(foreign, hint="Spell the labels as the label config does.")
+    on_all = _analyse(snapshot.votes, None if foreign else known or None, calibrate_gold, drawn=False)
+    if foreign:
+        on_all = replace(on_all, notes=(*on_all.notes, foreign.removesuffix(".")))
     drawn = _drawn(snapshot.votes, snapshot)
     on_drawn = _analyse(drawn, None, 0, drawn=True) if drawn else None
     if on_drawn is None or not any(figure.items for figure in on_drawn.agreement.values()):
@@ -86,8 +98,8 @@ def analyse_project(
             verdict=judge_coefficient(on_all.agreement["alpha"], drawn=False)[1],
             notes=(*on_all.notes, "no task that was drawn for agreement has two votes yet"),
         )
-    segments = {task: str(row.data.get(segment, "")) for task, row in snapshot.tasks.items()} if segment else {}
-    note = f"agreement on {len({vote.task for vote in drawn})} tasks drawn for it, all else on all tasks"
+    n_drawn = counted(len({vote.task for vote in drawn}), "task", "tasks")
+    note = f"agreement on {n_drawn} drawn for it, all else on all tasks"
     return replace(
         on_all,
         agreement=on_drawn.agreement,
@@ -179,6 +191,18 @@ def _agreement_by_group(
         if (group := group_of.get(vote.task)) in by_group:
             by_group[group].append(vote)
     return {str(group): _measure(own, snapshot) for group, own in by_group.items()}
+
+
+def _segments_of_tasks(snapshot: ProjectSnapshot, field: str) -> dict[int, str]:
+    """Return the value of a field by task id; VotesError where no task has the field."""
+    values = {task: field_value(row.data, field) for task, row in snapshot.tasks.items()}
+    if all(value is None for value in values.values()):
+        fields = sorted({name for row in snapshot.tasks.values() for name in row.data})
+        raise VotesError(
+            f"no task of project {snapshot.project.id} has the field {field!r}.",
+            hint=f"Its tasks have the fields {name_some(fields, most=_MAX_GROUPS)}.",
+        )
+    return {task: "" if value is None else clean_text(str(value)) for task, value in values.items()}
 
 
 def _months_of_tasks(votes: Sequence[Vote]) -> dict[int, str]:

@@ -11,6 +11,7 @@ import numpy as np
 from feedback.consensus import Consensus
 from feedback.consensus.gold_calibration import consensus_log_odds, fit_confidence_model
 from feedback.errors import VotesError
+from feedback.reports.csv_table import counted
 from feedback.stats.intervals import json_number
 from feedback.votes import EncodedVotes, Floats, Ints, Votes
 from ml_backend.calibration import expected_calibration_error
@@ -100,10 +101,10 @@ def encode_gold(named: EncodedVotes, gold: Mapping[Hashable, Hashable]) -> tuple
     known = np.full(len(named.tasks), -1)
     known[list(found)] = list(found.values())
     notes = []
-    if len(found) < len(gold):
-        notes.append(f"{len(gold) - len(found)} gold answers are for tasks without votes")
+    if unused := len(gold) - len(found):
+        notes.append(counted(unused, "gold answer is for a task", "gold answers are for tasks") + " without votes")
     if unseen := int((known == len(label)).sum()):
-        notes.append(f"{unseen} gold answers are labels that nobody gave")
+        notes.append(counted(unseen, "gold answer is a label", "gold answers are labels") + " that nobody gave")
     return known, notes
 
 

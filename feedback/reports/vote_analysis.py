@@ -21,9 +21,15 @@ from feedback.annotators.accuracy import Reliability, compare_people
 from feedback.annotators.distance_from_others import AnnotatorDistance, distances_of_answers, distances_of_numbers
 from feedback.consensus import select_method
 from feedback.consensus.distance_aggregation import medoid
-from feedback.consensus.method_selection import fit_or_none, prefer_proven_on_gold
+from feedback.consensus.method_selection import (
+    fit_or_none,
+    list_usable_methods,
+    prefer_proven_on_gold,
+    select_majority,
+)
 from feedback.consensus.numeric_consensus import NumericConsensus, median, trimmed_mean
 from feedback.consensus.region_fusion import FUSED_KINDS, fuse_regions
+from feedback.consensus.sparse_votes import number_labels_by_task
 from feedback.reports.consensus_scores import ConsensusScore, LabelScorer, encode_gold, gold_by_code, score_by_distance
 from feedback.stats.intervals import Interval
 from feedback.votes import EncodedVotes, Floats, Votes, encode_votes
@@ -37,8 +43,9 @@ _OF_PATTERNS = ("percent", "alpha", "ac1", "fleiss", "brennan_prediger")  # meas
 _N_OPEN_FIRST = 10
 _MAX_RATING_CELLS = 20_000_000  # items times people
 _MAX_VOTES = 200_000  # beyond it the overall figures are precise enough, and breakdowns would double the time
-_MAX_LABELS = 50
+_MAX_LABELS = 50  # a table of more is not read
 _MAX_NAMED = 5  # labels in a note
+_HUGE = 1e150
 _ROUNDING = 1e-9  # numbers that differ by less are equal
 
 
@@ -115,13 +122,15 @@ def _analyse_labels(
 ) -> Analysis:
     votes = named.votes
     known, gold_notes = encode_gold(named, gold) if gold is not None else (None, [])
-    choice = select_method(votes)
-    names = (*consensus.BUILTINS, *consensus.plugin_names())
-    tried = {name: choice.fits.get(name) or fit_or_none(consensus.load_method(name), votes) for name in names}
+    usable = list_usable_methods(votes)
+    crowd, truth = (votes, known) if usable.with_tables else number_labels_by_task(votes, known)
+    choice = select_method(crowd) if usable.with_tables else select_majority(crowd, usable.left_out)
+    names = (*usable.methods, *(consensus.plugin_names() if usable.with_tables else ()))
+    tried = {name: choice.fits.get(name) or fit_or_none(consensus.load_method(name), crowd) for name in names}
     fits = {name: fit for name, fit in tried.items() if fit is not None}
     figures = _ordered_figures(named) if ordered else _label_figures(votes)
     reading = interpret_agreement(votes, named.labels, coefficient=figures["alpha"], drawn=drawn)
-    scorer = LabelScorer(votes, known, calibrate_gold)
+    scorer = LabelScorer(crowd, truth, calibrate_gold)
     people, people_note = compare_people(votes, gold=known)
     best = scorer.score(choice.consensus, choose=lambda given: prefer_proven_on_gold(choice, given).consensus)
     return Analysis(
@@ -130,7 +139,13 @@ def _analyse_labels(
         tuple(named.tasks[task] for task in reading.open_first),
         {"auto": replace(best, reason=choice.reason), **{name: scorer.score(fit) for name, fit in fits.items()}},
         tuple(_reliability_json(named, record) for record in people),
-        (*notes, *gold_notes, *_notes_on_people(named, people, people_note)),
+        (
+            *notes,
+            *gold_notes,
+            *([usable.left_out] if usable.left_out else ()),
+            *_notes_on_breakdowns(votes),
+            *_notes_on_people(named, people, people_note),
+        ),
         pairs=_agreement_by_pair(named),
         by_label=_agreement_by_label(named),
     )
@@ -139,6 +154,9 @@ def _analyse_labels(
 def _analyse_numbers(named: EncodedVotes, gold: Mapping[Hashable, float] | None, notes: Sequence[str]) -> Analysis:
     """Analyse by interval alpha and ICC, median and trimmed mean, and each person's distance from the median."""
     votes, scale = named.votes, np.array(named.labels, dtype=np.float64)
+    largest = float(np.abs(scale).max())
+    unit = largest if largest > _HUGE else 1.0  # sums of the largest floats are infinite
+    scale /= unit
     numbers: Floats = scale[votes.labels]
     table = count_patterns(votes)
     figures = {"percent": percent_agreement(table), "alpha": krippendorff_alpha(table, level="interval", values=scale)}
@@ -146,13 +164,13 @@ def _analyse_numbers(named: EncodedVotes, gold: Mapping[Hashable, float] | None,
     middle = median(votes.tasks, numbers, n_tasks=votes.n_tasks)
     trimmed = trimmed_mean(votes.tasks, numbers, n_tasks=votes.n_tasks)
     known = None if gold is None else gold_by_code(named.tasks, gold)
-    truth = None if known is None else np.array([known.get(code, math.nan) for code in range(votes.n_tasks)])
+    truth = None if known is None else np.array([known.get(code, math.nan) / unit for code in range(votes.n_tasks)])
 
     def score(fit: NumericConsensus) -> ConsensusScore:
         if truth is None:
             return ConsensusScore(fit.method)
         errors = np.abs(fit.values - truth)[np.isfinite(truth)]
-        return score_by_distance(fit.method, errors.tolist(), (errors < _ROUNDING).tolist())
+        return score_by_distance(fit.method, [error * unit for error in errors.tolist()], (errors < _ROUNDING).tolist())
 
     scores = {fit.method: score(fit) for fit in (middle, trimmed)}
     widest = np.argsort(-np.nan_to_num(middle.spread), kind="stable")[:_N_OPEN_FIRST]
@@ -162,7 +180,7 @@ def _analyse_numbers(named: EncodedVotes, gold: Mapping[Hashable, float] | None,
         judge_coefficient(figures["alpha"])[1],
         tuple(named.tasks[task] for task in widest if middle.spread[task] > 0),
         {"auto": scores["median"], **scores},
-        _distances_json(named, by_gold, distances_of_numbers(votes.tasks, votes.people, numbers)),
+        _distances_json(named, by_gold, distances_of_numbers(votes.tasks, votes.people, numbers), unit=unit),
         tuple(notes),
     )
 
@@ -256,6 +274,13 @@ def _agreement_by_label(named: EncodedVotes) -> dict[str, Coefficient]:
     return {str(label): figure for label, figure in zip(named.labels, per_label_agreement(votes), strict=True)}
 
 
+def _notes_on_breakdowns(votes: Votes) -> list[str]:
+    """Return which breakdowns are left out because they would take too long, or fill pages."""
+    if len(votes) > _MAX_VOTES:
+        return [f"agreement by label and by pair of people is computed for up to {_MAX_VOTES:,} votes"]
+    return [f"agreement by label is computed for up to {_MAX_LABELS} labels"] if votes.n_labels > _MAX_LABELS else []
+
+
 def _notes_on_people(named: EncodedVotes, people: Sequence[Reliability], note: str) -> list[str]:
     """Return what the votes cannot tell, without names: readers may see pseudonyms. Notes end without a full stop."""
     reasons = Counter(record.reason for record in people if record.reason)
@@ -283,13 +308,17 @@ def _reliability_json(named: EncodedVotes, record: Reliability) -> dict[str, Any
 
 
 def _distances_json(
-    named: EncodedVotes, by_gold: Sequence[AnnotatorDistance], by_others: Sequence[AnnotatorDistance]
+    named: EncodedVotes,
+    by_gold: Sequence[AnnotatorDistance],
+    by_others: Sequence[AnnotatorDistance],
+    *,
+    unit: float = 1.0,
 ) -> tuple[dict[str, Any], ...]:
-    """Compare people with gold where they answered some of it, else with the others."""
+    """Compare people with gold where they answered some of it, else with the others; `unit` is that of the numbers."""
     on_gold = {record.person: record for record in by_gold if record.compared > 1}
     return tuple(
         _person_json(named, record, "gold" if record.person in on_gold else "others")
-        | _interval_json("distance", record.distance)
+        | _interval_json("distance", record.distance.times(unit))
         for record in (on_gold.get(other.person, other) for other in by_others)
     )
 

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import codecs
-import csv
-import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from feedback.errors import VotesError
+from feedback.project.label_changes import labels_in
+from feedback.reports.csv_table import CsvTable, counted, describe_odd_labels, read_csv_table, unify_column
 from feedback.reports.vote_analysis import NUMBER_KINDS, Analysis, analyse_votes
+from ml_backend.clean_text import unify_spelling
 from ml_backend.codecs import get_codec
 from ml_backend.errors import CodecError, UnknownName
 from ml_backend.label_config import Control
+from ml_backend.left_out import name_some
 from ml_backend.records import Answer
 
 _WORKER = ("worker", "annotator", "person", "user")
@@ -25,7 +24,6 @@ _TASK = ("task", "item", "unit")
 _LABEL = ("label", "answer", "vote", "rating")
 _GOLD = ("gold", "truth", "label", "answer")
 _MOST_DIGITS = 18  # of a task id; databases hold 64 bits
-_MAX_CELL_CHARS = 1 << 22  # characters of one cell: a result with thousands of boxes, not a picture
 _NOMINAL_KINDS = ("choices", "pairwise")  # a label is a word
 _JSON_KINDS = ("labels", "rectanglelabels", "taxonomy")  # a label is JSON, as Label Studio writes it
 _KINDS = (*_NOMINAL_KINDS, *NUMBER_KINDS, *_JSON_KINDS)
@@ -42,11 +40,12 @@ _HINTS = {
 
 @dataclass(frozen=True, slots=True)
 class VoteTable:
-    """Columns of equal length, one row per vote, and notes on rows that were left out."""
+    """Columns of equal length, one row per vote, and notes on what was left out or taken for something else."""
 
     tasks: list[str]
     workers: list[str]
     labels: list[str]
+    rows: Sequence[int]  # their places in the file
     notes: tuple[str, ...]
 
 
@@ -56,12 +55,17 @@ def read_votes(path: Path) -> VoteTable:
     A row without a label is a missing vote. If a worker has several rows for one task, the last one counts. VotesError
     where the file cannot be read, has no such column, or has a row without a worker or task.
     """
-    (workers, tasks, labels), notes = _read(path, _WORKER, _TASK, _LABEL)
-    last = sorted({pair: row for row, pair in enumerate(zip(tasks, workers, strict=True))}.values())
-    if len(last) < len(tasks):
-        notes.append(f"{len(tasks) - len(last)} votes were repeated by the same worker: the last one counts")
-        workers, tasks, labels = ([column[row] for row in last] for column in (workers, tasks, labels))
-    return VoteTable(tasks, workers, labels, tuple(notes))
+    table = _read(path, _WORKER, _TASK, _LABEL)
+    workers, tasks, _ = table.columns
+    last = {pair: row for row, pair in enumerate(zip(tasks, workers, strict=True))}
+    if repeated := len(tasks) - len(last):
+        kept = set(last.values())
+        table = table.select([row in kept for row in range(len(tasks))])
+        table.notes.append(
+            f"{counted(repeated, 'vote was', 'votes were')} repeated by the same worker: the last one counts"
+        )
+    workers, tasks, labels = table.columns
+    return VoteTable(tasks, workers, labels, table.rows, tuple(table.notes))
 
 
 def read_gold(path: Path) -> tuple[Mapping[str, str], tuple[str, ...]]:
@@ -69,15 +73,15 @@ def read_gold(path: Path) -> tuple[Mapping[str, str], tuple[str, ...]]:
 
     VotesError where the file cannot be read, or a task has two different gold answers.
     """
-    (tasks, answers), notes = _read(path, _TASK, _GOLD)
+    table = _read(path, _TASK, _GOLD)
     gold: dict[str, str] = {}
-    for task, answer in zip(tasks, answers, strict=True):
+    for task, answer in zip(*table.columns, strict=True):
         if gold.setdefault(task, answer) != answer:
             raise VotesError(
                 f"{path.name}: task {task[:40]!r} has two gold answers, {gold[task][:40]!r} and {answer[:40]!r}.",
                 hint="Keep one row per task.",
             )
-    return gold, tuple(notes)
+    return gold, tuple(table.notes)
 
 
 def analyse_votes_file(
@@ -91,27 +95,60 @@ def analyse_votes_file(
     """Analyse the votes of a file, with gold answers by task as `read_gold` returns them.
 
     `kind` is the type of the labels; "choices" whose cells are all JSON lists are answers of several choices each.
-    VotesError where the type is unknown, or a cell is not of it; the message names the first such row. Other options
-    are those of `analyse_votes`.
+    VotesError where the type is unknown, a cell is not of it (the message names the first such row), or votes and gold
+    have no label in common. Other options are those of `analyse_votes`.
     """
     several = kind == "choices" and all(cell.startswith("[") for cell in table.labels)
     if kind not in _KINDS:
         raise VotesError(f"no type called {kind!r}.", hint=f"Known types: {', '.join(_KINDS)}.")
-    labels: Sequence[Any] = table.labels
-    known: Mapping[str, Any] | None = gold
+    cells, tasks = table.labels, table.tasks
+    given: Mapping[str, str] = gold or {}
+    of_task, of_label = unify_spelling([*tasks, *given]), unify_spelling([*cells, *given.values()])
+    if of_task or of_label:
+        tasks, cells = [of_task.get(task, task) for task in tasks], [of_label.get(cell, cell) for cell in cells]
+        given = {of_task.get(task, task): of_label.get(cell, cell) for task, cell in given.items()}
+    labels: Sequence[Any] = cells
+    known: Mapping[str, Any] = given
     if several or kind not in _NOMINAL_KINDS:
         read = _number if kind in NUMBER_KINDS else parse_cell
-        labels = [read(cell, kind, where=f"row {row}") for row, cell in enumerate(table.labels, 2)]
-        known = gold and {task: read(cell, kind, where=f"gold of {task}") for task, cell in gold.items()}
+        labels = [read(cell, kind, where=f"row {row}") for row, cell in zip(table.rows, cells, strict=True)]
+        known = {task: read(cell, kind, where=f"gold of {task}") for task, cell in given.items()}
+    if kind != "pairwise" and (foreign := describe_foreign_gold(labels, known)):
+        raise VotesError(foreign, hint="Spell the labels alike in both files.")
+    similar = describe_odd_labels((*cells, *given.values())) if labels is cells else ()
     return analyse_votes(
         kind,
-        table.tasks,
+        tasks,
         table.workers,
         labels,
-        gold=known,
+        gold=known or None,
         calibrate_gold=calibrate_gold,
-        notes=(*table.notes, *notes),
+        notes=(*table.notes, *notes, *_notes_on_spelling(of_task | of_label), *similar),
     )
+
+
+def describe_foreign_gold(labels: Sequence[Any], gold: Mapping[Any, Any]) -> str:
+    """Return a sentence where votes and gold have no label in common, so that everybody would be wrong; else "".
+
+    Labels are texts or answers of any type; numbers are near or far, and are not compared.
+    """
+    given, wanted = _all_labels(labels), _all_labels(gold.values())
+    if not given or not wanted or not given.isdisjoint(wanted):
+        return ""
+    votes, truth = (name_some([repr(name[:40]) for name in sorted(names)]) for names in (given, wanted))
+    return f"no gold answer is a label that anybody gave: gold has {truth}; votes have {votes}."
+
+
+def _all_labels(answers: Iterable[Any]) -> set[str]:
+    found: set[object] = set()
+    for answer in set(answers):
+        found |= labels_in(answer) if isinstance(answer, Answer) else {answer}
+    return {label for label in found if isinstance(label, str)}
+
+
+def _notes_on_spelling(spelling: Mapping[str, str]) -> list[str]:
+    named = name_some([f"{old!r} is read as {new!r}" for old, new in spelling.items()])
+    return [f"one name is spelled in two ways by programs: {named}"] if spelling else []
 
 
 def parse_answers(cells: Mapping[str, str], control: Control) -> dict[int, Answer]:
@@ -121,10 +158,12 @@ def parse_answers(cells: Mapping[str, str], control: Control) -> dict[int, Answe
     not allow the answer.
     """
     found: dict[int, Answer] = {}
-    for task, cell in cells.items():
+    spelling = unify_spelling([*cells.values(), *control.labels])
+    for name, cell in cells.items():
+        task = name.removesuffix(".0")  # pandas writes ids as floats where one is missing
         if not task.isdecimal() or len(task) > _MOST_DIGITS:
             raise VotesError(f"task {task[:40]!r} is not a task id.", hint="Label Studio's ids are whole numbers.")
-        found[int(task)] = parse_cell(cell, control.kind, where=f"task {task}")
+        found[int(task)] = parse_cell(spelling.get(cell, cell), control.kind, where=f"task {task}")
         _check_labels(found[int(task)], control, f"task {task}")
     return found
 
@@ -147,112 +186,24 @@ def parse_cell(cell: str, kind: str, *, where: str) -> Answer:
         raise VotesError(f"{where}: answers of type {kind} cannot be parsed: {error}.") from error
 
 
-def _read(path: Path, *wanted: Sequence[str]) -> tuple[list[list[str]], list[str]]:
-    """Return the wanted columns, each given by the names that it may have, and notes on rows left out."""
-    (text, _notes), columns = read_csv_text(path), ", ".join(accepted[0] for accepted in wanted)
-    header, _, _ = text.partition("\n")
-    if not header.strip():
-        raise VotesError(f"{path.name} is empty.", hint=f"Wanted a CSV file with a header line and columns {columns}.")
-    delimiter = max(",;\t", key=header.count)
-    rows = _plain_columns(text, delimiter) or _quoted_columns(path, text, delimiter)
-    names = [column[0].strip().lower() for column in rows]
-    places = [_place(path, names, accepted, columns) for accepted in wanted]
-    read = [rows[place][1:] for place in places]
-    if not read[0]:
-        raise VotesError(f"{path.name} has a header and no rows.", hint=f"Wanted one row per vote: {columns}.")
-    if text.count(" ") or text.count("\t"):
-        read = [[cell.strip() for cell in column] for column in read]
-    return _complete(path, read, [accepted[0] for accepted in wanted])
-
-
-def _plain_columns(text: str, delimiter: str) -> list[list[str]] | None:
-    """Return the columns of a file without quotes and with equally long rows; None for any other file.
-
-    Splitting the whole text at once takes a tenth of the time of the csv module: it matters for a million votes.
-    """
-    lines = text.replace("\r\n", "\n").rstrip("\n")
-    if '"' in lines or "\r" in lines or "\n\n" in lines:
-        return None
-    chars = np.frombuffer(lines.encode(), dtype=np.uint8)
-    ends = np.flatnonzero(chars == ord("\n"))
-    cells = np.diff(np.searchsorted(np.flatnonzero(chars == ord(delimiter)), [0, *ends, len(chars)]))
-    if not (cells == cells[0]).all():
-        return None
-    n_columns = int(cells[0]) + 1
-    flat = lines.replace("\n", delimiter).split(delimiter)
-    return [flat[column::n_columns] for column in range(n_columns)]
-
-
-def _quoted_columns(path: Path, text: str, delimiter: str) -> list[list[str]]:
-    """Return the columns as the csv module reads them; VotesError names the first row that is too short."""
-    csv.field_size_limit(_MAX_CELL_CHARS)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    try:
-        rows = [row for row in reader if row]
-    except csv.Error as error:
-        raise VotesError(
-            f"{path.name}, line {reader.line_num}: {error}.", hint="Export the file again as CSV."
-        ) from error
-    n_columns = len(rows[0])
-    short = next((number for number, row in enumerate(rows) if len(row) < n_columns), None)
-    if short is not None:
-        raise VotesError(
-            f"{path.name}, row {short + 1}: {len(rows[short])} cells, wanted {n_columns}.",
-            hint="Quote a label that contains the separator or a quote.",
-        )
-    return [[row[column] for row in rows] for column in range(n_columns)]
-
-
-def _complete(path: Path, read: list[list[str]], columns: Sequence[str]) -> tuple[list[list[str]], list[str]]:
-    """Leave out rows without an answer; raise VotesError for a row without a task or worker."""
-    for column, name in zip(read[:-1], columns, strict=False):
+def _read(path: Path, *wanted: Sequence[str]) -> CsvTable:
+    """Return the rows that have an answer, which is the last column; VotesError for one without a task or worker."""
+    names = [accepted[0] for accepted in wanted]
+    table = read_csv_table(
+        path, *wanted, hint=f"Wanted the columns {', '.join(names)}; rename yours in the header line."
+    )
+    for column, name in zip(table.columns[:-1], names, strict=False):
         if "" in column:
-            row = column.index("") + 2
+            row = table.rows[column.index("")]
             raise VotesError(f"{path.name}, row {row}: no {name}.", hint="Add it, or remove the row.")
-    if "" not in read[-1]:
-        return read, []
-    keep = [place for place, answer in enumerate(read[-1]) if answer]
-    left_out = len(read[-1]) - len(keep)
-    if not keep:
-        raise VotesError(
-            f"{path.name}: the {columns[-1]} column is empty in every row.", hint="Is this the right file?"
-        )
-    return [[column[place] for place in keep] for column in read], [f"{left_out} rows of {path.name} have no answer"]
-
-
-def read_csv_text(path: Path, *, fallback: str = "") -> tuple[str, list[str]]:
-    """Return a CSV file as text, with a note if it was read in the encoding `fallback`; VotesError if unreadable."""
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise VotesError(f"{path} cannot be read: {error.strerror}.", hint="Give the path of a CSV file.") from error
-    notes = []
-    try:
-        text = raw.decode("utf-16" if raw[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        try:
-            text = raw.decode(fallback or "utf-8")
-        except UnicodeDecodeError:
-            hint = "Save the file as UTF-8 (in Excel: CSV UTF-8)."
-            raise VotesError(f"{path.name}, line {line}: not UTF-8.", hint=hint) from error
-        notes.append(f"{path.name} is not UTF-8 (line {line}); it is read as {fallback}")
-    if "\0" in text:
-        raise VotesError(f"{path.name} is not a text file.", hint="Export it from the spreadsheet as CSV.")
-    return text, notes
-
-
-def _place(path: Path, names: list[str], accepted: Sequence[str], columns: str) -> int:
-    found = [name for name in accepted if name in names]
-    if not found:
-        given = ", ".join(repr(name) for name in names[:12])
-        raise VotesError(
-            f"{path.name} has no column {accepted[0]!r}; it has {given}.",
-            hint=f"Wanted the columns {columns}; rename yours in the header line.",
-        )
-    if names.count(found[0]) > 1:
-        raise VotesError(f"{path.name} has the column {found[0]!r} twice.", hint="Remove or rename one of them.")
-    return names.index(found[0])
+    answers = table.columns[-1]
+    if not any(answers):
+        raise VotesError(f"{path.name}: the {names[-1]} column is empty in every row.", hint="Is this the right file?")
+    if without := answers.count(""):
+        table = table.select(list(map(bool, answers)))
+        table.notes.append(f"{counted(without, f'row of {path.name} has', f'rows of {path.name} have')} no answer")
+    table.columns[:] = map(unify_column, table.columns)
+    return table
 
 
 def _to_regions(cell: str, kind: str, where: str) -> list[Mapping[str, Any]]:
@@ -271,7 +222,7 @@ def _to_regions(cell: str, kind: str, where: str) -> list[Mapping[str, Any]]:
         return [{"value": {kind: found}}]
     items = found if isinstance(found, list) else [found]
     if kind in ("choices", "taxonomy") and not any(isinstance(item, dict) for item in items):
-        items = [{kind: items}]
+        items = [{kind: [json.dumps(item) if isinstance(item, (int, float)) else item for item in items]}]
     return [item if isinstance(item, dict) and "value" in item else {"value": item} for item in items]
 
 

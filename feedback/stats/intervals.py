@@ -44,6 +44,10 @@ class Interval:
     def __contains__(self, figure: float) -> bool:
         return self.low <= figure <= self.high
 
+    def times(self, unit: float) -> Interval:
+        """Return the interval of the estimate in another unit, `unit` above 0."""
+        return Interval(self.low * unit, self.high * unit, self.value * unit, self.confidence)
+
     def to_json(self, *, digits: int = 6) -> dict[str, float | None]:
         """Return value, low and high, rounded to `digits` places; None where a number is NaN or infinite.
 

@@ -95,7 +95,8 @@ def test_utf_16_is_read(tmp_path):
         (b"", "votes.csv is empty"),
         (b"worker,task,label\n", "a header and no rows"),
         (b"who,task,label\na,1,x\n", "no column 'worker'; it has 'who', 'task', 'label'"),
-        (b"worker,task,label\na,1,\xe9\n", "line 2: not UTF-8"),
+        (b"worker,task,label\na,1,\x81\n", "line 2: not UTF-8"),
+        (b"worker,task,label\na,1,\xc3\xa9\na,2,\xe9\n", "line 3: not UTF-8"),
         (b"worker,task,label\na,1\n", "row 2: 2 cells, wanted 3"),
         (b"worker,task,label\n,1,x\n", "row 2: no worker"),
         (b"worker,task,label\na,,x\n", "row 2: no task"),
@@ -127,7 +128,7 @@ def test_a_second_vote_of_a_worker_replaces_the_first_and_is_noted(tmp_path):
     found = analysed(tmp_path, text)
 
     assert found["agreement"]["percent"]["value"] == 1.0
-    assert found["notes"][:-1] == ["1 votes were repeated by the same worker: the last one counts"]
+    assert found["notes"][:-1] == ["1 vote was repeated by the same worker: the last one counts"]
     assert found["notes"][-1].startswith("2 of 2 people: only two people share these tasks")
 
 
@@ -135,7 +136,7 @@ def test_rows_without_a_label_are_missing_votes(tmp_path):
     found = analysed(tmp_path, "worker,task,label\nann,1,ham\nbob,1,\nbob,2,ham\nann,2,ham\n")
 
     assert found["agreement"]["percent"]["items"] == 1
-    assert found["notes"][0] == "1 rows of votes.csv have no answer"
+    assert found["notes"][0] == "1 row of votes.csv has no answer"
 
 
 def test_gold_that_contradicts_itself_is_refused(tmp_path):
@@ -151,8 +152,8 @@ def test_gold_for_other_tasks_is_refused_and_some_of_it_is_noted(tmp_path):
     found = analysed(tmp_path, votes, gold="task,gold\n1,eggs\n9,ham\n")
     assert found["consensus"]["majority"]["accuracy"] == 0.0
     assert found["notes"][:2] == [
-        "1 gold answers are for tasks without votes",
-        "1 gold answers are labels that nobody gave",
+        "1 gold answer is for a task without votes",
+        "1 gold answer is a label that nobody gave",
     ]
 
 
@@ -244,3 +245,16 @@ def test_several_choices_at_once_are_compared_by_overlap(tmp_path):
 def test_a_label_of_another_type_is_named(tmp_path, kind, cell, message):
     with pytest.raises(VotesError, match=message):
         analysed(tmp_path, f"worker,task,label\nann,1,{cell}\nbob,1,{cell}\n", "--type", kind)
+
+
+@pytest.mark.parametrize("kind", ["number", "choices"])
+@pytest.mark.filterwarnings("error")
+def test_the_largest_floats_are_numbers_like_any_other(tmp_path, kind):
+    rows = [f"{who},{task},{value}" for task in range(9) for who, value in (("a", "1e308"), ("b", f"-{task}e307"))]
+
+    found = analysed(tmp_path, "worker,task,label\n" + "\n".join(rows), "--type", kind, gold="task,gold\n1,1e308\n")
+
+    assert found["agreement"]["alpha"]["value"] < 0.1
+    if kind == "number":
+        assert found["agreement"]["icc"]["value"] < 0.1
+        assert [row["distance"] for row in found["annotators"]] == pytest.approx([1.4e308, 1.4e308])

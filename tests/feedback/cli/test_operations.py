@@ -266,15 +266,11 @@ def test_unpark_retries_a_parked_job(store_with_votes: Store, hitl: Hitl):
     assert "no job is parked" in hitl("store", "unpark", "1").output
 
 
-def test_a_rebuild_shows_its_progress_and_that_others_wait(store_with_votes: Store, hitl: Hitl):
-    events = store_with_votes.verify()["events"]
-
+def test_a_rebuild_says_that_others_wait(store_with_votes: Store, hitl: Hitl):
     done = hitl("store", "rebuild")
 
     assert "The tables match the event log." in done.stdout
     assert "Nothing else is written" in done.stderr
-    assert f"project 1: {2 * events} steps" in done.stderr  # deriving, then comparing
-    assert "project 1: done" in done.stderr
 
 
 def test_a_rebuild_check_that_finds_a_difference_fails(store_with_votes: Store, hitl: Hitl):

@@ -32,3 +32,19 @@ def test_any_text_in_a_policy_gives_a_policy_or_a_sentence(place: str):
 def test_a_path_that_is_none_is_refused():
     with pytest.raises(PolicyError):
         read_policy_file(Path("a\x00b"))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le"])
+def test_a_policy_is_read_as_editors_of_windows_write_it(tmp_path: Path, encoding: str):
+    file = tmp_path / "hitl.toml"
+    file.write_bytes('version = 1\r\n\r\n[model]\r\ncontrol = "cafe\u0301"\r\n'.encode(encoding))
+
+    assert read_policy_file(file).model.control == "café"
+
+
+def test_a_policy_in_another_encoding_is_refused(tmp_path: Path):
+    file = tmp_path / "hitl.toml"
+    file.write_bytes('[model]\ncontrol = "café"\n'.encode("latin-1"))
+
+    with pytest.raises(PolicyError, match="not text in UTF-8"):
+        read_policy_file(file)

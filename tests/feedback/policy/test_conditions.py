@@ -178,3 +178,15 @@ def test_100_000_tasks_pass_20_rules_in_a_second():
     assert took_s < 1.0
     sample = rng.sample(range(100_000), 2_000)
     assert places[sample].tolist() == one_by_one(rules, [rows[place] for place in sample])
+
+
+@pytest.mark.parametrize("value", ["café", "cafe\u0301", "café\xa0", "\ufeffcafé"])
+def test_one_text_that_is_written_in_two_ways_meets_the_same_conditions(value: str):
+    for condition in (
+        Compare("a", "eq", "cafe\u0301"),
+        Compare("a", "in", ("tea", "café ")),
+        Not(Compare("a", "ne", "café")),
+    ):
+        assert meets(condition, {"a": value}.get)
+        assert evaluate(condition, Table(1, {"a": [value]}.__getitem__)).all()
+    assert not meets(Compare("a", "eq", "Café"), {"a": value}.get)

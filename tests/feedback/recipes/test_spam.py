@@ -73,17 +73,17 @@ def test_labels_of_any_words_survive_the_label_config(made):
 @pytest.mark.parametrize(
     ("content", "given"),
     [
-        ("", "no column 'text'; it has: none"),
-        ("v1,v2\na,b\n", "no column 'text'; it has: v1, v2"),
-        ("Text,Label\na,b\n", "no column 'text'; it has: Text, Label"),
+        ("", "texts.csv is empty"),
+        ("v1,v2\na,b\n", "no column 'text'; it has 'v1', 'v2'"),
+        ("Words,Label\na,b\n", "no column 'text'; it has 'Words', 'Label'"),
         ("text,text,label\na,b,c\n", "the column 'text' twice"),
-        ("text,label\n", "holds 0 different values"),
+        ("text,label\n", "a header and no rows"),
         (table(rows=[("a", "spam"), ("b", "spam")]), "holds only 'spam'; wanted 2 to 100"),
         (table(rows=[(str(number), str(number)) for number in range(101)]), "holds 101 different values"),
         (table(rows=[("a", "x\x01y"), ("b", "z")]), r"the label 'x\\x01y', which no label config can hold"),
         (b"text,label\na\x00b,ham\n", "not a text file"),
         (b"text,label\nok,ham\n\x81,spam\n", "line 3: not UTF-8"),
-        (",".join(f"column {number}" for number in range(30)), "column 11 and 18 more"),
+        (",".join(f"column {number}" for number in range(30)), "'column 11' and 18 more"),
     ],
 )
 def test_what_cannot_become_a_project_is_refused_with_a_sentence(made, content, given):
