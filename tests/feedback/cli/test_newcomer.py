@@ -157,7 +157,7 @@ def test_an_error_has_a_hint(hitl: Hitl, words: list[str], wrong: str, next_step
 
 
 def test_a_policy_that_is_not_text_is_refused(hitl: Hitl, tmp_path: Path):
-    (tmp_path / "hitl.toml").write_bytes(b"\xff\xfe")
+    (tmp_path / "hitl.toml").write_bytes(b"\x81\xfe")
     done = hitl("policy", "check", str(tmp_path / "hitl.toml"))
 
     assert done.returncode == 2
