@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
+from xml.etree import ElementTree as ET
 
 from ml_backend.bytes_cache import cached_in_bytes
 from ml_backend.errors import LabelConfigError
+from ml_backend.records import field_value
 
 MAX_BYTES = 1 << 20  # a real config has a few kB; a larger one is not parsed
+_MAX_DEPTH = 50  # of a nested list in a task's data
+PATH = " > "  # between the labels of a path in a nested list, as in "Billing > Refund"
+# Label Studio and its editor take tags and attributes in any case; the SDK knows these in one spelling only
+_TAGS = {name.lower(): name for name in ("Choice", "Filter", "Label", "Relation")}
+_ATTRIBUTES = {name.lower(): name for name in ("name", "toName", "value", "valueList", "alias", "choice", "apiUrl")}
+_WHOLE_TASK = "Add a control without {} for a question about the whole task."
+_PARTS = (("perregion", "perRegion", "region"), ("peritem", "perItem", "item"), ("permessage", "perMessage", "message"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +33,23 @@ class Control:
     multiple: bool  # accepts several labels at once
     object_kind: str  # "text", "image", "hypertext", ... lower-cased tag of the object
     field: str  # path into task.data ("text", "order.note"); "" where the object shows no data field
+    nested: bool = False  # answers are paths (`allowNested`); a label is then "Billing > Refund"
+    options: str = ""  # path into task.data of the labels that each task brings along (dynamic Choices); "" for none
+    unreadable: bool = False  # its answers arrive under other names, so that nothing of ours can use them
+    problem: str = ""  # why no model can learn it, as far as the config tells: a clause that follows "because"
+    hosted_only: bool = False  # whether the problem is what it shows: a hosted model may read that by itself
+    remedy: str = ""  # what to do about the problem: a sentence
+
+    def options_of(self, data: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the labels that people can choose on a task: those of the config, then those that it brings along.
+
+        >>> control = Control("c", "t", "choices", ("Other",), False, "text", "text", options="options")
+        >>> control.options_of({"options": [{"value": "Late"}, {"value": "Lost"}]})
+        ('Other', 'Late', 'Lost')
+        """
+        if not self.options:
+            return self.labels
+        return tuple(dict.fromkeys([*self.labels, *_read_options(field_value(data, self.options), nested=self.nested)]))
 
     @staticmethod
     def load(state: Mapping[str, Any]) -> Control:
@@ -40,8 +66,13 @@ class LabelConfig:
     controls: tuple[Control, ...]
 
     def control(self, name: str = "") -> Control:
-        """Return the control with this name, or the first one without a name; LabelConfigError where there is none."""
-        for control in self.controls:
+        """Return the control with this name; LabelConfigError where there is none.
+
+        Without a name it is the first that asks for one label of a task, else the first whose answers can be learned
+        or compared, else the first.
+        """
+        ranked = self.controls if name else sorted(self.controls, key=_rank)
+        for control in ranked:
             if name in ("", control.name):
                 return control
         if not self.controls:
@@ -55,14 +86,18 @@ class LabelConfig:
     def matching_control(self, learned: Control) -> Control | None:
         """Return the control that asks the question a model learned to answer; None where the question has changed.
 
-        Same means: same name, kind, object kind and field, and at least one shared label. Labels may have been added or
-        removed; the bundle leaves out removed ones.
+        Same means: same name, kind, object kind and fields, at least one shared label, and no problem. Labels may have
+        been added or removed; the bundle leaves out removed ones.
         """
         for control in self.controls:
             if control.name == learned.name:
-                now, before = ((each.kind, each.object_kind, each.field) for each in (control, learned))
+                now, before = (
+                    (each.kind, each.object_kind, each.field, each.options, each.nested, each.hosted_only)
+                    for each in (control, learned)
+                )
                 shared = not (control.labels and learned.labels) or not set(control.labels).isdisjoint(learned.labels)
-                return control if now == before and shared else None
+                learnable = control.hosted_only or not control.problem
+                return control if now == before and shared and learnable else None
         return None
 
 
@@ -76,6 +111,7 @@ def _size(xml: str, config: LabelConfig) -> int:
 def read_label_config(xml: str) -> LabelConfig:
     """Read the XML of a label config; results are cached by text.
 
+    Tags and attributes may be in any case. A control that no model can learn says so in its `problem`.
     Raises LabelConfigError where it is not XML, is larger than 1 MiB, or a control names a missing object.
 
     >>> xml = '<View><Text name="t" value="$text"/><Choices name="c" toName="t"><Choice value="A"/></Choices></View>'
@@ -86,12 +122,11 @@ def read_label_config(xml: str) -> LabelConfig:
         raise LabelConfigError("the label config is empty; wanted XML with a control tag such as <Choices>.")
     if len(xml.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         raise LabelConfigError(f"the label config is larger than {MAX_BYTES} bytes.")
-    # reason: the SDK takes half a second to import, and a start without a model does not need it
-    from label_studio_sdk.label_interface.interface import LabelInterface
-
     try:
-        interface = LabelInterface(xml)
-        controls = tuple(_control(tag, interface) for tag in interface.controls)
+        interface = make_label_interface(xml)
+        root = interface._tree  # noqa: SLF001 - of the SDK; its tags do not know where in the tree they stand
+        elements = {element.get("name"): element for element in root.iter() if element.get("name")}
+        controls = tuple(_control(tag, interface, elements) for tag in interface.controls)
     except LabelConfigError:
         raise
     except Exception as error:
@@ -99,18 +134,123 @@ def read_label_config(xml: str) -> LabelConfig:
     return LabelConfig(xml, hashlib.sha256(xml.encode()).hexdigest()[:16], controls)
 
 
-def _control(tag: Any, interface: Any) -> Control:
-    names = list(tag.to_name or [])
-    if not names:
-        raise LabelConfigError(f"control {tag.name!r} has no toName.")
+def make_label_interface(xml: str) -> Any:
+    """Return the SDK's LabelInterface of a label config, whatever the case of its tags and attributes."""
+    # reason: the SDK takes half a second to import, and a start without a model does not need it
+    from label_studio_sdk.label_interface.interface import LabelInterface
+
+    root = ET.fromstring(xml)  # noqa: S314  # nosec B314  # expat bounds entities, and the caller the bytes
+    for element in root.iter():
+        element.tag = _TAGS.get(element.tag.lower(), element.tag)
+        for name in tuple(element.attrib):
+            if (usual := _ATTRIBUTES.get(name.lower(), name)) not in element.attrib:
+                element.attrib[usual] = element.attrib.pop(name)
+    return LabelInterface(ET.tostring(root, encoding="unicode"))
+
+
+def _control(tag: Any, interface: Any, elements: Mapping[str, Any]) -> Control:
+    kind, attributes = tag.tag.lower(), _attributes(tag.attr)
+    names = [name.strip() for name in tag.to_name or []]
+    known = {target.name for target in interface.objects}
+    if missing := [name for name in names or [""] if name not in known]:
+        raise LabelConfigError(f"control {tag.name!r} is about {missing[0]!r}, which is no object of the label config.")
     target = interface.get_object(names[0])
     value = str(target.value or "")
-    return Control(
+    source, is_nested = (
+        attributes.get("value", ""),
+        kind == "choices" and attributes.get("allownested", "").lower() == "true",
+    )
+    repeaters = [each for each in elements[tag.name].iterancestors() if str(each.tag).lower() == "repeater"]
+    labels = _choices(elements[tag.name], nested=is_nested) if kind == "choices" else map(str, tag.labels or ())
+    control = Control(
         name=tag.name,
         to_name=",".join(names),
-        kind=tag.tag.lower(),
-        labels=tuple(map(str, tag.labels or ())),
-        multiple=str(tag.attr.get("choice", "single")).startswith("multiple"),
+        kind=kind,
+        labels=tuple(dict.fromkeys(labels)),
+        multiple=str(attributes.get("choice", "single")).startswith("multiple"),
         object_kind=target.tag.lower(),
-        field=value.lstrip("$") if value.startswith("$") else "",
+        field=value.lstrip("$") if value.startswith("$") and "$" not in value[1:] else "",
+        nested=is_nested,
+        options=source.lstrip("$") if kind == "choices" and source.startswith("$") else "",
+        unreadable=bool(repeaters) or "{{" in tag.name,
     )
+    problem, remedy = _find_problem_of_answers(control, elements[tag.name])
+    if problem:
+        return replace(control, problem=problem, remedy=remedy)
+    problem, remedy = _find_problem_of_object(control, _attributes(target.attr))
+    return replace(control, problem=problem, remedy=remedy, hosted_only=bool(problem))
+
+
+def _attributes(found: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in found.items()}
+
+
+def _name_of(option: Any) -> Any:
+    """Return what the editor submits for an element, or an object in a task's data."""
+    return option.get("alias") or option.get("value")
+
+
+def _find_problem_of_answers(control: Control, element: Any) -> tuple[str, str]:
+    """Return why the answers of a control teach no model, and the remedy; two empty texts where they may."""
+    own = _attributes(element.attrib)
+    if control.unreadable:
+        what = "it stands in a Repeater, so its answers arrive under another name for each part of a task"
+        return f"{what}, are stored, and not used", "Ask about the whole task in a control outside the Repeater."
+    for name, usual, part in _PARTS:
+        if own.get(name, "").lower() == "true":
+            return f"it asks about each {part} ({usual}), not about the whole task", _WHOLE_TASK.format(usual)
+    if control.nested and any(PATH in str(_name_of(choice)) for choice in element.iter("Choice")):
+        return f"a label contains {PATH!r}, which stands between the labels of a path", "Rename that label."
+    wants_labels = control.kind == "choices" or (control.kind.endswith("labels") and not own.get("value"))
+    if wants_labels and not control.labels and not control.options:
+        child = "Choice" if control.kind == "choices" else "Label"
+        return "its list of labels is empty", f'Add <{child} value="..."/> to it in the label config.'
+    return "", ""
+
+
+def _find_problem_of_object(control: Control, shown: Mapping[str, str]) -> tuple[str, str]:
+    """Return why our recipes cannot read what a control is about, and the remedy; two empty texts where they may.
+
+    `shown` are the attributes of its first object, with names in small letters.
+    """
+    if "," in control.to_name:
+        what = f"it is about several objects ({control.to_name.replace(',', ', ')}), and a model reads one"
+        return what, "Show what is compared in one object, or name one of them in toName."
+    if shown.get("valuetype") == "url":
+        what = f'what it shows lies behind the address in the field {control.field!r} (valueType="url")'
+        remedy = 'Import the content itself, and remove valueType="url" from the label config.'
+        return f"{what}, which is not fetched", remedy
+    if (encoding := shown.get("encoding", "none")) != "none":
+        what = f'the field {control.field!r} is encoded (encoding="{encoding}"), and is not decoded'
+        return what, "Import the text as it is, and remove encoding from the label config."
+    if "valuelist" in shown:
+        return "its object shows several files (valueList), and a model reads one", "Import one file a task."
+    return "", ""
+
+
+def _choices(element: Any, *, nested: bool, above: tuple[str, ...] = ()) -> Iterator[str]:
+    """Yield the labels that people can choose below an element; those of a nested list as paths, without branches."""
+    for child in element:
+        value = _name_of(child)
+        if child.tag != "Choice":
+            yield from _choices(child, nested=nested, above=above)
+        elif value is not None:
+            path = (*above, value)
+            inner = list(_choices(child, nested=True, above=path)) if nested else []
+            yield from inner or [PATH.join(path)]
+
+
+def _read_options(value: Any, *, nested: bool, above: tuple[str, ...] = ()) -> Iterator[str]:
+    """Yield the labels of a list of options in a task's data: texts, or objects with `value` and perhaps `children`."""
+    for option in value if isinstance(value, list) and len(above) < _MAX_DEPTH else ():
+        named = isinstance(option, Mapping)
+        name = _name_of(option) if named else option
+        if isinstance(name, (str, int, float)):
+            path = (*above, str(name))
+            inner = list(_read_options(option.get("children"), nested=True, above=path)) if nested and named else []
+            yield from inner or [PATH.join(path)]
+
+
+def _rank(control: Control) -> int:
+    is_single = control.kind == "choices" and not control.multiple and bool(control.field)
+    return 2 if control.problem else 0 if is_single else 1

@@ -50,7 +50,7 @@ class Answer:
     def from_key(key: str) -> Answer:
         """Return the answer with this `key`."""
         kind, value = json.loads(key)
-        return Answer(kind, _frozen(value))
+        return Answer(kind, frozen(value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +109,8 @@ def with_indicators(data: Mapping[str, Any], indicators: Indicators) -> Mapping[
     return {**own, INDICATORS_KEY: dict(indicators)} if indicators else own
 
 
-def _frozen(value: Any) -> Hashable:
-    """Turn lists into tuples, so that an answer can be hashed."""
-    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
+def frozen(value: Any) -> Hashable:
+    """Turn lists, and objects as their JSON, into what can be hashed."""
+    if isinstance(value, Mapping):
+        return json.dumps(value, sort_keys=True, default=str)
+    return tuple(frozen(item) for item in value) if isinstance(value, list) else value

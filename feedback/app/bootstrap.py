@@ -7,7 +7,7 @@ import math
 import os
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from feedback.store import JobClaim, ProjectRow, Store
     from feedback.training.model_factory import ModelFactory
     from ml_backend.features.media import Media
+    from ml_backend.features.media_fetcher import MediaFetcher
     from ml_backend.labelstudio.client import Client
 
 _LOG = logging.getLogger(__name__)
@@ -179,12 +180,17 @@ def make_model_factory(settings: Settings, store: Store, *, media_within_s: floa
 def _make_media(settings: Settings, within_s: float) -> Media:
     """Return what reads media of tasks: from Label Studio with our token, and from the hosts of the settings."""
     from ml_backend.features.media import Media
-    from ml_backend.features.media_fetcher import MediaFetcher
 
     authorization = make_client(settings).authorization if settings.has_label_studio else None
+    return Media(make_media_fetcher(settings, authorization), within_s=within_s)
+
+
+def make_media_fetcher(settings: Settings, authorization: Callable[[], str] | None = None) -> MediaFetcher:
+    """Return what fetches files of Label Studio, and of the hosts of the settings."""
+    from ml_backend.features.media_fetcher import MediaFetcher
+
     hosts = settings.media_hosts.split(",")
-    fetcher = MediaFetcher(settings.label_studio_url, authorization=authorization, hosts=hosts)
-    return Media(fetcher, within_s=within_s)
+    return MediaFetcher(settings.label_studio_url, authorization=authorization, hosts=hosts)
 
 
 def worker_id() -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from feedback.app.bootstrap import load_settings, make_client, opened_store
+from feedback.app.bootstrap import load_settings, make_client, make_media_fetcher, opened_store
 from feedback.app.project_names import find_number, require_project
 from feedback.cli.arguments import AsJson, NamedProject
 from feedback.cli.open_page import labelling_link
@@ -25,6 +25,7 @@ def connect(
     from feedback.policy.hitl_toml import read_policy_file
     from feedback.project import connect
     from feedback.store import ProjectRow, describe_place
+    from ml_backend.labelstudio.doctor import sample_task_data
 
     settings = load_settings()
     path = policy or (Path("hitl.toml") if Path("hitl.toml").exists() else None)
@@ -34,14 +35,19 @@ def connect(
         unreached = connect.require_own_store(settings, store)
         changes = connect.connect(settings, store, client, project, policy=wanted, dry_run=dry_run, now_s=time.time())
         active = wanted or (store.projects.get_project(project) or ProjectRow(project)).policy
-        describe_learning = connect.describe_learning(str(client.project(project)["label_config"]), active)
+        describe_learning = connect.describe_learning(
+            str(client.project(project)["label_config"]),
+            active,
+            data=sample_task_data(client, project),
+            check_address=make_media_fetcher(settings).check,
+        )
     link = labelling_link(settings, project)
     place = describe_place(settings.store_url)
     lines = [f"Project {project}: nothing to change, it is already connected."]
     if changes:
         done = "these changes would be made" if dry_run else "changed"
         lines = [f"Project {project}: {done}", *(f"  • {change}" for change in changes)]
-        lines += ["The loop", *(f"  • {line}" for line in describe_learning)]
+    lines += ["The loop", *(f"  • {line}" for line in describe_learning)]
     lines += [f"Store: {place}", *(f"But {finding.what} {finding.fix}" for finding in unreached)]
     if not dry_run:
         lines.append(f"Annotators work here, in our order: {link} (docs/annotators.md says what they see).")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from feedback.app.bootstrap import load_settings, make_client, opened_store
+from feedback.app.bootstrap import load_settings, make_client, make_media_fetcher, opened_store
 from feedback.app.project_names import find_number, require_project
 from feedback.cli.arguments import AsJson, project_argument
 from feedback.cli.terminal import echo, print_json, screen
@@ -96,6 +96,9 @@ def doctor(
             backend_url=settings.url,
             connected=row is not None and row.connected,
             missed=count_missed_changes(store, project) if row else 0,
+            control=row.policy.model.control if row else "",
+            hosted=bool(row and row.policy.model.hosted),
+            check_address=make_media_fetcher(settings).check,
         )
         findings += [Finding("answers do not count", "warning", f"{sentence}.", _UNCOUNTED) for sentence in uncounted]
         findings += [Finding("rows left out", "warning", sentence, _LEFT_OUT) for sentence in left_out]

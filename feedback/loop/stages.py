@@ -107,7 +107,8 @@ def train_and_judge(context: TurnContext) -> TurnContext:
     except Exception as error:
         if is_of_service(error):
             raise
-        return _with_champion(context.noted(f"not trained: {describe_error(error)}"))
+        hint = getattr(error, "hint", "")
+        return _with_champion(context.noted(f"not trained: {describe_error(error)} {hint}".strip()))
     finally:
         export_champion(context.store.registry, services.model_folder, context.project_id)
     context = _with_champion(context)
@@ -241,6 +242,9 @@ def _with_champion(context: TurnContext) -> TurnContext:
     if refused := champions.refused(context.project_id):
         serves = f"{champion.version}, the one before, serves" if champion else "none serves until one is trained"
         context = context.noted(f"the champion is not loaded: {refused} {serves}.")
+    if champion is not None and context.snapshot.config.matching_control(champion.control) != context.snapshot.control:
+        context = context.noted(f"{champion.version} learned another question than is asked now; it predicts nothing.")
+        champion = None
     return replace(context, champion=champion)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,16 +17,15 @@ from feedback.project.policy_validation import check_clocks, raise_policy_errors
 from feedback.settings import Settings
 from feedback.store import ProjectRow, Store
 from feedback.store.log import events
-from ml_backend.codecs import get_codec
-from ml_backend.errors import UnknownName
-from ml_backend.label_config import read_label_config
+from ml_backend.errors import LabelConfigError
+from ml_backend.label_config import Control, read_label_config
 from ml_backend.labelstudio import projects, queue_writer, review_project_client
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.doctor import Finding
 from ml_backend.labelstudio.imported_predictions import count_predicted_tasks
 from ml_backend.labelstudio.parsing import SECRET_HEADER
 from ml_backend.labelstudio.projects import SettingsSnapshot, is_own_version
-from ml_backend.models import recipe_for
+from ml_backend.models.learnability import CheckAddress, find_obstacles, list_learnability
 from ml_backend.predictor import NO_MODEL_VERSION
 
 _CONNECTED_BY_OTHER_STORE = (
@@ -62,7 +61,7 @@ def connect(
     NotConnected
         For a review project, which belongs to its source project.
     LabelConfigError
-        When the label config has no control that we can read.
+        When the label config has no control whose answers can be learned or compared, with the reason for each.
     PolicyError
         When the policy has errors (`feedback.project.policy_validation`). All three come before any change.
     """
@@ -75,7 +74,7 @@ def connect(
     body = client.project(project)
     active_policy = policy or stored.policy
     row = replace(stored, title=str(body["title"]), label_config=str(body["label_config"]))
-    read_label_config(row.label_config).control(active_policy.model.control)
+    _require_answers_that_count(row.label_config, active_policy)
     if policy is None:  # it was validated when it was activated; the lock of Label Studio may have changed
         raise_policy_errors(check_clocks(active_policy, settings.lock_ttl_s))
     else:
@@ -125,23 +124,46 @@ def connect(
     return [*changes, *(new_bot if bot else []), *notes]
 
 
-def describe_learning(label_config: str, policy: Policy) -> list[str]:
-    """Return in words which control of a label config the loop learns, and what it cannot do for it."""
+def _require_answers_that_count(label_config: str, policy: Policy) -> None:
+    """Raise LabelConfigError where nothing can come of anybody's work."""
+    config = read_label_config(label_config)
+    config.control(policy.model.control)
+    found = list_learnability(config, hosted=bool(policy.model.hosted))
+    if not any(item.is_read for item in found):
+        reasons = "; ".join(f"{describe_control(item.control)}: {item.reason}" for item in found)
+        remedies = " ".join(dict.fromkeys(item.remedy for item in found if item.remedy))
+        raise LabelConfigError(f"no control's answers can be learned or compared. {reasons}", hint=remedies)
+
+
+def describe_control(control: Control) -> str:
+    """Return a control in words: its name, its kind and what it is about."""
+    return f"{control.name!r} ({control.kind} on {control.object_kind})"
+
+
+def describe_learning(
+    label_config: str,
+    policy: Policy,
+    *,
+    data: Sequence[Mapping[str, Any]] = (),
+    check_address: CheckAddress = lambda _address: None,
+) -> list[str]:
+    """Return in words which control of a label config the loop learns, and why it does not learn the others.
+
+    `data` are some tasks of the project: what in them keeps a model from learning is said, too.
+    """
     config = read_label_config(label_config)
     control = config.control(policy.model.control)
-    notes = [f"works on control {control.name!r} ({control.kind} on {control.object_kind})"]
-    if others := [other.name for other in config.controls if other.name != control.name]:
-        notes.append(f"leaves {', '.join(others)} as people answer them; [model] control in hitl.toml chooses another")
-    try:
-        get_codec(control.kind)
-    except UnknownName:
-        return [*notes, f"cannot read answers of the kind {control.kind!r}: they are stored, and not used"]
-    try:
-        if not policy.model.hosted:
-            recipe_for(control)
-    except UnknownName as error:
-        notes.append(f"{error} Tasks come in random order; agreement and consensus work. {error.hint}")
-    return notes
+    found = {item.control.name: item for item in list_learnability(config, hosted=bool(policy.model.hosted))}
+    chosen = found.pop(control.name)
+    notes = [f"works on control {describe_control(control)}"]
+    if chosen.is_learned:
+        notes += [f"{item.what} {item.remedy}".strip() for item in find_obstacles(control, data, check_address)]
+    else:
+        use = "Tasks come in random order; agreement and consensus work." if chosen.is_read else ""
+        notes.append(" ".join(filter(None, (chosen.reason, use, chosen.remedy))))
+    if found:
+        notes.append(f"leaves {', '.join(found)} as people answer them; [model] control in hitl.toml chooses another")
+    return [*notes, *(f"cannot learn {item.control.name!r}: {item.reason}" for item in found.values() if item.reason)]
 
 
 def describe_store_changes(stored: ProjectRow, policy: Policy) -> list[str]:

@@ -86,7 +86,8 @@ def validate_policy(
     except LabelConfigError as error:
         names.append(PolicyFinding("error", "model.control", str(error), error.hint))
         return [*names, *check_clocks(policy, lock_ttl_s), *lint_policy(policy, data=data, users=users)]
-    warnings = lint_policy(policy, labels=control.labels, data=data, control=control.name, users=users)
+    labels = None if control.options else control.labels  # each task brings its own
+    warnings = lint_policy(policy, labels=labels, data=data, control=control.name, users=users)
     return [*names, *check_clocks(policy, lock_ttl_s), *warnings]
 
 

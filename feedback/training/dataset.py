@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from operator import attrgetter
@@ -15,6 +15,7 @@ from feedback.project.incremental_caches import Changes, RecentProjects, changed
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.project.task_cache import merged
 from feedback.store.database.engine import without_garbage_collection
+from ml_backend.label_config import Control
 from ml_backend.records import INDICATORS_KEY, Answer
 
 _MODULUS = 1 << 256
@@ -95,7 +96,7 @@ def build(
     Rows are ordered by task id, so equal input gives an equal fingerprint in whatever order it comes.
     """
     known = set(labels)
-    made = (_row(label, known, roles, task_data.get(label.task)) for label in settled)
+    made = (_row(label, lambda _data: known, roles, task_data.get(label.task)) for label in settled)
     rows = sorted((row for row in made if row is not None), key=lambda row: row.task)
     total = sum(map(_row_digest, rows)) % _MODULUS
     return Dataset(control, tuple(rows), _fingerprint(control, total))
@@ -109,7 +110,7 @@ def single_label(answer: Answer) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    control: tuple[str, tuple[str, ...]]  # name and labels
+    control: Control
     labels: Changes
     snapshot: Changes
     rows: dict[int, Row] = field(repr=False)
@@ -130,7 +131,7 @@ class DatasetCache:
 
         Indicators are those of the snapshot. If a policy has any, all rows are rebuilt.
         """
-        control = (snapshot.control.name, tuple(snapshot.control.labels))
+        control = snapshot.control
         kept = self._kept.get(snapshot.project.id)
         changed = None
         if kept is not None and kept.control == control and not snapshot.policy.indicators:
@@ -149,12 +150,12 @@ def _all(
     snapshot: ProjectSnapshot,
     settled: Sequence[ConsensusLabel],
     changes: Changes,
-    control: tuple[str, tuple[str, ...]],
+    control: Control,
 ) -> _Kept:
     rows = _rows_of(snapshot, settled)
     digests = {task: _row_digest(row) for task, row in rows.items()}
     total = sum(digests.values()) % _MODULUS
-    dataset = Dataset(control[0], tuple(rows.values()), _fingerprint(control[0], total), Changes.everything())
+    dataset = Dataset(control.name, tuple(rows.values()), _fingerprint(control.name, total), Changes.everything())
     return _Kept(control, changes, snapshot.changes, rows, digests, total, dataset)
 
 
@@ -175,26 +176,31 @@ def _updated(
     total %= _MODULUS
     control = kept.control
     dataset = Dataset(
-        control[0], tuple(rows.values()), _fingerprint(control[0], total), kept.dataset.changes.then(changed)
+        control.name, tuple(rows.values()), _fingerprint(control.name, total), kept.dataset.changes.then(changed)
     )
     return _Kept(control, changes, snapshot.changes, rows, digests, total, dataset)
 
 
 def _rows_of(snapshot: ProjectSnapshot, settled: Iterable[ConsensusLabel]) -> dict[int, Row]:
-    known, found = set(snapshot.control.labels), dict[int, Row]()
+    control, found = snapshot.control, dict[int, Row]()
+    labels = frozenset(control.labels)
+    labels_of = control.options_of if control.options else lambda _data: labels
     for label in settled:
         data = snapshot.data(label.task) if label.task in snapshot.tasks else None
-        row = _row(label, known, snapshot.roles, data)
+        row = _row(label, labels_of, snapshot.roles, data)
         if row is not None:
             found[label.task] = row
     return found
 
 
 def _row(
-    label: ConsensusLabel, known: set[str], roles: Mapping[int, str], data: Mapping[str, Any] | None
+    label: ConsensusLabel,
+    labels_of: Callable[[Mapping[str, Any]], Collection[str]],
+    roles: Mapping[int, str],
+    data: Mapping[str, Any] | None,
 ) -> Row | None:
     name = single_label(label.answer)
-    if name not in known or name is None or data is None:
+    if name is None or data is None or name not in labels_of(data):
         return None
     return Row(label.task, roles[label.task], name, data, label.annotations, label.weight)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ml_backend import plugins
+from ml_backend.codecs.regions import place_of
 from ml_backend.label_config import Control
 from ml_backend.left_out import contained, describe_error
 from ml_backend.records import Answer
@@ -22,6 +23,8 @@ BUILTINS: Mapping[str, str] = {
     "rectanglelabels": "ml_backend.codecs.boxes:Boxes",
     "taxonomy": "ml_backend.codecs.taxonomy:Taxonomy",
 }
+PER_REGION = "per_region"  # the kind of an answer that is about parts of a task; no annotation type of Label Studio
+_OF_WHOLE_TASKS = ("choices", "number", "rating", "taxonomy")  # or of regions, if their control says so
 
 
 class Codec(Protocol):
@@ -53,7 +56,8 @@ class DecodedResult:
 
 def get_codec(kind: str) -> Codec:
     """Return the codec of a control kind; UnknownName where there is none."""
-    codec: Codec = plugins.load("hitl.codecs", kind, BUILTINS)()
+    builtins = {PER_REGION: "ml_backend.codecs.per_region:PerRegion"} if kind == PER_REGION else BUILTINS
+    codec: Codec = plugins.load("hitl.codecs", kind, builtins)()
     return codec
 
 
@@ -141,7 +145,8 @@ def decode_result(result: Any) -> DecodedResult:
     answers: dict[str, Answer] = {}
     for (name, kind), regions in grouped.items():
         try:
-            answers[name] = get_codec(kind).decode(regions)
+            is_part = kind in _OF_WHOLE_TASKS and any(map(place_of, regions))
+            answers[name] = get_codec(PER_REGION if is_part else kind).decode(regions)
         except Exception as error:  # noqa: BLE001 - whatever a region holds, the other controls are read
             problems.append(f"control {name}: {describe_error(error)}")
     return DecodedResult(answers, tuple(problems))

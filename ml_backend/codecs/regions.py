@@ -15,12 +15,21 @@ from numpy.typing import NDArray
 from ml_backend.errors import CodecError
 from ml_backend.label_config import Control
 from ml_backend.left_out import name_some
+from ml_backend.records import frozen
 
 _MAX_DESCRIBED = 20  # regions of one answer in words
 Region = TypeVar("Region")
 Similarity = Callable[[Region, Region], float]
 Box = tuple[float, float, float, float, float]  # x, y, width, height, rotation in degrees around its top left corner
 Point = tuple[float, float]
+Place = tuple[tuple[str, Any], ...]  # the fields of a region that say where it is, by name; () for the whole task
+# spans, boxes and ellipses, polygons and paths, masks, parts of videos, messages of a chat
+_PLACE = frozenset(
+    {
+        *("start", "end", "startOffset", "endOffset", "x", "y", "width", "height", "rotation", "radiusX", "radiusY"),
+        *("points", "vertices", "rle", "sequence", "ranges", "chatmessage", "item_index"),
+    }
+)
 
 
 def region_value(region: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -138,6 +147,40 @@ def box_iou(a: Box, b: Box, *, aspect: float = 1.0) -> float:
         shared = _area(_clip(corners_a, corners_b))
         joint = _area(corners_a) + _area(corners_b) - shared
     return min(shared / joint, 1.0) if joint > 0 else float(a == b)
+
+
+def place_of(region: Mapping[str, Any]) -> Place:
+    """Return where in a task the answer of a control such as Choices or Rating belongs; () for the whole task.
+
+    The editor repeats the fields of the region in the value of each answer that is given `perRegion`.
+
+    >>> place_of({"type": "choices", "value": {"start": 0, "end": 5, "text": "Alice", "choices": ["Good"]}})
+    (('end', 5), ('start', 0))
+    """
+    value = region_value(region)
+    offsets = value.get("globalOffsets")  # of hypertext, where start and end are paths
+    fields = {**(offsets if isinstance(offsets, Mapping) else value), "item_index": region.get("item_index")}
+    return tuple((name, frozen(fields[name])) for name in sorted(_PLACE & fields.keys()) if fields[name] is not None)
+
+
+def place_similarity(a: Place, b: Place) -> float:
+    """Return how far two places are the same, in [0, 1]: the IoU of spans and of boxes, else whether they are equal."""
+    if a == b:
+        return 1.0
+    places = dict(a), dict(b)
+    if places[0].get("item_index") != places[1].get("item_index"):
+        return 0.0
+    measures: tuple[tuple[tuple[str, ...], Callable[..., float]], ...] = (
+        (("start", "end"), span_iou),
+        (("x", "y", "width", "height", "rotation"), box_iou),
+    )
+    for names, iou in measures:
+        first, second = (
+            tuple(place.get(name, 0 if name == "rotation" else None) for name in names) for place in places
+        )
+        if all(isinstance(side, (int, float)) for side in (*first, *second)):
+            return iou(first, second)
+    return 0.0
 
 
 def _corners(box: Box, aspect: float) -> list[Point]:

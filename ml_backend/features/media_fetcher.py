@@ -33,6 +33,9 @@ _QUICK_S = 2.0  # a file takes no longer; what takes longer is counted
 _PATIENCE_S = 20.0  # of a host, over its slow files
 # of Label Studio: uploaded files, local files, and the addresses that proxy a storage or redirect to a presigned one
 _MEDIA_PATH = re.compile(r"data/upload/.|data/local-files/|(tasks|projects)/[0-9]+/(resolve|presign)/$")
+_BUCKETS = ("abfs", "abfss", "azure-blob", "gs", "s3", "s3a", "wasb", "wasbs")
+_SCHEME_HINT = "Import data URIs, files uploaded to Label Studio, or http(s) addresses of hosts in HITL_MEDIA_HOSTS."
+_BUCKET_HINT = f"Only Label Studio has the keys of the bucket. {_SCHEME_HINT} Presigned addresses are such."
 _REDIRECT = (301, 302, 303, 307, 308)
 _OK = 200
 _ADDRESS_SIGNS = "%/:=&?~#+!$,;'@()*[]"  # they have a meaning in an address, or are encoded already
@@ -85,6 +88,11 @@ class MediaFetcher:
             address = urljoin(url.geturl(), response)
         raise MediaError(f"{shown_address(address)} was redirected more than {_HOPS} times.")
 
+    def check(self, address: str) -> None:
+        """Raise MediaError for an address that is never fetched; opens nothing. Data URIs need no fetching."""
+        if address[:5].lower() != "data:":
+            self._check_address(address)
+
     def _check_address(self, address: str) -> tuple[SplitResult, bool]:
         """Return the full address, and whether it is Label Studio's; MediaError where it is not allowed."""
         if any(ord(letter) <= 0x20 or letter == "\\" for letter in address):
@@ -98,7 +106,8 @@ class MediaFetcher:
             raise MediaError(f"{shown_address(address)} is not an address.") from error
         if url.scheme not in ("http", "https") or not host or url.username is not None:
             raise MediaError(
-                f"{shown_address(address)} is not fetched: only http and https, without user and password."
+                f"{shown_address(address)} is not fetched: only http and https, without user and password.",
+                hint=_BUCKET_HINT if url.scheme in _BUCKETS else _SCHEME_HINT,
             )
         if self._home is not None and _is_below(url, self._home):
             return url, True

@@ -9,17 +9,20 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any, Literal
 
-from ml_backend.errors import LabelStudioError
+from ml_backend.errors import LabelConfigError, LabelStudioError
+from ml_backend.label_config import read_label_config
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.local_server import BULK_FLAG
 from ml_backend.labelstudio.projects import DOT_HINT, TITLE, UNCERTAINTY, find_by_url, host_without_dot
 from ml_backend.labelstudio.review_project_client import list_duplicate_review_projects
 from ml_backend.labelstudio.transport import Json
+from ml_backend.models.learnability import CheckAddress, find_obstacles, list_learnability
 
 TESTED = ("1.23.",)  # releases of Label Studio that the end-to-end tests run with
 _OURS = ("ml_backend", "sampling", "feedback")
 _BLOCKED = "reserved network address"
 _CONNECT = "Run hitl connect again."
+_SAMPLE = 100  # tasks whose data are looked at
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +36,22 @@ class Finding:
 
 
 def run_checks(
-    client: Client, project: str = "", *, backend_url: str = "", connected: bool = True, missed: int = 0
+    client: Client,
+    project: str = "",
+    *,
+    backend_url: str = "",
+    connected: bool = True,
+    missed: int = 0,
+    control: str = "",
+    hosted: bool = False,
+    check_address: CheckAddress = lambda _address: None,
 ) -> list[Finding]:
     """Run all checks and return the findings; changes nothing in Label Studio.
 
     A token that does not work ends the checks, because all others need it. Without `project` (an id) only the
     installation is checked; without `backend_url`, where Label Studio reaches this service, not that address.
-    `connected` says whether the project is supposed to be, and `missed` how many changes only polling found.
+    `connected` says whether the project is supposed to be, `missed` how many changes only polling found, `control` and
+    `hosted` what the policy says of the model ("": the default control), and `check_address` which images are fetched.
     """
     of_token = [*_check_api_token(client)]
     findings = [*shadowed_packages(), *of_token]
@@ -57,6 +69,7 @@ def run_checks(
         findings += _check_review_projects(client, project)
         findings += _check_bulk_speed(client, body)
         findings += _check_missed_webhooks(missed)
+        findings += _check_learning(client, body, control, hosted=hosted, check_address=check_address)
     return findings
 
 
@@ -286,3 +299,28 @@ def _check_missed_webhooks(missed: int) -> Iterator[Finding]:
             f"{missed} changes were found by polling and not sent by a webhook; nothing is lost.",
             "Label Studio gives up after 1 s and does not repeat: check the network, or raise WEBHOOK_TIMEOUT.",
         )
+
+
+def sample_task_data(client: Client, project: str) -> list[Json]:
+    """Return the data of the first tasks of a project, in one request."""
+    rows = client.tasks(project, include=("id", "data"), page_size=_SAMPLE)
+    return [row["data"] for row in rows if isinstance(row["data"], dict)]
+
+
+def _check_learning(
+    client: Client, project: Json, name: str, *, hosted: bool, check_address: CheckAddress
+) -> Iterator[Finding]:
+    """Find that no model learns the control, or that the first tasks lack what a model reads."""
+    try:
+        config = read_label_config(str(project["label_config"]))
+        control = config.control(name)
+    except LabelConfigError as error:
+        yield Finding("label config not read", "error", str(error), error.hint)
+        return
+    found = next(item for item in list_learnability(config, hosted=hosted) if item.control is control)
+    if not found.is_learned:
+        yield Finding("control not learned", "warning" if found.is_read else "error", found.reason, found.remedy)
+        return
+    for obstacle in find_obstacles(control, sample_task_data(client, str(project["id"])), check_address):
+        severity: Literal["error", "warning"] = "error" if obstacle.is_total else "warning"
+        yield Finding("tasks not readable for a model", severity, obstacle.what, obstacle.remedy)

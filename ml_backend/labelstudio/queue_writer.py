@@ -9,7 +9,7 @@ from typing import Any
 
 from ml_backend.codecs import get_codec
 from ml_backend.errors import LabelStudioError
-from ml_backend.label_config import Control
+from ml_backend.label_config import Control, make_label_interface
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.imported_predictions import ImportedPrediction, ImportedVersions
 from ml_backend.labelstudio.parsing import read_task
@@ -98,7 +98,7 @@ def write_queue_window(
     _adopt(client, found, version, scores, written)
     shown = _choose_imported(ordered, found, imported)
     refused = dict[int, str]()
-    bodies, invalid = _bodies(ordered, shown, version, str(settings["label_config"]))
+    bodies, invalid, singly = _bodies(ordered, shown, version, str(settings["label_config"]))
     new = [body["task"] for body in bodies if body["task"] not in written]
 
     def written_so_far(*, complete: bool) -> Written:
@@ -116,7 +116,7 @@ def write_queue_window(
         return written_so_far(complete=not stop())
     if settings["model_version"] != version:
         client.patch_project(project, model_version=version)
-    rest = [body for body in bodies[head:] if body["task"] not in written]
+    rest = [body for body in bodies[head:] if body["task"] not in written and body["task"] not in singly]
     doubt = _write_bulk(client, project, rest) if rest and not stop() else None
     if new:
         held = dict[int, int]()
@@ -239,17 +239,20 @@ def _bodies(
     imported: Mapping[int, ImportedPrediction],
     version: str,
     label_config: str,
-) -> tuple[list[Json], dict[int, str]]:
-    """Turn rows into prediction bodies, and give the reason for each result that the label config does not allow.
+) -> tuple[list[Json], dict[int, str], set[int]]:
+    """Turn rows into prediction bodies.
 
-    Regions that are not ours are copied as they are: people saw them before, whatever the label config says.
+    Also returns the reason for each result that the label config does not allow, and the tasks whose result its editor
+    takes and Label Studio's bulk import drops. Regions that are not ours are copied as they are: people saw them
+    before, whatever the label config says.
     """
-    # reason: the SDK takes half a second to import
-    from label_studio_sdk.label_interface.interface import LabelInterface
-
-    interface: Any = LabelInterface(label_config)
+    interface, editor = make_label_interface(label_config), make_label_interface(label_config)
+    for control in editor.controls:
+        if control.dynamic_value:
+            control.set_labels([])  # each task brings its own
     bodies: list[Json] = []
     failed: dict[int, str] = {}
+    singly: set[int] = set()
     for row in rows:
         body: Json = {
             "task": row.task,
@@ -257,18 +260,32 @@ def _bodies(
             "score": row.place / SCORE_SPAN,
             "model_version": version,
         }
-        problems: Any = ()
-        if row.result:
-            try:
-                problems = interface.validate_prediction(body, return_errors=True)
-            except Exception as error:  # noqa: BLE001 - of the SDK, over one result
-                problems = [describe_error(error)]
-        if problems:
-            failed[row.task] = f"shown empty: {'; '.join(map(str, problems))[:300]}"
-            body["result"] = []
+        if row.result and _find_problems(interface, body):
+            problems = _find_problems(editor, {**body, "result": list(map(_without_paths, row.result))})
+            if problems:
+                failed[row.task] = f"shown empty: {'; '.join(map(str, problems))[:300]}"
+                body["result"] = []
+            else:
+                singly.add(row.task)
         if (other := imported.get(row.task)) is not None:
             controls = other.controls()
             own = [region for region in body["result"] if region["from_name"] not in controls]
             body["result"] = [*other.result, *own]
         bodies.append(body)
-    return bodies, failed
+    return bodies, failed, singly
+
+
+def _find_problems(interface: Any, body: Json) -> Sequence[object]:
+    """Return what the SDK has against a prediction; its bulk import uses the same check."""
+    try:
+        return interface.validate_prediction(body, return_errors=True)  # type: ignore[no-any-return]
+    except Exception as error:  # noqa: BLE001 - of the SDK, over one result
+        return [describe_error(error)]
+
+
+def _without_paths(region: Json) -> Json:
+    """Return a region with the last label of each path of a nested list: the SDK knows no paths of Choices."""
+    chosen = region["value"].get("choices")
+    if not chosen or isinstance(chosen[0], str):
+        return region
+    return {**region, "value": {**region["value"], "choices": [path[-1] for path in chosen]}}

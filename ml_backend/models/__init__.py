@@ -67,6 +67,8 @@ class Recipe(Protocol):
 
 def recipe_for(control: Control, *, cache: FeatureCache[Any] | None = None) -> Recipe:
     """Return the recipe "<object kind>-<control kind>" of a control; UnknownName says why none fits."""
+    if control.problem:
+        raise UnknownName(f"no model learns control {control.name!r}: {control.problem}.", hint=control.remedy)
     if not control.field:
         raise UnknownName(
             f"control {control.name!r} shows no data field, so there is nothing to learn from.",

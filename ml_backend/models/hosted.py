@@ -76,6 +76,12 @@ class HostedRecipe:
         """Train in an empty folder that is deleted afterwards, so fit() must return what the model learned."""
         if self.control is None:
             raise NotTrained(f"hosted model {self.name} has no control to learn.")
+        if self.control.options:
+            raise NotTrained(
+                f"hosted model {self.name} predicts labels of the config; control {self.control.name!r} takes them "
+                f"from the field {self.control.options!r} of each task.",
+                hint="Leave out `hosted` in [model]: the built-in recipes learn such options.",
+            )
         if len(set(labels)) < 2:
             raise NotTrained(f"{len(labels)} rows of {len(set(labels))} class(es); wanted at least two classes.")
         rows = enumerate(zip(data, labels, strict=True), start=1)

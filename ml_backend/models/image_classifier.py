@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_backend.errors import NotTrained
+from ml_backend.errors import BackendError, NotTrained
 from ml_backend.features.cache import FeatureCache
 from ml_backend.features.image import SIZE, ImageRow, feature_cells, image_rows
 from ml_backend.features.indicator_features import IndicatorColumns, fit_indicator_columns
@@ -87,7 +87,9 @@ class ImageChoices:
         X, readable = _matrix(data, field, self._media, self._cache)
         keep = np.flatnonzero(readable)
         if not len(keep):
-            raise NotTrained(f"none of {len(data)} rows has an image in the field {field!r} that can be opened.")
+            why, hint = self._first_failure(data, field)
+            what = f"none of {len(data)} rows has an image in the field {field!r} that can be opened"
+            raise NotTrained(f"{what}{why}.", hint=hint)
         mean, spread = X.mean(axis=0), X.std(axis=0)
         # a feature that hardly varies in training must not dominate later; rows of length 1 suit C
         scale = (1.0 / (np.maximum(spread, 0.01) * np.sqrt(SIZE))).astype(np.float32)
@@ -110,6 +112,16 @@ class ImageChoices:
             "coef_indicators": coef[len(coef) - known.shape[1] :].copy(),
         }
         return ImageModel(state, media=self._media, cache=self._cache)
+
+    def _first_failure(self, data: Tasks, field: str) -> tuple[str, str]:
+        """Return why the first image cannot be opened, and the remedy; empty texts where no row has one."""
+        try:
+            for address in filter(None, (media_address(item, field) for item in data)):
+                self._media.open_image(address, size=SIZE)
+                break
+        except BackendError as error:
+            return f": {str(error).rstrip('.')}", error.hint
+        return "", ""
 
     def vectors(self, data: Tasks, *, field: str) -> Vectors:
         return _vectors(data, field, self._media, self._cache)

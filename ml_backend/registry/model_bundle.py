@@ -32,7 +32,8 @@ class Bundle:
     """One version of a model, ready to predict.
 
     `control` is the project's control now. After a change of the label config, `dataclasses.replace(bundle,
-    control=...)` leaves out removed labels; the other labels share their probability. Labels are never renamed.
+    control=...)` leaves out removed labels; the other labels share their probability. Labels are never renamed. Where
+    each task brings its own options (`control.options`), they share the probability in the same way.
     """
 
     model: Model
@@ -48,7 +49,7 @@ class Bundle:
     _columns: tuple[int, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        labels = set(self.control.labels or self.model.classes)
+        labels = set(self.model.classes if self.control.options or not self.control.labels else self.control.labels)
         columns = tuple(place for place, name in enumerate(self.model.classes) if name in labels)
         object.__setattr__(self, "_columns", columns)
         object.__setattr__(self, "classes", tuple(self.model.classes[place] for place in columns))
@@ -65,12 +66,29 @@ class Bundle:
         A task that makes the model fail has none, and is noted as left out, by its name in `names`, (n,).
         """
         proba = self.calibrator.apply(predict_rows(self.model, data, names=names))
-        if len(self._columns) == len(self.model.classes):
+        if self.control.options:
+            kept = proba * self._own_options(data)
+        elif len(self._columns) == len(self.model.classes):
             return proba
-        kept = proba[:, list(self._columns)]
+        else:
+            kept = proba[:, list(self._columns)]
         total = kept.sum(axis=1, keepdims=True)
         shared: Floats = np.divide(kept, total, out=np.full_like(kept, np.nan), where=total > _MIN_PROBABILITY)
         return shared
+
+    def _own_options(self, data: Tasks) -> Floats:
+        """Return 1 for each class that a task offers, else 0, shape (n, k).
+
+        A row of 0 where the model knows only one of several options: it would be certain of it, without a reason.
+        """
+        place = {name: at for at, name in enumerate(self.classes)}
+        offered = np.zeros((len(data), len(place)))
+        for row, item in zip(offered, data, strict=True):
+            options = self.control.options_of(item)
+            known = [place[name] for name in options if name in place]
+            if len(known) > 1 or len(options) == 1:
+                row[known] = 1.0
+        return offered
 
     def predict(self, data: Tasks, *, names: Sequence[object] | None = None) -> list[Prediction]:
         """Return the answer and confidence of each task, in order; None for both where there is no prediction.

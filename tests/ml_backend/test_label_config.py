@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 from ml_backend.errors import LabelConfigError, UnknownName
@@ -74,3 +76,118 @@ def test_label_configs_are_kept_within_a_bound_of_bytes():
         read_label_config(f"{head}{long}<Choice value='other {number}'/></Choices></View>")
 
     assert read_label_config(first.xml) is not first
+
+
+LABELS = "<Choice value='a'/><Choice value='b'/>"
+
+
+def control_of(attributes="", *, shown="<Text name='t' value='$text'/>", labels=LABELS, to="t", around="{}"):
+    """The control of a config that asks for one label, with an obstacle."""
+    choices = f"<Choices name='c' toName='{to}' {attributes}>{labels}</Choices>"
+    return read_label_config(f"<View>{around.format(shown + choices)}</View>").control()
+
+
+@pytest.mark.parametrize("spell", [str.lower, str.upper, str.swapcase])
+@pytest.mark.parametrize(
+    "names", [r"(?<=<)/?\w+", r"\w+(?==)", r"(?<=<)/?\w+|\w+(?==)"], ids=["tags", "attributes", "both"]
+)
+def test_tags_and_attributes_may_be_in_any_case(names, spell):
+    xml = f"<View><Text name='t' value='$text'/><Choices name='c' toName='t'>{LABELS}</Choices></View>"
+
+    control = read_label_config(re.sub(names, lambda found: spell(found[0]), xml)).control()
+
+    assert control == control_of()
+    assert recipe_for(control).name.startswith("text-choices")
+
+
+@pytest.mark.parametrize(
+    ("made", "reason"),
+    [
+        ({"attributes": "perRegion='true'"}, "about each region (perRegion)"),
+        ({"attributes": "perItem='true'"}, "about each item (perItem)"),
+        ({"attributes": "perMessage='true'"}, "about each message (perMessage)"),
+        ({"attributes": "PERREGION='true'"}, "about each region (perRegion)"),
+        ({"around": "<Repeater on='$pages' indexFlag='{{{{idx}}}}'>{}</Repeater>"}, "stands in a Repeater"),
+        ({"around": "<repeater on='$pages'><View>{}</View></repeater>"}, "stands in a Repeater"),
+        ({"shown": "<Text name='t' value='$link' valueType='url'/>"}, "address in the field 'link'"),
+        ({"shown": "<HyperText name='t' value='$page' valuetype='url'/>"}, "address in the field 'page'"),
+        ({"shown": "<Text name='t' value='$text' encoding='base64'/>"}, "is encoded"),
+        ({"shown": "<Image name='t' valueList='$pages'/>"}, "several files"),
+        ({"shown": "<Text name='t' value='$a'/><Text name='u' value='$b'/>", "to": "t,u"}, "several objects (t, u)"),
+        ({"labels": ""}, "list of labels is empty"),
+        ({"labels": "<View><Header value='Which?'/></View>"}, "list of labels is empty"),
+        (
+            {"attributes": "allowNested='true'", "labels": "<Choice value='1 > 2'><Choice value='x'/></Choice>"},
+            "stands between the labels of a path",
+        ),
+    ],
+)
+def test_what_no_model_can_learn_says_why_and_what_to_do(made, reason):
+    control = control_of(**made)
+
+    assert reason in control.problem
+    assert control.remedy.endswith(".")
+    with pytest.raises(UnknownName, match="no model learns control 'c'") as refused:
+        recipe_for(control)
+    assert refused.value.hint == control.remedy
+
+
+def test_a_model_of_the_same_control_predicts_no_more_once_it_asks_about_each_region():
+    before = control_of()
+    after = read_label_config(
+        f"<View><Text name='t' value='$text'/><Choices name='c' toName='t' perRegion='true'>{LABELS}</Choices></View>"
+    )
+
+    assert after.matching_control(before) is None
+
+
+def test_without_a_name_the_control_is_one_that_can_be_learned():
+    text = "<Text name='t' value='$text'/>"
+    note, each = "<TextArea name='note' toName='t'/>", "<Choices name='each' toName='t' perRegion='true'>{}</Choices>"
+    spans, kind = (
+        "<Labels name='l' toName='t'><Label value='x'/></Labels>",
+        "<Choices name='kind' toName='t'>{}</Choices>",
+    )
+
+    def chosen(*controls):
+        return read_label_config(f"<View>{text}{''.join(controls)}</View>".format(LABELS, LABELS)).control().name
+
+    assert chosen(each, note, spans, kind) == "kind"
+    assert chosen(each, spans) == "l"
+    assert chosen(each) == "each"
+
+
+def test_a_nested_list_has_paths_and_a_flat_one_has_what_can_be_chosen():
+    nested = (
+        "<Choice value='Billing'><Choice value='Invoice'/><Choice value='Refund' alias='R'/></Choice>"
+        "<View><Choice value='Other'/></View>"
+    )
+
+    assert control_of("allowNested='true'", labels=nested).labels == ("Billing > Invoice", "Billing > R", "Other")
+    assert control_of(labels=nested).labels == ("Billing", "Other")
+
+
+@pytest.mark.parametrize(
+    ("options", "labels"),
+    [
+        (["x", "y", "x"], ("a", "b", "x", "y")),
+        ([{"value": "x"}, {"value": "long", "alias": "y"}, 7], ("a", "b", "x", "y", "7")),
+        ([{"value": "x", "children": [{"value": "1"}, {"value": "2"}]}, "y"], ("a", "b", "x > 1", "x > 2", "y")),
+        ([None, {}, [], {"value": None}], ("a", "b")),
+        ("x", ("a", "b")),
+        (None, ("a", "b")),
+    ],
+)
+def test_the_options_of_a_task_are_those_of_the_config_and_its_own(options, labels):
+    control = control_of("value='$more.options' allowNested='true'")
+
+    assert control.options_of({"more": {"options": options}}) == labels
+    assert control.problem == ""
+
+
+def test_options_of_endless_depth_end():
+    option = {"value": "x"}
+    for _ in range(5_000):
+        option = {"value": "x", "children": [option]}
+
+    assert len(control_of("value='$options' allowNested='true'").options_of({"options": [option]})) == 3

@@ -95,3 +95,34 @@ def test_a_label_studio_that_fails_at_every_row_is_the_cause_and_no_row():
 
     with pytest.raises(LabelStudioError):
         write_queue_window(Failing(), "7", [QueueRow(task, task) for task in range(10)], version="m1+q1", head=2)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "choices", "chosen", "refused"),
+    [
+        ('allowNested="true"', '<Choice value="a"><Choice value="b"/></Choice>', [["a", "b"]], [["a", "gone"]]),
+        ('allowNested="true"', '<Choice value="a"/><Choice value="b"/>', [["b"]], [["gone"]]),
+        ('value="$options"', '<Choice value="other"/>', ["of this task"], None),
+    ],
+)
+def test_what_only_the_editor_takes_is_written_outside_of_bulk_requests(
+    monkeypatch: pytest.MonkeyPatch, attributes: str, choices: str, chosen: list[Any], refused: list[Any] | None
+) -> None:
+    config = f'<View><Text name="t" value="$t"/><Choices name="c" toName="t" {attributes}>{choices}</Choices></View>'
+    monkeypatch.setitem(globals(), "CONFIG", config)
+    project, bulk = Project(), []
+    monkeypatch.setattr(project, "create_predictions", lambda _project, bodies: bulk.extend(bodies))
+    regions = [
+        {"from_name": "c", "to_name": "t", "type": "choices", "value": {"choices": value}}
+        for value in (chosen, refused)
+    ]
+    rows = [QueueRow(task, task, (regions[0],)) for task in range(8)]
+    rows += [QueueRow(8, 8, (regions[1],))] if refused else []
+
+    written = write_queue_window(project, "7", rows, version="m1+q1", head=2)  # type: ignore[arg-type]
+
+    results = {body["task"]: body["result"] for body in project.rows}
+    assert written.complete
+    assert [results[task] for task in range(8)] == [[regions[0]]] * 8
+    assert list(written.failed) == ([8] if refused else [])
+    assert [body["task"] for body in bulk] == ([8] if refused else [])  # shown empty, as anybody takes it
