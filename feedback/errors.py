@@ -57,6 +57,12 @@ class LeaseLost(FeedbackError):
     hint = "The job runs again on another worker. Nothing needs to be done."
 
 
+class NotConfirmed(FeedbackError):
+    """A command has to ask before it goes on, and there is no terminal to ask on."""
+
+    hint = "Add --yes to do it without being asked."
+
+
 class SettingsError(FeedbackError):
     """An environment variable is unknown, of the wrong type, or out of range."""
 

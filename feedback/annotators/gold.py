@@ -14,7 +14,7 @@ from ml_backend.records import Answer
 
 _KIND = "gold"
 _EXACT = ("choices", "pairwise", "taxonomy", "rating", "number")  # must be equal, unless the gold task allows more
-_QUANTITIES = ("rating", "number")
+QUANTITIES = ("rating", "number")  # whose error is a difference; that of other types is a distance in [0, 1]
 _ROUNDING = 1e-9
 
 
@@ -46,7 +46,7 @@ def matches_gold(answer: Answer, gold: GoldTask, *, tolerance: float) -> bool:
     if answer == truth:
         return True
     allowed = gold.tolerance if gold.tolerance is not None else 0.0 if answer.kind in _EXACT else tolerance
-    if answer.kind in _QUANTITIES:
+    if answer.kind in QUANTITIES:
         return abs(cast("float", answer.value) - cast("float", truth.value)) <= allowed + _ROUNDING
     return allowed > 0.0 and answer_distance(answer, truth) <= allowed + _ROUNDING
 

@@ -47,6 +47,7 @@ Project = Annotated[str, project_argument("It may be left out where one project 
 NamedProject = Annotated[str, typer.Argument(metavar="PROJECT", help=_PROJECT, autocompletion=_complete_project)]
 Task = Annotated[int, typer.Argument(metavar="TASK", help="The id of the task in Label Studio.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
 OnlyJson = Annotated[bool, typer.Option("--json", help="Print JSON. It is the only form.", show_default=False)]
 
 

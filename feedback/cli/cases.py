@@ -17,20 +17,32 @@ from feedback.cli.terminal import echo, print_json, print_table, screen
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from feedback.reports.case_report import CaseReport
+    from feedback.reports.case_report import CaseList, CaseReport
     from feedback.reports.review_report import ReviewFigures, TierForecast
     from feedback.review.review_metrics import LabelErrors
     from feedback.stats.intervals import Interval
     from feedback.store import CaseRow
 
 
+_LIST_FIGURES = ("total", "page", "pages", "clocked", "clocked_late")
 Reveal = Annotated[bool, typer.Option("--reveal", help="Show the answers of cases that are read blind, too.")]
 
 
 def cases(
     project: Project,
     tier: Annotated[str, typer.Option("--tier", help="Only the cases of this tier.")] = "",
-    everything: Annotated[bool, typer.Option("--all", help="Also resolved and withdrawn cases.")] = False,
+    state: Annotated[str, typer.Option("--state", help="Only the cases in this state, such as queued.")] = "",
+    person: Annotated[
+        int | None,
+        typer.Option("--person", help="Only cases whose task this user answered, or which they reviewed or moved."),
+    ] = None,
+    late: Annotated[bool, typer.Option("--late", help="Only cases whose clock has run out.")] = False,
+    clocked: Annotated[
+        bool, typer.Option("--clocked", help="List the tasks of the first tier that only have a running clock.")
+    ] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Cases in any state, also resolved ones.")] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="How many cases one page has.")] = 100,
+    page: Annotated[int, typer.Option("--page", min=1, help="Which page.")] = 1,
     figures: Annotated[bool, typer.Option("--figures", help="Show rates, times, errors and costs by tier.")] = False,
     segments: Annotated[bool, typer.Option("--segments", help="Show the figures of each segment, too.")] = False,
     forecast: Annotated[
@@ -40,9 +52,8 @@ def cases(
     as_json: AsJson = False,
 ) -> None:
     """List the review cases, the most urgent first, or show figures about them."""
-    from feedback.reports.case_report import hide_blind_answer
+    from feedback.reports.case_report import ALL, hide_blind_answer, list_case_page
     from feedback.reports.review_report import forecast_tiers, measure_review
-    from feedback.review.case_state_machine import OPEN_STATES
 
     settings = load_settings()
     with opened_project(project, settings) as (store, row):
@@ -56,16 +67,28 @@ def cases(
             else:
                 _print_figures(measured, ahead)
             return
-        listed = [
-            case
-            for case in store.cases.list_cases(row.id)
-            if (everything or case.state in (*OPEN_STATES, "decided")) and tier in ("", case.tier)
-        ]
-        listed = listed if reveal else [hide_blind_answer(case, row.policy) for case in listed]
+        policy, now_s, state = row.policy, time.time(), state or ALL * everything
+        found = list_case_page(
+            store,
+            row,
+            state=state,
+            tier=tier,
+            person=person,
+            late=late,
+            clocked=clocked,
+            page=page,
+            size=limit,
+            now_s=now_s,
+        )
+    shown = found.cases if reveal else [hide_blind_answer(case, policy) for case in found.cases]
     if as_json:
-        print_json([_case_json(case) for case in listed])
+        label_studio = settings.label_studio_public_url or settings.label_studio_url
+        lines = [_case_json(case, label_studio=label_studio, now_s=now_s) for case in shown]
+        print_json({name: getattr(found, name) for name in _LIST_FIGURES} | {"cases": lines})
     else:
-        _print_cases(listed)
+        is_filtered = bool(state or tier or late or clocked or person is not None)
+        _print_cases(shown)
+        _print_list_notes(found, row.id, policy.first_tier, is_filtered=is_filtered, clocked=clocked)
 
 
 def case(
@@ -81,7 +104,8 @@ def case(
     from feedback.reports.case_report import case_report, hide_blind_answers, is_read_blind
     from feedback.review.case_state_machine import CaseWorkflow, NoSuchMove
 
-    with opened_store(load_settings()) as store:
+    settings = load_settings()
+    with opened_store(settings) as store:
         row = store.cases.get_case(number)
         policy = require_project(store, row.project).policy
         if answered or escalate:
@@ -89,7 +113,7 @@ def case(
             if answered and row.state != "waiting":
                 raise NoSuchMove(
                     f"case {number} asks nothing: it is {row.state} at {row.tier}.",
-                    hint="Only the question of a case that is waiting can be answered (hitl cases lists their states).",
+                    hint=f"Only a waiting case has a question: hitl cases {row.project} --state waiting",
                 )
             if answered:
                 row = workflow.move(row, "answered", note=answered)
@@ -102,23 +126,22 @@ def case(
     if as_json:
         print_json(report.to_json())
     else:
-        _print_case(report)
+        _print_case(report, label_studio=settings.label_studio_public_url or settings.label_studio_url)
         if is_hidden:
             echo("This case is read blind, so no answer is shown before it is decided; --reveal shows all.")
 
 
-def _case_json(case: CaseRow) -> dict[str, object]:
+def _case_json(case: CaseRow, *, label_studio: str, now_s: float) -> dict[str, object]:
+    from feedback.reports.case_report import case_summary
     from feedback.review.review_task_content import format_answer
 
-    return asdict(case) | {"proposal": format_answer(case.proposal), "answer": format_answer(case.answer)}
+    answers = {"proposal": format_answer(case.proposal), "answer": format_answer(case.answer)}
+    return case_summary(case, label_studio=label_studio, now_s=now_s) | answers
 
 
 def _print_cases(cases: Sequence[CaseRow]) -> None:
     from feedback.review.review_task_content import format_time
 
-    if not cases:
-        echo("Nothing waits for review.")
-        return
     rows = []
     for case in cases:
         due = "paused" if case.paused_s is not None else format_time(case.due_s) if case.due_s is not None else ""
@@ -128,7 +151,24 @@ def _print_cases(cases: Sequence[CaseRow]) -> None:
     print_table(rows)
 
 
-def _print_case(report: CaseReport) -> None:
+def _print_list_notes(found: CaseList, project: str, first_tier: str, *, is_filtered: bool, clocked: bool) -> None:
+    """Print that there is nothing, which page this is, and how many tasks of the first tier are not in the list."""
+    from feedback.reports.formatting import number
+
+    if not found.total:
+        echo("No case matches." if is_filtered else "Nothing waits for review.")
+    if found.pages > 1:
+        more = f" The next: --page {found.page + 1}." if found.page < found.pages else ""
+        echo(f"Page {found.page} of {found.pages}, {number(found.total)} cases.{more}")
+    if found.clocked and not clocked:
+        late = f", {number(found.clocked_late)} of them late" if found.clocked_late else ""
+        tasks = "1 task" if found.clocked == 1 else f"{number(found.clocked)} tasks"
+        echo(f"Not listed: {tasks} of {first_tier} with a running clock and nothing else{late}.")
+        echo(f"  hitl cases {project} --clocked")
+
+
+def _print_case(report: CaseReport, *, label_studio: str) -> None:
+    from feedback.reports.case_report import case_summary
     from feedback.review.review_task_content import format_answer, format_time
 
     case = report.case
@@ -142,6 +182,8 @@ def _print_case(report: CaseReport) -> None:
         echo(f"  prediction: {prediction['answer']} ({prediction['model']}); explanation: {prediction['explanation']}")
     if case.state in ("decided", "resolved"):
         echo(f"  decided: {format_answer(case.answer)}")
+    if url := case_summary(case, label_studio=label_studio, now_s=time.time())["url"]:
+        echo(f"  {'review task' if case.review_task is not None else 'task'}: {url}")
     echo("Events")
     for event in report.events:
         who = f" by {event.person}" if event.person is not None else ""

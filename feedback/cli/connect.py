@@ -22,18 +22,20 @@ def connect(
     as_json: AsJson = False,
 ) -> None:
     """Connect a project: set its webhook, ML backend and task order. Safe to repeat."""
-    from feedback.policy.hitl_toml import read_policy_file
+    from feedback.policy.hitl_toml import read_policy_file, read_policy_text, read_positions
     from feedback.project import connect
     from feedback.store import ProjectRow, describe_place
     from ml_backend.labelstudio.doctor import sample_task_data
 
     settings = load_settings()
     path = policy or (Path("hitl.toml") if Path("hitl.toml").exists() else None)
-    wanted = read_policy_file(path) if path else None
+    wanted, positions = (read_policy_file(path), read_positions(read_policy_text(path))) if path else (None, None)
     with opened_store(settings) as store, make_client(settings) as client:
         project = find_number(store, client, project)
         unreached = connect.require_own_store(settings, store)
-        changes = connect.connect(settings, store, client, project, policy=wanted, dry_run=dry_run, now_s=time.time())
+        changes = connect.connect(
+            settings, store, client, project, policy=wanted, positions=positions, dry_run=dry_run, now_s=time.time()
+        )
         active = wanted or (store.projects.get_project(project) or ProjectRow(project)).policy
         describe_learning = connect.describe_learning(
             str(client.project(project)["label_config"]),

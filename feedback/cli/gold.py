@@ -11,6 +11,7 @@ import typer
 from feedback.app.bootstrap import opened_project
 from feedback.cli.arguments import AsJson, Commands, NamedProject, Project
 from feedback.cli.terminal import print_found
+from feedback.errors import VotesError
 
 if TYPE_CHECKING:
     from feedback.store import ProjectRow, Store
@@ -34,7 +35,7 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Add gold tasks. Everybody gets them like any other task, and models never learn from them."""
-    from feedback.annotators.gold import add_gold
+    from feedback.annotators.gold import QUANTITIES, add_gold
     from feedback.reports.votes_file import parse_answers, read_gold
     from ml_backend.label_config import read_label_config
 
@@ -42,6 +43,9 @@ def add(
     with opened_project(project) as (store, row):
         control = read_label_config(row.label_config).control(row.policy.model.control)
         answers = parse_answers(cells, control)
+        if tolerance is not None and tolerance > 1.0 and control.kind not in QUANTITIES:
+            what = f"--tolerance is {tolerance:g}; answers to {control.name} are compared by a distance from 0 to 1."
+            raise VotesError(what, hint="Only for numbers and ratings it is a difference, and may be more.")
         done = add_gold(store, row.id, answers, _units(store, row, answers), tolerance=tolerance)
     lines = [*(f"Note: {note}." for note in notes), f"{done} gold tasks were added to project {row.id}."]
     print_found({"project": row.id, "added": done, "notes": notes}, lines, as_json=as_json)

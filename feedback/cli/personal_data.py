@@ -9,8 +9,8 @@ import typer
 
 from feedback.app.bootstrap import connected_platform, list_emails, load_settings, opened_project
 from feedback.app.project_names import list_titles
-from feedback.cli.arguments import AsJson, NamedProject, OnlyJson, Project
-from feedback.cli.terminal import echo, print_json
+from feedback.cli.arguments import AsJson, NamedProject, OnlyJson, Project, Yes
+from feedback.cli.terminal import confirm, echo, print_json
 
 if TYPE_CHECKING:
     from feedback.privacy.erasure_and_access import ErasureReport
@@ -41,7 +41,7 @@ def forget(
     person: Annotated[int | None, typer.Option(help="The user id of the person in Label Studio.")] = None,
     task: Annotated[int | None, typer.Option(help="The id of the task in Label Studio.")] = None,
     email: Emails = [],  # noqa: B006 - typer copies it
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
     """Erase all answers of a person, or a task with all its answers. Only an older backup can restore them."""
@@ -50,28 +50,34 @@ def forget(
     whom = f"person {person}" if person is not None else f"task {task}"
     settings = load_settings()
     with opened_project(project, settings) as (store, row), connected_platform(settings, store) as platform:
-        if not yes and person != task:  # giving neither or both is an error below
-            where = f"project {list_titles({row.id: row.title})}"
-            typer.confirm(f"Permanently erase all data about {whom} in {where}?", abort=True, err=True)
+        if (person is None) != (task is None):  # giving neither or both is an error below
+            confirm(f"Permanently erase all data about {whom} in project {list_titles({row.id: row.title})}?", yes=yes)
         known = list_emails(settings, store) if person is not None else {}
         emails = {*email, known.get(person or 0, "")} - {""}
         report = erase_person_or_task(
             store, row.id, person=person, task=task, emails=emails, platform=platform, now_s=time.time()
         )
+        n_answered, min_rows = store.projects.count_project(row.id).answered, row.policy.train.min_rows
     if as_json:
         print_json(report.to_json())
     else:
-        _print(report, person=person)
+        _print(report, whom, person=person, n_answered=n_answered, min_rows=min_rows)
 
 
-def _print(report: ErasureReport, *, person: int | None) -> None:
+def _print(report: ErasureReport, whom: str, *, person: int | None, n_answered: int, min_rows: int) -> None:
     results = [report.erased, *report.review_projects.values()]
+    if not any(row.annotations or row.tasks or row.events for row in results):
+        echo(f"Nothing is stored about {whom} that could be erased.")
     n_annotations, n_events = sum(len(row.annotations) for row in results), sum(row.events for row in results)
     echo(f"Erased {n_annotations} annotations and {len(report.erased.tasks)} tasks in {n_events} events.")
     if report.n_review_tasks:
         echo(f"{report.n_review_tasks} review tasks were erased, too.")
     if models := dict.fromkeys(version for result in results for version in result.models):
-        echo(f"Models that learned from them: {', '.join(models)}. The next turn trains a model without them.")
+        echo(
+            f"Models that learned from them: {', '.join(models)}. A model without them is trained as soon as there are "
+            f"{min_rows} training tasks (train.min_rows) with answers of two kinds; {n_answered} tasks are answered, "
+            "audit tasks among them. Until that model is promoted, the present one serves."
+        )
     if report.not_updated:
         numbers = ", ".join(map(str, report.not_updated))
         echo(

@@ -1,4 +1,4 @@
-"""hitl policy: explain, check, simulate and activate the policy of a project."""
+"""hitl policy: explain, check, compare, simulate and activate the policy of a project."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from feedback.app.bootstrap import (
     opened_store,
 )
 from feedback.app.project_names import find_number, require_project
-from feedback.cli.arguments import AsJson, Commands, OnlyJson, Project, project_argument
-from feedback.cli.terminal import print_found, print_json
+from feedback.cli.arguments import AsJson, Commands, OnlyJson, Project, Yes, project_argument
+from feedback.cli.terminal import confirm, echo, print_found, print_json
 from feedback.errors import FeedbackError, UnknownProject
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _MAX_TASKS_READ = 1000  # of a project that is not connected yet
 
-app = Commands(help="Explain, check, simulate and activate the policy of a project.", no_args_is_help=True)
+app = Commands(help="Explain, check, compare, simulate and activate the policy of a project.", no_args_is_help=True)
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A policy file, such as hitl.toml.")]
 
@@ -55,9 +55,8 @@ def explain(
     if file is None and project.endswith(".toml"):
         project, file = "", Path(project)
     if project or file is None:
-        with opened_project(project) as (_store, row):
-            policy = row.policy if file is None else _read(file)
-            controls = {control.name for control in read_label_config(row.label_config).controls}
+        policy, config = _read_with_config(project, file)
+        controls = {control.name for control in read_label_config(config).controls} if config else None
     else:
         policy = _read(file)
     lines = explain_policy(policy, controls)
@@ -90,6 +89,7 @@ def check(
                 findings = _validate_unconnected(settings, store, project, policy, run=run)
     else:
         findings = validate_policy(policy, lock_ttl_s=settings.lock_ttl_s, run=run)
+    findings = _locate(findings, file)
     raise_policy_errors(findings)
     found = {"hash": policy.hash, "warnings": [str(finding) for finding in findings]}
     lines = [f"{file} is a policy; its hash is {policy.hash}.", *_warning_lines(findings)]
@@ -120,6 +120,28 @@ def thresholds(project: Project, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def diff(
+    project: Annotated[
+        str, project_argument("Or a file that ends in .toml, to compare with instead of the active policy.")
+    ],
+    file: File,
+    as_json: AsJson = False,
+) -> None:
+    """Compare the active policy, or a policy file, with another file, key by key. Changes nothing."""
+    from feedback.policy.policy_changes import list_changes
+
+    after = _read(file)
+    if project.endswith(".toml"):
+        before = _read(Path(project))
+    else:
+        with opened_project(project) as (_store, row):
+            before = row.policy
+    changes = list_changes(before, after)
+    same = f"There is no difference: both have the hash {after.hash}."
+    print_found(changes, [change.sentence for change in changes], as_json=as_json, empty=same)
+
+
+@app.command()
 def activate(
     project: Project,
     file: File,
@@ -127,23 +149,33 @@ def activate(
         bool,
         typer.Option("--add-questions", help="Add the [feedback] questions to the label config of the project."),
     ] = False,
+    yes: Yes = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check and simulate a policy, and make it the active one from the next turn on."""
+    """Check and simulate a policy, say what it will do, and make it the active one from the next turn on."""
+    from feedback.project.policy_activation import describe_activation
     from feedback.project.policy_validation import raise_policy_errors
 
     policy, settings = _read(file), load_settings()
     with opened_project(project, settings) as (store, row):
-        findings = _validate(settings, store, row, policy)
+        findings = _locate(_validate(settings, store, row, policy), file)
         raise_policy_errors(findings)
         found = _simulate(settings, store, row, policy)
         lines = [*_warning_lines(findings), *_simulation_lines(found, found.sentences)]
-        done = store.policies.activate_policy(row, policy, who=getpass.getuser(), now_s=time.time())
+        plan = list(describe_activation(store, row, policy, found))
         if add_questions:
-            lines.append(_add_questions(settings, store, row, policy))
+            plan.append("the [feedback] questions that are missing are added to the label config in Label Studio")
+        lines.append(f"Activating policy {policy.hash} in project {row.id} changes{':' if plan else ' nothing.'}")
+        for line in (*lines, *(f"  • {change}" for change in plan)):
+            echo(line, errors=as_json)  # before the question
+        if plan:
+            confirm(f"Activate it in project {row.id}?", yes=yes)
+        done = store.policies.activate_policy(row, policy, who=getpass.getuser(), now_s=time.time())
+        added = _add_questions(settings, store, row, policy) if add_questions else ""
     was = f"; before: {done.before}" if done.before and done.before != done.hash else ""
-    lines.append(f"Policy {done.hash} is active in project {row.id}{was}.")
-    print_found({"project": row.id, "hash": done.hash, "before": done.before, "notes": lines}, lines, as_json=as_json)
+    active = f"Policy {done.hash} is active in project {row.id}{was}."
+    body = {"project": row.id, "hash": done.hash, "before": done.before, "changes": plan, "notes": lines}
+    print_found(body | {"added": added}, filter(None, [added, active]), as_json=as_json)
 
 
 @app.command()
@@ -159,12 +191,19 @@ def history(project: Project, as_json: AsJson = False) -> None:
 def show(
     project: Project,
     hash_: Annotated[str, typer.Option("--hash", help="The hash of an earlier policy. Default: the active one.")] = "",
-    as_json: OnlyJson = True,  # noqa: ARG001 - there is no other form
+    as_toml: Annotated[bool, typer.Option("--toml", help="Print a policy file with the same hash.")] = False,
+    as_json: OnlyJson = True,  # noqa: ARG001 - it is the default
 ) -> None:
-    """Print a stored policy as JSON."""
+    """Print a stored policy: as JSON with every key, or as a file with the keys that are not at their default."""
+    from feedback.policy.policy_changes import policy_to_toml
+
     with opened_project(project) as (store, row):
         policy = store.policies.get_policy(row.id, hash_) if hash_ else row.policy
-    print_json(policy.model_dump(mode="json"))
+    if not as_toml:
+        print_json(policy.model_dump(mode="json"))
+        return
+    for line in policy_to_toml(policy).split("\n")[:-1]:
+        echo(line)
 
 
 @app.command()
@@ -212,6 +251,42 @@ def _read(file: Path) -> Policy:
     from feedback.policy.hitl_toml import read_policy_file
 
     return read_policy_file(file)
+
+
+def _locate(findings: Sequence[PolicyFinding], file: Path) -> list[PolicyFinding]:
+    """Return the findings with their line and column in the file."""
+    from feedback.policy.hitl_toml import read_policy_text, read_positions
+    from feedback.project.policy_validation import locate_findings
+
+    return locate_findings(findings, read_positions(read_policy_text(file)))
+
+
+def _read_with_config(project: str, file: Path | None) -> tuple[Policy, str]:
+    """Return the policy of a file, or the active one, and the project's label config; "" where it cannot be read.
+
+    A project that is not connected yet is asked of Label Studio; NotFound where it has none of that number.
+    """
+    from ml_backend.errors import BackendError, NotFound
+
+    settings = load_settings()
+    with opened_store(settings) as store:
+        try:
+            row = require_project(store, project)
+        except UnknownProject:
+            if file is None:
+                raise
+        else:
+            return (row.policy if file is None else _read(file)), row.label_config
+        policy, config = _read(file), ""
+        try:
+            with make_client(settings) as client:
+                config = str(client.project(find_number(store, client, project)).get("label_config") or "")
+        except (NotFound, UnknownProject):
+            raise
+        except (FeedbackError, BackendError) as error:
+            what = "were not read, because it is not connected yet, and"
+            echo(f"The labels of project {project} {what} {error}", errors=True)
+    return policy, config
 
 
 def _validate(

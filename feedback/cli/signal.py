@@ -70,7 +70,8 @@ def list_(
     with opened_project(project) as (store, row):
         signals = store.signals
         found = signals.list_unmatched_signals(row.id) if waiting else signals.list_signals(row.id, task=task)
-    empty = f"Project {row.id} has no such signal{' that waits for its task' if waiting else ''}."
+    about = f"about task {task} of" if task is not None else "in"
+    empty = f"No signal {'waits for its task' if waiting else 'has come'} {about} project {row.id}."
     print_found(found, map(_signal_text, found), as_json=as_json, empty=empty)
 
 
@@ -86,7 +87,8 @@ def outcomes(project: Project, as_json: AsJson = False) -> None:
         f"model {summary.model or 'none'}, policy {summary.policy or 'none'}, decision {summary.outcome or 'none'}"
         for summary in found
     )
-    print_found(found, lines, as_json=as_json, empty=f"Project {row.id} has no outcome yet.")
+    empty = f"No late outcome has come in project {row.id}: no signal with outcome = true."
+    print_found(found, lines, as_json=as_json, empty=empty)
 
 
 def _signal_text(signal: Signal) -> str:

@@ -16,7 +16,10 @@ from feedback.errors import StoreError
 
 _WATCH_S = 2.0
 _LEFT_OUT = "Correct the row in Label Studio; everything else goes on without it. The log has more about it."
-_UNCOUNTED = "`hitl history TASK` and `hitl why TASK` name them; who may answer is in [people] of the policy."
+_UNCOUNTED = (
+    "`hitl history {project} TASK` and `hitl why {project} TASK` name them; "
+    "who may answer is in [people] of the policy."
+)
 _COLOURS = {"error": typer.colors.RED, "warning": typer.colors.YELLOW}
 
 if TYPE_CHECKING:
@@ -100,7 +103,8 @@ def doctor(
             hosted=bool(row and row.policy.model.hosted),
             check_address=make_media_fetcher(settings).check,
         )
-        findings += [Finding("answers do not count", "warning", f"{sentence}.", _UNCOUNTED) for sentence in uncounted]
+        who = _UNCOUNTED.format(project=project)
+        findings += [Finding("answers do not count", "warning", f"{sentence}.", who) for sentence in uncounted]
         findings += [Finding("rows left out", "warning", sentence, _LEFT_OUT) for sentence in left_out]
     if as_json:
         print_json(findings)

@@ -10,7 +10,7 @@ import typer
 from feedback.app.bootstrap import load_settings, opened_project, opened_store
 from feedback.cli.arguments import AsJson, Commands, Project
 from feedback.cli.progress import report_progress
-from feedback.cli.terminal import echo, print_found, print_json
+from feedback.cli.terminal import confirm, echo, print_found, print_json
 from feedback.errors import FileError, StoreError
 
 app = Commands(help="Verify or rebuild the store, and retry parked jobs.", no_args_is_help=True)
@@ -62,10 +62,11 @@ def unpark(
 
 
 def backup(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The backup file. An existing file is replaced.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The backup file.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Replace an existing file without asking.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Copy the store into a file. The service may keep running.
+    """Copy the store into a file. The service may keep running. An existing file is replaced only with --yes.
 
     The file holds all stored data: people's answers, secrets, and the token of the service account.
     Protect it like a password.
@@ -73,7 +74,7 @@ def backup(
     if file.is_dir() or not file.absolute().parent.is_dir():
         raise FileError(f"{file} cannot be written.", hint="Give a file in an existing folder.")
     with opened_store(load_settings()) as store:
-        store.backup(file)
+        store.backup(file, may_replace=lambda: confirm(f"{file} exists. Replace it?", yes=yes))
         left = len(store.get_inbox_status().problems)
     size = file.stat().st_size
     lines = [f"{file}: {size:,} bytes; `hitl restore-backup {file}` restores it."]

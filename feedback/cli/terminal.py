@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import typer
 
-from feedback.errors import FileError
+from feedback.errors import FileError, NotConfirmed
 from ml_backend.printable import NOT_ASCII_CONTROLS, PrintableStream, printable
 
 if TYPE_CHECKING:
@@ -28,6 +28,15 @@ def echo(line: object = "", *, errors: bool = False, **styles: Any) -> None:
     `styles` are those of `typer.style`, such as bold; a pipe gets none.
     """
     typer.secho(printable(line), err=errors, **styles)  # noqa: TID251 - the only use
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Go on if `yes`, or if somebody at the terminal agrees; NotConfirmed where there is no terminal to ask on."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise NotConfirmed(f"nothing was done, because nobody can be asked: {question}")
+    typer.confirm(printable(question), abort=True, err=True)
 
 
 def screen(*, errors: bool = False) -> Console:

@@ -13,6 +13,8 @@ _TEXT = {"type": "string"}
 _PROJECT, _KIND, _FILE = (parameter(name, place="path") for name in ("project", "kind", "filename"))
 _NUMBER = parameter("number", place="path", type="integer", minimum=0)
 _NAMES = parameter("names")
+_CASE_FILTERS = [parameter(name) for name in ("state", "tier", "late", "clocked")]
+_CASE_FILTERS += [parameter(name, type="integer") for name in ("person", "page")]
 _REFUSALS = {
     "400": "A form that cannot be read.",
     "401": "Nobody is signed in.",
@@ -38,7 +40,7 @@ def paths() -> Paths:
         "/sign-out": {"post": _form("End the session.")},
         project: {"get": _page("One project: model, evidence, queue.", LOGIN, [_PROJECT])},
         f"{project}/people": {"get": _page("Figures of each person.", LOGIN, [_PROJECT, _NAMES])},
-        f"{project}/cases": {"get": _page("Open review cases.", LOGIN, [_PROJECT])},
+        f"{project}/cases": {"get": _page("Review cases, the most urgent first.", LOGIN, [_PROJECT, *_CASE_FILTERS])},
         f"{project}/cases/{{number}}": {"get": _page("One review case.", LOGIN, [_PROJECT, _NUMBER, _NAMES])},
         f"{project}/overrides": {"get": _page("Where people changed the model's answers.", LOGIN, [_PROJECT])},
         f"{project}/thresholds": {

@@ -19,13 +19,21 @@ from feedback.dashboard.rendering import Refused, prepare, pseudonym, show, want
 from feedback.dashboard.sign_in import LabelStudioAccounts, add_sign_in
 from feedback.errors import NotStored, PolicyError
 from feedback.reports.annotator_report import people_page
-from feedback.reports.case_report import CaseReport, case_report, case_timeline, is_read_blind
+from feedback.reports.case_report import (
+    CaseReport,
+    UnknownState,
+    case_report,
+    case_summary,
+    case_timeline,
+    is_read_blind,
+    list_case_page,
+)
 from feedback.reports.formatting import percent, when, within
 from feedback.reports.project_status import count_cases, project_overview, project_state
 from feedback.reports.review_report import override_figures
 from feedback.reports.svg_charts import Point, interval_bar, over_time
 from feedback.reports.uncounted_answers import uncounted_sentences
-from feedback.review.case_state_machine import OPEN_STATES, STATE_MEANINGS
+from feedback.review.case_state_machine import STATE_MEANINGS
 from feedback.store import CaseRow, ProjectRow, Store
 from ml_backend.app import Mount
 from ml_backend.app.limits import Limits
@@ -34,8 +42,7 @@ from ml_backend.app.security import Attempts, Guard, MemoryAttempts, NotAllowed
 from ml_backend.labelstudio.doctor import Finding
 
 _log = logging.getLogger(__name__)
-_MAX_CASE_NUMBER = 2**63 - 1  # the largest integer of the database
-_MAX_CASES = 200  # on one page; `hitl cases` lists all
+_MAX_NUMBER = 2**63 - 1  # the largest integer of the database
 _DONE = {
     "pause": "Paused: nothing is written to Label Studio until somebody resumes. Answers are still collected.",
     "resume": "Resumed: the next turn writes the queue again.",
@@ -136,17 +143,34 @@ class _Views:
         return self._show_project("people", figures, access, bars=bars)
 
     def cases(self, project: str) -> Response:
-        """List open cases, the most urgent first."""
-        access = self._require_viewer(project)
-        found = self._store.cases.list_cases(project, states=[*sorted(OPEN_STATES), "decided"])
-        visible = [case for case in found if not _is_hidden(case, access)]
+        """List the cases that the query chooses, the most urgent first; by default those that wait for a decision."""
+        access, given = self._require_viewer(project), request.args
+        person = given.get("person", type=int)
+        if (given.get("person") and person is None) or not is_valid_name(given.get("tier") or "L1"):
+            raise Refused(400, "this is no list of cases.", hint="`person` is a user id, `tier` the name of a tier.")
+        person = person and max(-1, min(person, _MAX_NUMBER))
+        if person not in (None, access.visitor.person) and not may_administer(access.role):
+            raise Refused(403, "only admins and approvers may list the cases of another person.")
+        wanted: dict[str, Any] = {name: given.get(name, "") for name in ("state", "tier")}
+        wanted |= {name: given.get(name) == "1" for name in ("late", "clocked")}
+        now_s = self._config.clock()
+        hides = None if may_administer(access.role) else lambda case: _is_hidden(case, access)
+        page = given.get("page", 1, type=int)
+        try:
+            found = list_case_page(
+                self._store, access.row, **wanted, person=person, page=page, hides=hides, now_s=now_s
+            )
+        except UnknownState as error:
+            raise Refused(400, str(error), hint=error.hint) from None
+        label_studio = self._config.label_studio_url
         figures = {
-            "counts": count_cases(self._store, project),
-            "hidden": len(found) - len(visible),
-            "not_listed": max(0, len(visible) - _MAX_CASES),
-            "cases": [_case_json(case, self._config.clock()) for case in visible[:_MAX_CASES]],
+            "counts": count_cases(self._store, access.row),
+            **{name: getattr(found, name) for name in ("total", "page", "pages", "hidden", "clocked", "clocked_late")},
+            "filter": {**wanted, "person": person},
+            "cases": [case_summary(case, label_studio=label_studio, now_s=now_s) for case in found.cases],
         }
-        return self._show_project("cases", figures, access, meaning=STATE_MEANINGS)
+        more = {"tiers": list(access.policy.tiers), "own": access.visitor.person, "meaning": STATE_MEANINGS}
+        return self._show_project("cases", figures, access, **more)
 
     def case(self, project: str, number: int) -> Response:
         """Show the history of one case."""
@@ -322,7 +346,7 @@ def _shows_names(access: ProjectAccess) -> bool:
 def _report(store: Store, project: str, number: int) -> CaseReport:
     """Return the report of a case; Refused if the project has no such case."""
     try:
-        report = case_report(store, min(number, _MAX_CASE_NUMBER))
+        report = case_report(store, min(number, _MAX_NUMBER))
     except NotStored:
         report = None
     if report is None or report.case.project != project:
@@ -333,22 +357,6 @@ def _report(store: Store, project: str, number: int) -> CaseReport:
 def _is_hidden(case: CaseRow, access: ProjectAccess) -> bool:
     """Return whether an open blind case is hidden from a visitor, who may be one of its reviewers."""
     return is_read_blind(case, access.policy) and not may_administer(access.role)
-
-
-def _case_json(case: CaseRow, now_s: float) -> dict[str, Any]:
-    runs = case.state in OPEN_STATES and case.due_s is not None and case.due_s != float("inf")
-    due_s = case.due_s if runs else None
-    return {
-        "case": case.id,
-        "task": case.task,
-        "tier": case.tier,
-        "state": case.state,
-        "why": case.why,
-        "due_s": due_s,
-        "remaining_s": None if due_s is None or case.paused_s is not None else round(due_s - now_s, 1),
-        "breaches": case.breaches,
-        "round": case.round,
-    }
 
 
 def _accuracy_chart(points: Sequence[Mapping[str, Any]]) -> str:

@@ -52,7 +52,8 @@ def restore(store: Store, client: Client, project: str, number: int) -> int:
     except LabelStudioError as error:
         if error.status == _CONFLICT:
             raise StoreError(
-                f"version {number} was restored before.", hint=f"`hitl history {body['task']}` shows where it is."
+                f"version {number} was restored before.",
+                hint=f"`hitl history {project} {body['task']}` shows where it is.",
             ) from error
         raise
     saved = read_annotation(made, project, task=body["task"])
@@ -76,7 +77,8 @@ def _version(store: Store, project: str, number: int) -> AnnotationVersion:
     version = store.events.get_version(project, number)
     if version is None:
         raise NotStored(
-            f"project {project} has no version {number} of an annotation.", hint="`hitl history TASK` lists them."
+            f"project {project} has no version {number} of an annotation.",
+            hint=f"`hitl history {project} TASK` lists them.",
         )
     if version.action == "deleted":
         raise NotStored(f"version {number} is a deletion; restore the version before it.")

@@ -8,6 +8,7 @@ from typing import Any
 
 from feedback.policy.conditions import AllOf, Compare, Condition, Lookup, Not, list_parts, meets
 from feedback.policy.field_types import Pattern
+from feedback.policy.policy_changes import describe_other_keys, list_changes
 from feedback.policy.rule_matching import NOT_CERTIFIED
 from feedback.policy.rules import AUTO, HOLD, Rule, find_field
 from feedback.policy.schema import Policy
@@ -25,6 +26,13 @@ _OPERATOR_TEXTS = {
     "matches": "matches the pattern",
     "contains": "contains",
 }
+_EXPLAINED = (
+    *("routing", "routing.*", "calendars.*", "reasons", "reasons.*", "tasks.key", "second_look.*", "costs.error"),
+    *("rights.*", "tiers", "people.*.role", "people.*.tiers", "people.*.skills"),
+    *(f"tiers.*.{key}" for key in ("title", "protocol", "panel", "min_agreement", "blind", "skills", "first_action")),
+    *(f"tiers.*.{key}" for key in ("resolve", "calendar", "on_breach", "skip_means")),
+    *(f"feedback.*.{key}" for key in ("title", "options", "required", "feature", "entity")),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +48,9 @@ def explain_policy(policy: Policy, controls: Collection[str] | None = None) -> l
     """Return a policy in sentences: routing, tiers, calendars, people, questions and rights.
 
     `controls` are the names of the controls in the project's own label config, which is that of the first tier.
+    Keys that are not at their default and that no sentence is about are named at the end.
     """
+    others = describe_other_keys(list_changes(Policy(), policy), _EXPLAINED)
     return [
         *_routing(policy),
         *_tiers(policy),
@@ -48,6 +58,7 @@ def explain_policy(policy: Policy, controls: Collection[str] | None = None) -> l
         *_questions(policy, controls),
         *_second_look(policy),
         _rights(policy),
+        *([f"Also set, and not put into words here: {others}."] if others else []),
     ]
 
 

@@ -1,8 +1,9 @@
-"""Load a policy, from a file or from the store, with an error message for every wrong key."""
+"""Load a policy, from a file or from the store, with an error message for every wrong key; write one as a file."""
 
 from __future__ import annotations
 
 import math
+import re
 import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -13,48 +14,59 @@ from pydantic import ValidationError
 
 from feedback.errors import PolicyError
 from feedback.policy.field_types import NAME, percent_hint
-from feedback.policy.schema import Policy
+from feedback.policy.key_positions import KeyPath, KeyPositions, describe_offset, find_last_key
+from feedback.policy.schema import Policy, PolicyProblems
 from ml_backend.clean_text import decode_text
 from ml_backend.left_out import describe_error
 
 _ORDER = "order"  # an added key for the order of keys, because the store sorts the keys of JSON
+_PLACE = re.compile(r"line (\d+), column (\d+)\)")  # in a message of tomllib
 _IN_ORDER = ("reasons", "feedback")  # tables that reviewers read from top to bottom
 
 
 def read_policy(text: str, *, source: str = "hitl.toml") -> Policy:
-    """Return the policy in the text of a policy file; PolicyError names each wrong key and the nearest valid one.
+    """Return the policy in the text of a policy file; PolicyError names each wrong key, its line and its column.
 
     >>> read_policy("[audit]\\nshare = 0.2").audit.share
     0.2
     >>> read_policy("[audit]\\nshaer = 0.2")
     Traceback (most recent call last):
-    feedback.errors.PolicyError: hitl.toml: audit.shaer is not a key; did you mean audit.share?
+    feedback.errors.PolicyError: hitl.toml: line 2, column 1: audit.shaer is not a key; did you mean audit.share?
     """
+    positions = read_positions(text, source=source)
     try:
-        raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise PolicyError(f"{source} is not TOML: {error}") from None
-    except Exception as error:  # noqa: BLE001 - RecursionError at 1,000 brackets, or whatever a text makes it raise
-        raise PolicyError(f"{source} is not TOML that can be read: {type(error).__name__}.") from None
-    try:
-        return Policy.model_validate(raw)
+        return Policy.model_validate(positions.raw)
     except ValidationError as error:
-        raise PolicyError(f"{source}: {_describe(error)}") from None
+        raise PolicyError(f"{source}: {_describe(error, positions)}") from None
     except Exception as error:
         raise PolicyError(f"{source} cannot be read: {describe_error(error)}.") from error
 
 
+def read_positions(text: str, *, source: str = "hitl.toml") -> KeyPositions:
+    """Return where each key of a policy file is; PolicyError where the text is not TOML."""
+    try:
+        return KeyPositions.read(text)
+    except tomllib.TOMLDecodeError as error:
+        raise PolicyError(f"{source}: {_describe_syntax(str(error), text)}") from None
+    except Exception as error:  # noqa: BLE001 - RecursionError at 1,000 brackets, or whatever a text makes it raise
+        raise PolicyError(f"{source} is not TOML that can be read: {type(error).__name__}.") from None
+
+
 def read_policy_file(path: Path) -> Policy:
     """Return the policy in a file; PolicyError where it cannot be read or is not valid."""
+    return read_policy(read_policy_text(path), source=path.name)
+
+
+def read_policy_text(path: Path) -> str:
+    """Return the text of a policy file; PolicyError where it cannot be read."""
     try:
-        text = decode_text(path.read_bytes())
+        return decode_text(path.read_bytes())
     except OSError as error:
         raise PolicyError(f"{path} cannot be read: {error.strerror}.", hint="Give the path of a policy file.") from None
     except UnicodeDecodeError:
         raise PolicyError(f"{path} is not text in UTF-8.", hint="Save it as UTF-8, which TOML needs.") from None
     except ValueError:  # a NUL in the path
         raise PolicyError(f"{path} is not a path.", hint="Give the path of a policy file.") from None
-    return read_policy(text, source=path.name)
 
 
 def policy_to_json(policy: Policy) -> dict[str, Any]:
@@ -74,8 +86,30 @@ def policy_from_json(body: Mapping[str, Any], what: str) -> Policy:
         raise PolicyError(f"{what} cannot be read: {_describe(error)}", hint=hint) from None
 
 
-def _describe(error: ValidationError) -> str:
-    return "; ".join(_sentence(item) for item in error.errors())
+def _describe(error: ValidationError, positions: KeyPositions | None = None) -> str:
+    """Return all problems of a policy as sentences, each after its line and column in the file."""
+    found = []
+    for item in error.errors():
+        path: KeyPath = tuple(part for part in item["loc"] if part != "[key]")
+        cause = item.get("ctx", {}).get("error")
+        problems = cause.problems if isinstance(cause, PolicyProblems) else [(path, _sentence(item))]
+        for place, sentence in problems:
+            where = positions.describe(place) if positions else ""
+            found.append(f"{where}: {sentence}" if where else sentence)
+    return "; ".join(found)
+
+
+def _describe_syntax(message: str, text: str) -> str:
+    """Return where a text is not TOML, and why: what tomllib says, or which key was given twice."""
+    text = text.replace("\r\n", "\n")
+    what, _, place = message.rpartition(" (at ")
+    end = len(text)  # "end of document"
+    if found := _PLACE.fullmatch(place):
+        end = sum(len(line) + 1 for line in text.split("\n")[: int(found[1]) - 1]) + int(found[2]) - 1
+    if what.startswith(("Cannot overwrite", "Cannot declare")):  # tomllib gives the end of the value
+        path, end = find_last_key(text[:end])
+        what = f"{'.'.join(map(str, path))}, or a part of it, was given before"
+    return f"{describe_offset(text, end)}: it is not TOML: {what}"
 
 
 def _sentence(item: Any) -> str:

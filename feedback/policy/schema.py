@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal
 
@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from feedback.policy.calendars import Calendar
 from feedback.policy.conditions import Condition
 from feedback.policy.field_types import Money, Name, Section, Share
+from feedback.policy.key_positions import KeyPath
 from feedback.policy.reviewer_questions import HUMAN_REVIEW, REASONS, SIGNALS, Question, Rights, SecondLook, SignalKind
 from feedback.policy.rules import AUTO, HOLD, Rule
 from feedback.policy.tiers import Notify, Person, Tier
@@ -121,6 +122,14 @@ class Costs(Section):
     error: Money | None = None  # of a wrong answer that nobody reviewed; None: unknown
 
 
+class PolicyProblems(ValueError):
+    """Everything that contradicts another part of a policy: for each problem the path of its key, and a sentence."""
+
+    def __init__(self, problems: list[tuple[KeyPath, str]]) -> None:
+        super().__init__("; ".join(sentence for _path, sentence in problems))
+        self.problems = problems
+
+
 class Policy(Section):
     """The policy of one project. Each decision records the `hash` of its policy."""
 
@@ -206,76 +215,88 @@ class Policy(Section):
 
     @model_validator(mode="after")
     def _references_exist(self) -> Policy:
-        if problems := _list_reference_errors(self):
-            raise ValueError("; ".join(problems))
+        if problems := [*_list_reference_errors(self), *_list_rule_errors(self)]:
+            raise PolicyProblems(problems)
         return self
 
 
-def _list_reference_errors(policy: Policy) -> list[str]:
-    """Return an error for every reference to something undefined, and for every rule that cannot be parsed."""
-    found = [_unknown(f"rights.tier is {policy.rights.tier!r}", policy.rights.tier, policy.tiers, "tiers")]
+def _list_reference_errors(policy: Policy) -> Iterator[tuple[KeyPath, str]]:
+    """Return an error for every reference to something undefined."""
+    yield from _unknown(("rights", "tier"), "is", policy.rights.tier, policy.tiers, "tiers")
     for name, tier in policy.tiers.items():
-        found.append(
-            _unknown(f"tiers.{name}.calendar is {tier.calendar!r}", tier.calendar, policy.calendars, "calendars")
-        )
-        found += [
-            _unknown(f"tiers.{name}.notify has {target!r}", target, policy.notify, "notify") for target in tier.notify
-        ]
+        yield from _unknown(("tiers", name, "calendar"), "is", tier.calendar, policy.calendars, "calendars")
+        for place, target in enumerate(tier.notify):
+            yield from _unknown(("tiers", name, "notify", place), "has", target, policy.notify, "notify")
     last = list(policy.tiers)[-1]
     if last != policy.first_tier and not {"accept", "fix", "reject"} & set(policy.tiers[last].actions):
-        found.append(f"tiers.{last}.actions: nobody can decide in the last tier; add accept, fix or reject")
+        what = "nobody can decide in the last tier; add accept, fix or reject"
+        yield ("tiers", last, "actions"), f"tiers.{last}.actions: {what}"
     for email, person in policy.people.items():
-        found.append(
-            _unknown(f"people.{email}.calendar is {person.calendar!r}", person.calendar, policy.calendars, "calendars")
-        )
-        found += [_unknown(f"people.{email}.tiers has {tier!r}", tier, policy.tiers, "tiers") for tier in person.tiers]
+        yield from _unknown(("people", email, "calendar"), "is", person.calendar, policy.calendars, "calendars")
+        for place, tier_name in enumerate(person.tiers):
+            yield from _unknown(("people", email, "tiers", place), "has", tier_name, policy.tiers, "tiers")
         if "@" not in email:
-            found.append(f'people.{email} is no e-mail address; wanted [people."ann@example.com"]')
+            yield ("people", email), f'people.{email} is no e-mail address; wanted [people."ann@example.com"]'
+    yield from _list_title_errors(policy)
+
+
+def _list_title_errors(policy: Policy) -> Iterator[tuple[KeyPath, str]]:
+    """Return an error for names and titles that two entries have, or that are taken."""
     if len({email.casefold() for email in policy.people}) < len(policy.people):
-        found.append("people has an address twice: upper and lower case make no difference")
+        yield ("people",), "people has an address twice: upper and lower case make no difference"
     if policy.all_signals[HUMAN_REVIEW].kind != "flag":
-        found.append(f'signals.{HUMAN_REVIEW} requests a human review; wanted kind = "flag"')
+        what = f'signals.{HUMAN_REVIEW} requests a human review; wanted kind = "flag"'
+        yield ("signals", HUMAN_REVIEW), what
     titles = Counter(title or code for code, title in policy.reasons.items())
-    found += [f"reasons: two have the title {title!r}" for title in titles if titles[title] > 1]
+    for title in titles:
+        if titles[title] > 1:
+            yield ("reasons",), f"reasons: two have the title {title!r}"
     if taken := {AUTO, HOLD} & set(policy.tiers):
-        found.append(f"tiers.{min(taken)}: this name is reserved for rules with `to = {min(taken)!r}`")
-    return [problem for problem in [*found, *_list_rule_errors(policy)] if problem]
+        reserved = min(taken)
+        yield ("tiers", reserved), f"tiers.{reserved}: this name is reserved for rules with `to = {reserved!r}`"
 
 
-def _list_rule_errors(policy: Policy) -> list[str]:
-    rules, found, seen = policy.routing, list[str](), set[str]()
-    for rule in rules:
-        where = f"routing.{rule.id}"
+def _list_rule_errors(policy: Policy) -> Iterator[tuple[KeyPath, str]]:
+    """Return an error for every rule that cannot be parsed, or stands where it must not."""
+    rules, seen = policy.routing, set[str]()
+    for number, rule in enumerate(rules):
+        where, path = f"routing.{rule.id}", ("routing", number)
         if rule.id in seen:
-            found.append(f"{where} exists twice; rules need different ids")
+            yield (*path, "id"), f"{where} exists twice; rules need different ids"
         seen.add(rule.id)
-        found.append(_unknown(f"{where}.to is {rule.to!r}", rule.to, [*policy.tiers, AUTO, HOLD], "tiers"))
-        found.append(_unknown(f"{where}.tier is {rule.tier!r}", rule.tier, policy.tiers, "tiers"))
+        tiers = [*policy.tiers, AUTO, HOLD]
+        yield from _unknown((*path, "to"), "is", rule.to, tiers, "tiers", rule=rule.id)
+        yield from _unknown((*path, "tier"), "is", rule.tier, policy.tiers, "tiers", rule=rule.id)
         if rule.tier and rule.to != AUTO:
-            found.append(f'{where}.tier is for to = "auto"; write to = {rule.tier!r}')
+            yield (*path, "tier"), f'{where}.tier is for to = "auto"; write to = {rule.tier!r}'
         if rule.overlap and rule.to not in (policy.first_tier, AUTO):
-            found.append(f"{where}.overlap is for {policy.first_tier}; in later tiers use protocol and panel")
+            what = f"is for {policy.first_tier}; in later tiers use protocol and panel"
+            yield (*path, "overlap"), f"{where}.overlap {what}"
         if not rule.when and rule is not rules[-1]:
-            found.append(f"{where} has no `when`, so no later rule is reached; put it last")
+            yield path, f"{where} has no `when`, so no later rule is reached; put it last"
         try:
             rule.condition(policy.all_signals, policy.calendars)
         except ValueError as error:
-            found.append(f"{where}.when: {error}")
+            yield (*path, "when"), f"{where}.when: {error}"
     if rules and rules[-1].when:
-        found.append('the last rule has a `when`; end with a rule for all other tasks: id = "default", to = "L1"')
-    return found
+        what = 'the last rule has a `when`; end with a rule for all other tasks: id = "default", to = "L1"'
+        yield ("routing", len(rules) - 1, "when"), what
 
 
-def _unknown(text: str, name: str | None, defined: Collection[str], section: str) -> str:
-    """Return the error about a name that its section of the file does not define; "" where it does."""
+def _unknown(
+    path: KeyPath, verb: str, name: str | None, defined: Collection[str], section: str, *, rule: str = ""
+) -> Iterator[tuple[KeyPath, str]]:
+    """Return the error about a name that its section of the file does not define; none where it does."""
     if not name or name in defined:
-        return ""
-    near = get_close_matches(name, list(defined), n=1)
-    if near:
-        return f"{text}; did you mean {near[0]!r}?"
-    return (
-        f"{text}; wanted one of {', '.join(defined)}" if defined else f"{text}; add [{section}.{name}], there is none"
-    )
+        return
+    key = f"routing.{rule}.{path[-1]}" if rule else ".".join(part for part in path if isinstance(part, str))
+    text = f"{key} {verb} {name!r}"
+    if near := get_close_matches(name, list(defined), n=1):
+        yield path, f"{text}; did you mean {near[0]!r}?"
+    elif defined:
+        yield path, f"{text}; wanted one of {', '.join(defined)}"
+    else:
+        yield path, f"{text}; add [{section}.{name}], there is none"
 
 
 def same_email(first: str, second: str) -> bool:

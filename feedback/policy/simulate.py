@@ -9,12 +9,57 @@ from statistics import fmean
 from typing import Any
 
 from feedback.policy.conditions import Table
+from feedback.policy.explain import format_duration
+from feedback.policy.policy_changes import describe_other_keys, list_changes
 from feedback.policy.rule_matching import NOT_CERTIFIED, Outcome, Router
 from feedback.policy.rules import AUTO, HOLD
 from feedback.policy.schema import Policy
 
 DAY_S = 86_400.0
+DECISIONS = "decisions"  # the source of a history
 _MAX_EXAMPLES = 20  # tasks that would go elsewhere
+# the keys that routing and its cost depend on, and those that only people read
+_JUDGED = (
+    *("routing", "tiers", "people", "reasons", "reasons.*", "feedback.*.title"),
+    *(f"routing.*.{key}" for key in ("when", "to", "tier", "priority", "queue", "overlap", "hold", "reason")),
+    *(f"tiers.*.{key}" for key in ("protocol", "panel", "handling", "title")),
+    *(f"people.*.{key}" for key in ("tiers", "wage")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """How long a history is. Less than a day gives no daily rate, so its loads and costs are totals."""
+
+    days: float
+
+    @property
+    def is_long(self) -> bool:
+        """Return whether there is a daily rate."""
+        return self.days >= 1.0
+
+    @property
+    def unit(self) -> str:
+        """Return what loads and costs are per."""
+        return "per day" if self.is_long else "in all"
+
+    def rate(self, total: float) -> float:
+        """Return a total per day, or as it is.
+
+        >>> Span(10.0).rate(30), Span(0.01).rate(30)
+        (3.0, 30)
+        """
+        return total / self.days if self.is_long else total
+
+    def describe(self, count: int, source: str) -> str:
+        """Return how many tasks a history has, and over which time.
+
+        >>> Span(0.01).describe(30, "decisions")
+        '30 decisions within 14m24s, too short a time for a daily rate'
+        """
+        if self.is_long:
+            return f"{count:,} {source} over {self.days:.1f} days"
+        return f"{count:,} {source} within {format_duration(self.days * DAY_S)}, too short a time for a daily rate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +70,12 @@ class TaskHistory:
     at_s: Sequence[float]  # (n,)
     column: Callable[[str], Sequence[Any]] = field(repr=False)  # (n,) values of a field, None where missing
     handling_s: float | None = None  # one answer of one person, as measured; None: never measured
-    source: str = "decisions"  # or "tasks as they are now", where nothing was decided yet
+    source: str = DECISIONS  # or "tasks as they are now", where nothing was decided yet
 
     @property
     def days(self) -> float:
-        """Return the length of the history in days; at least 1, because an hour gives no daily rate."""
-        return max(1.0, (max(self.at_s) - min(self.at_s)) / DAY_S) if self.at_s else 1.0
+        """Return the length of the history in days."""
+        return (max(self.at_s) - min(self.at_s)) / DAY_S if self.at_s else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +84,7 @@ class Workload:
 
     auto: int  # tasks whose rule says "auto", certified or not; audit and gold tasks are never automated
     held: int
+    kept_back: int  # tasks that nobody has answered and that the first tier does not see
     tiers: Mapping[str, int]  # tasks that go to each tier
     answers: Mapping[str, int]  # answers of people in each tier: overlaps and panels count
     rules: Mapping[str, int]
@@ -59,6 +105,7 @@ class Simulation:
     changed: int  # tasks that would have another priority, queue or number of people
     examples: tuple[tuple[int, str, str], ...]  # task, before, after
     missing: Mapping[str, int]  # field of the new policy -> number of tasks without it
+    not_judged: str  # the changed keys that change nothing here; "" for none
 
     @property
     def headline(self) -> str:
@@ -67,40 +114,44 @@ class Simulation:
         if self.before.auto or self.after.auto:
             parts[0] += " asked for"
             parts.append(f"certified error: none yet ({NOT_CERTIFIED}, so people decide)")
+        span = Span(self.days)
         for tier in dict.fromkeys([*self.before.tiers, *self.after.tiers]):
-            change = (self.after.tiers.get(tier, 0) - self.before.tiers.get(tier, 0)) / self.days
-            parts.append(f"{tier} load {change:+.1f} tasks/day")
+            change = span.rate(self.after.tiers.get(tier, 0) - self.before.tiers.get(tier, 0))
+            parts.append(f"{tier} load {change:+.1f} tasks/day" if span.is_long else f"{tier} load {change:+,} tasks")
         if self.before.cost and self.after.cost is not None:
             parts.append(f"cost {self.after.cost / self.before.cost - 1:+.0%}")
         return ", ".join(parts)
 
     @property
     def sentences(self) -> list[str]:
-        """Return shares, daily loads and cost in sentences, each with the value under the active policy."""
-        span = f"{self.n:,} {self.source} over {self.days:.1f} days"
-        lines = [f"{span}; {self.moved:,} would go elsewhere.", self.headline]
+        """Return shares, loads and cost in sentences, each with the value under the active policy."""
+        unseen = f"Not judged here, because no routing depends on it: {self.not_judged}." if self.not_judged else ""
+        if not self.n:
+            return list(filter(None, ["There is no task yet, so nothing can be simulated.", unseen]))
+        span = Span(self.days)
+        lines = [f"{span.describe(self.n, self.source)}; {self.moved:,} would go elsewhere.", self.headline]
         if self.changed:
             lines.append(f"{self.changed:,} would have another priority, queue or number of people.")
         for tier in dict.fromkeys([*self.before.answers, *self.after.answers]):
-            was, now = self.before.answers.get(tier, 0) / self.days, self.after.answers.get(tier, 0) / self.days
-            lines.append(f"{tier} load: {now - was:+.1f} answers/day ({was:.1f} -> {now:.1f})")
+            was, now = (span.rate(work.answers.get(tier, 0)) for work in (self.before, self.after))
+            change = f"{now - was:+.1f} answers/day ({was:.1f} -> {now:.1f})"
+            lines.append(f"{tier} load: {change if span.is_long else f'{now - was:+,} answers ({was:,} -> {now:,})'}")
         if self.before.held or self.after.held:
             lines.append(f"held: {self.before.held:,} -> {self.after.held:,} tasks")
-        lines.append(self._cost())
+        lines.append(self._cost(span))
         lines += [
             f"{field} is unknown for {count:,} tasks: in this simulation they meet none of its rules"
             for field, count in self.missing.items()
         ]
-        return lines
+        return [*lines, unseen] if unseen else lines
 
-    def _cost(self) -> str:
+    def _cost(self, span: Span) -> str:
         if self.before.cost is None or self.after.cost is None:
             return f"cost: unknown; {'; '.join(dict.fromkeys(self.before.unknown + self.after.unknown))}"
+        was, now = span.rate(self.before.cost), span.rate(self.after.cost)
         if self.before.cost == 0:
-            return f"cost: {self.after.cost / self.days:,.2f} a day, 0 before"
-        change = self.after.cost / self.before.cost - 1
-        a_day = f"{self.before.cost / self.days:,.2f} -> {self.after.cost / self.days:,.2f} a day"
-        return f"cost: {change:+.0%} ({a_day})"
+            return f"cost: {now:,.2f} {span.unit}, 0 before"
+        return f"cost: {now / was - 1:+.0%} ({was:,.2f} -> {now:,.2f} {span.unit})"
 
 
 def simulate(old: Policy, new: Policy, history: TaskHistory) -> Simulation:
@@ -111,21 +162,25 @@ def simulate(old: Policy, new: Policy, history: TaskHistory) -> Simulation:
     pairs = zip(history.tasks, before, after, strict=True)
     moved = [(task, first.to, second.to) for task, first, second in pairs if first.to != second.to]
     changed = sum(_settings(first) != _settings(second) for first, second in zip(before, after, strict=True))
+    votes = table.values("history.votes")
     missing = {
         name: unknown
         for name in sorted(new_router.fields)
         if not name.startswith(("data.", "signal.")) and (unknown := sum(value is None for value in table.values(name)))
     }
+    # the hours of a calendar are recorded with a decision, so changed ones show only on tasks as they are now
+    judged = _JUDGED if history.source == DECISIONS else (*_JUDGED, "calendars*")
     return Simulation(
         n=len(history.tasks),
         days=history.days,
         source=history.source,
-        before=_workload(old, before, history.handling_s),
-        after=_workload(new, after, history.handling_s),
+        before=_workload(old, before, votes, history.handling_s),
+        after=_workload(new, after, votes, history.handling_s),
         moved=len(moved),
         changed=changed,
         examples=tuple(moved[:_MAX_EXAMPLES]),
         missing=missing,
+        not_judged=describe_other_keys(list_changes(old, new), judged),
     )
 
 
@@ -133,7 +188,7 @@ def _settings(outcome: Outcome) -> tuple[Any, ...]:
     return outcome.priority, outcome.queue, outcome.overlap
 
 
-def _workload(policy: Policy, outcomes: Sequence[Outcome], handling_s: float | None) -> Workload:
+def _workload(policy: Policy, outcomes: Sequence[Outcome], votes: Sequence[Any], handling_s: float | None) -> Workload:
     to = Counter(outcome.to for outcome in outcomes)
     tiers = {tier: to[tier] for tier in policy.tiers if to[tier]}
     answers: Counter[str] = Counter()
@@ -150,6 +205,10 @@ def _workload(policy: Policy, outcomes: Sequence[Outcome], handling_s: float | N
     return Workload(
         auto=sum(outcome.rule in auto_rules and not outcome.sample for outcome in outcomes),
         held=to[HOLD],
+        kept_back=sum(
+            not (outcome.to == policy.first_tier or outcome.sample or n_votes)
+            for outcome, n_votes in zip(outcomes, votes, strict=True)
+        ),
         tiers=tiers,
         answers={tier: answers[tier] for tier in policy.tiers if answers[tier]},
         rules=dict(rules),

@@ -7,21 +7,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from feedback.policy.conditions import Table
 from feedback.policy.rule_matching import Router
 from feedback.policy.rules import HOLD
 from feedback.policy.schema import Policy
-from feedback.policy.simulate import TaskHistory, answers_needed, cost_per_answer
+from feedback.policy.simulate import Span, TaskHistory, answers_needed, cost_per_answer
 from feedback.stats.intervals import Interval, clopper_pearson
 
 GRID = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.97, 0.98, 0.99)
+Floats = NDArray[np.float64]
 CONFIDENCE = 0.95  # joint coverage of all intervals of a table
 
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """A daily cost; its interval comes from the error, because the number of answers is known."""
+    """A cost per day, or in all; its interval comes from the error, because the number of answers is known."""
 
     low: float
     value: float | None  # None where no answer was checked
@@ -36,7 +38,7 @@ class ThresholdRow:
     automated: float  # share of the tasks, [0, 1]
     error: Interval  # share of the automated tasks that people answer differently
     checked: int  # number of audited tasks behind the error
-    answers: Mapping[str, float]  # answers of people per day in each tier
+    answers: Mapping[str, float]  # answers of people in each tier, per `unit` of the table
     cost: Costs | None  # wages and errors; None where one of them is unknown
 
 
@@ -47,22 +49,25 @@ class ThresholdTable:
     n: int  # tasks
     days: float
     source: str
-    answers: Mapping[str, float]  # per day, where people decide everything
-    cost: float | None  # per day, where people decide everything
-    steps: tuple[ThresholdRow, ...]
+    unit: str  # "per day"; "in all" where the time is too short for a daily rate
+    answers: Mapping[str, float]  # per unit, where people decide everything
+    cost: float | None  # per unit, where people decide everything
+    steps: tuple[ThresholdRow, ...]  # () where no task has a prediction
     best: float | None  # the threshold that provably saves most; None where none does
     reason: str  # why that threshold, or why none
 
     @property
     def sentences(self) -> list[str]:
         """Return the table in sentences."""
+        if not self.steps:
+            return [f"No threshold can be compared: {self.reason}"]
         loads = ", ".join(f"{tier} {count:.1f}" for tier, count in self.answers.items()) or "none"
-        cost = f", cost {self.cost:,.2f} per day" if self.cost is not None else ""
+        cost = f", cost {self.cost:,.2f} {self.unit}" if self.cost is not None else ""
         best = f"Best: {self.best:.0%}. " if self.best is not None else "No threshold is named best: "
         return [
-            f"{self.n:,} {self.source} over {self.days:.1f} days.",
-            f"If people decide everything: {loads} answers per day{cost}.",
-            *(_row_text(step) for step in self.steps),
+            f"{Span(self.days).describe(self.n, self.source)}.",
+            f"If people decide everything: {loads} answers {self.unit}{cost}.",
+            *(_row_text(step, self.unit) for step in self.steps),
             best + self.reason,
             f"Errors are those on audited tasks, which no model learns. All intervals hold with {CONFIDENCE:.0%}.",
             "Audit tasks stand for the others here: people always answer them, so they are never automated.",
@@ -76,7 +81,12 @@ def evaluate_thresholds(policy: Policy, history: TaskHistory, checked: Mapping[i
     `checked` holds the consensus label of people for tasks of the random audit stream: only they give the error of
     the model without bias.
     """
+    span = Span(history.days)
     confidence = np.array([np.nan if value is None else float(value) for value in history.column("model.confidence")])
+    if np.isnan(confidence).all():
+        reason = "no model has predicted any of them yet." if len(history.tasks) else "there is no task yet."
+        n = len(history.tasks)
+        return ThresholdTable(n, history.days, history.source, span.unit, {}, None, (), None, reason)
     labels = history.column("model.label")
     wrong = np.array(
         [
@@ -94,39 +104,42 @@ def evaluate_thresholds(policy: Policy, history: TaskHistory, checked: Mapping[i
     if policy.costs.error is None:
         unknown.append("costs.error is not set: the cost of a wrong answer")
 
-    def wages(per_day: Mapping[str, float]) -> float:
-        return sum(count * price for tier, count in per_day.items() if not isinstance(price := prices[tier], str))
+    def wages(answered: Mapping[str, float]) -> float:
+        return sum(count * price for tier, count in answered.items() if not isinstance(price := prices[tier], str))
 
-    everything = _per_day(tiers, answers, np.ones(len(tiers), dtype=bool), history.days)
+    everything = _answers_by_tier(tiers, answers, np.ones(len(tiers), dtype=bool), span)
     steps = []
     for threshold in GRID:
         automated = confidence >= threshold  # NaN is never larger
         seen = automated & ~np.isnan(wrong)
         k, m = int(np.nansum(wrong[seen])), int(seen.sum())
         error = clopper_pearson(k, m, confidence=1.0 - (1.0 - CONFIDENCE) / len(GRID))
-        kept = _per_day(tiers, answers, ~automated, history.days)
+        kept = _answers_by_tier(tiers, answers, ~automated, span)
         cost = None
         if not unknown:
-            each = float(policy.costs.error or 0.0) * int(automated.sum()) / history.days
+            each = span.rate(float(policy.costs.error or 0.0) * int(automated.sum()))
             paid = wages(kept)
             value = paid + each * error.value if m else None
             cost = Costs(paid + each * error.low, value, paid + each * error.high)
         share = float(automated.mean()) if len(automated) else 0.0
         steps.append(ThresholdRow(threshold, share, error, m, kept, cost))
     now = None if any(isinstance(price, str) for price in prices.values()) else wages(everything)
-    best, reason = _best(steps, now, unknown)
-    return ThresholdTable(len(history.tasks), history.days, history.source, everything, now, tuple(steps), best, reason)
+    best, reason = _best(steps, now, unknown, span.unit)
+    table = (len(history.tasks), history.days, history.source, span.unit, everything, now, tuple(steps))
+    return ThresholdTable(*table, best, reason)
 
 
-def _per_day(tiers: Sequence[str], answers: np.ndarray, kept: np.ndarray, days: float) -> dict[str, float]:  # type: ignore[type-arg]
+def _answers_by_tier(tiers: Sequence[str], answers: Floats, kept: NDArray[np.bool_], span: Span) -> dict[str, float]:
     found: Counter[str] = Counter()
     for tier, count, is_kept in zip(tiers, answers.tolist(), kept.tolist(), strict=True):
         if is_kept and count:
             found[tier] += count
-    return {tier: count / days for tier, count in found.items()}
+    return {tier: span.rate(count) for tier, count in found.items()}
 
 
-def _best(steps: Sequence[ThresholdRow], now: float | None, unknown: Sequence[str]) -> tuple[float | None, str]:
+def _best(
+    steps: Sequence[ThresholdRow], now: float | None, unknown: Sequence[str], unit: str
+) -> tuple[float | None, str]:
     """Return the best threshold only where even the upper end of its cost is below the cost of people alone."""
     if unknown:
         return None, f"{'; '.join(dict.fromkeys(unknown))}."
@@ -136,24 +149,24 @@ def _best(steps: Sequence[ThresholdRow], now: float | None, unknown: Sequence[st
     cost, step = min(priced, key=lambda pair: pair[0].high)
     if cost.high >= now:
         return None, (
-            f"even at {step.threshold:.0%} the cost may be as high as {cost.high:,.2f} per day, and is {now:,.2f} "
+            f"even at {step.threshold:.0%} the cost may be as high as {cost.high:,.2f} {unit}, and is {now:,.2f} "
             f"if people decide everything. {step.checked} audited answers are too few."
         )
     rivals = [row.threshold for other, row in priced if row is not step and other.low < cost.high]
     others = f" {', '.join(f'{rival:.0%}' for rival in rivals)} may be as good." if rivals else ""
     return step.threshold, (
-        f"It costs {cost.low:,.2f} to {cost.high:,.2f} per day, and {now:,.2f} if people decide everything.{others}"
+        f"It costs {cost.low:,.2f} to {cost.high:,.2f} {unit}, and {now:,.2f} if people decide everything.{others}"
     )
 
 
-def _row_text(step: ThresholdRow) -> str:
+def _row_text(step: ThresholdRow, unit: str) -> str:
     loads = ", ".join(f"{tier} {count:.1f}" for tier, count in step.answers.items()) or "nobody"
     error = f"{step.error.value:.1%}" if step.checked else "unknown"
     cost = ""
     if step.cost is not None:
         middle = f"{step.cost.value:,.2f}, " if step.cost.value is not None else ""
-        cost = f"; cost {middle}{step.cost.low:,.2f} to {step.cost.high:,.2f} per day"
+        cost = f"; cost {middle}{step.cost.low:,.2f} to {step.cost.high:,.2f} {unit}"
     return (
         f"from {step.threshold:.1%}: automates {step.automated:.0%}, error {error} "
-        f"[{step.error.low:.1%}, {step.error.high:.1%}] on {step.checked} audited; answers per day: {loads}{cost}"
+        f"[{step.error.low:.1%}, {step.error.high:.1%}] on {step.checked} audited; answers {unit}: {loads}{cost}"
     )

@@ -12,8 +12,9 @@ from feedback.ingest.store_check import OTHER_STORE, check_store_of_service
 from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter
 from feedback.labelling_platform.service_account import find_bot, make_bot
 from feedback.policy import Policy
+from feedback.policy.key_positions import KeyPositions
 from feedback.project.audit_splits import audit_share
-from feedback.project.policy_validation import check_clocks, raise_policy_errors, validate_policy
+from feedback.project.policy_validation import check_clocks, locate_findings, raise_policy_errors, validate_policy
 from feedback.settings import Settings
 from feedback.store import ProjectRow, Store
 from feedback.store.log import events
@@ -41,6 +42,7 @@ def connect(
     project: str,
     *,
     policy: Policy | None = None,
+    positions: KeyPositions | None = None,
     dry_run: bool = False,
     now_s: float,
 ) -> list[str]:
@@ -53,6 +55,8 @@ def connect(
     ----------
     policy
         None keeps the active policy of the project.
+    positions
+        Where the keys of the policy are in its file, for error messages.
     dry_run
         Return the changes without making them.
 
@@ -78,7 +82,8 @@ def connect(
     if policy is None:  # it was validated when it was activated; the lock of Label Studio may have changed
         raise_policy_errors(check_clocks(active_policy, settings.lock_ttl_s))
     else:
-        raise_policy_errors(validate_policy(policy, lock_ttl_s=settings.lock_ttl_s, project=row))
+        findings = validate_policy(policy, lock_ttl_s=settings.lock_ttl_s, project=row)
+        raise_policy_errors(locate_findings(findings, positions))
 
     def save(settings_snapshot: SettingsSnapshot) -> None:
         store.projects.save_project(replace(row, settings_snapshot=settings_snapshot.to_json()))

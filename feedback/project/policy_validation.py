@@ -18,6 +18,7 @@ from feedback.policy.before_first_model import describe_before_first_model
 from feedback.policy.conditions import Compare, Condition, list_tests
 from feedback.policy.explain import condition_text
 from feedback.policy.field_types import parse_duration_s
+from feedback.policy.key_positions import KeyPositions
 from feedback.policy.reader_counts import check_reader_counts
 from feedback.policy.rule_matching import NOT_CERTIFIED, make_data_reader
 from feedback.policy.rules import AUTO, HOLD, OPERATORS
@@ -43,10 +44,11 @@ class PolicyFinding:
     key: str  # of hitl.toml: "routing.big", "tiers.L1", ...
     sentence: str
     hint: str = ""  # what to do next
+    place: str = ""  # "line 3, column 1" of the file; "" where the key is not in it
 
     def __str__(self) -> str:
-        """Return key and sentence."""
-        return f"{self.key}: {self.sentence}"
+        """Return place, key and sentence."""
+        return f"{self.place}{': ' if self.place else ''}{self.key}: {self.sentence}"
 
 
 def validate_policy(
@@ -97,6 +99,14 @@ def raise_policy_errors(findings: Iterable[PolicyFinding]) -> None:
     if errors:
         hints = dict.fromkeys(error.hint for error in errors if error.hint)
         raise PolicyError(" ".join(map(str, errors)), hint=" ".join(hints))
+
+
+def locate_findings(findings: Iterable[PolicyFinding], positions: KeyPositions | None) -> list[PolicyFinding]:
+    """Return the findings with the place of their key in the policy file."""
+    if positions is None:
+        return list(findings)
+    paths = [(finding, positions.find(finding.key)) for finding in findings]
+    return [replace(finding, place=positions.describe(path)) if path else finding for finding, path in paths]
 
 
 def check_clocks(policy: Policy, lock_ttl_s: float) -> list[PolicyFinding]:

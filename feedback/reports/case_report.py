@@ -1,4 +1,4 @@
-"""One review case: its events, reviews and requests, as JSON and as a timeline of sentences."""
+"""Review cases: one page of a list of them; and one with its events, reviews and requests, as JSON and as sentences."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
+from feedback.errors import FeedbackError
 from feedback.policy import Policy
 from feedback.reports.formatting import close_direction
 from feedback.review.appeals import HumanReviewRequest, list_human_review_requests
 from feedback.review.case_state_machine import OPEN_STATES, STATE_MEANINGS, is_blind
 from feedback.review.honeypots import HONEYPOT_ROUND
 from feedback.review.review_task_content import format_answer, format_time
-from feedback.store import CaseEvent, CaseRow, ReviewRow, Store
+from feedback.store import CaseEvent, CaseFilter, CaseRow, ProjectRow, ReviewRow, Store
 from feedback.training.prediction_explanation import format_explanation
 from ml_backend.records import Answer
 
@@ -36,7 +37,104 @@ _EVENT_TEXTS: Mapping[str, str] = {
     "reopen": "reopened at {tier}",
     "withdraw": "withdrawn",
 }
+PAGE_SIZE = 100  # cases
+ALL = "all"  # in place of a state: cases in any state
 _PERSONAL_EVENTS = ("start", "settle", "decide")  # their sentence names the person
+
+
+class UnknownState(FeedbackError):
+    """A list of cases is asked for by a state that no case can have."""
+
+    hint = f"The states are {', '.join(STATE_MEANINGS)}, and {ALL}."
+
+
+@dataclass(frozen=True, slots=True)
+class CaseList:
+    """One page of the cases that a filter chooses, the most urgent first."""
+
+    cases: Sequence[CaseRow]
+    total: int  # cases on all pages
+    page: int  # from 1
+    pages: int
+    hidden: int  # further cases that this reader may not see, because they are read blind
+    clocked: int  # open tasks of the first tier that have a case only because their clock runs; in no other number
+    clocked_late: int  # those whose clock has run out
+
+
+def list_case_page(
+    store: Store,
+    project: ProjectRow,
+    *,
+    state: str = "",
+    tier: str = "",
+    person: int | None = None,
+    late: bool = False,
+    clocked: bool = False,
+    page: int = 1,
+    size: int = PAGE_SIZE,
+    hides: Callable[[CaseRow], bool] | None = None,
+    now_s: float,
+) -> CaseList:
+    """Return one page of a project's cases; UnknownState for a state that there is not.
+
+    Parameters
+    ----------
+    state
+        "": the cases that are open, or decided and not written yet; "all": those in any state.
+    person
+        The user id of somebody who answered or skipped the task, reviewed the case, or moved it.
+    late
+        Only cases whose clock has run out at `now_s` (epoch seconds).
+    clocked
+        Only the tasks of the first tier that have a case for no other reason than a clock; otherwise all but those.
+    hides
+        Which cases the reader may not see; None where they may see all.
+    """
+    if state not in ("", ALL, *STATE_MEANINGS):
+        raise UnknownState(f"{state!r} is no state of a case.")
+    states = {"": (*OPEN_STATES, "decided"), ALL: ()}.get(state, (state,))
+    late_at_s = now_s if late else None
+    chosen = CaseFilter(states, tier, person, late_at_s, clocked_tier=project.policy.first_tier, clocked=clocked)
+    total, hidden = sum(store.cases.count_cases(project.id, chosen).values()), 0
+    if hides is not None:  # it depends on the policy of each case's tier, so it is not asked of the database
+        visible = [case for case in store.cases.find_cases(project.id, chosen) if not hides(case)]
+        total, hidden = len(visible), total - len(visible)
+    pages = max(1, -(-total // size))
+    page = min(max(1, page), pages)
+    offset = (page - 1) * size
+    if hides is not None:
+        cases = visible[offset : offset + size]
+    else:
+        cases = store.cases.find_cases(project.id, chosen, limit=size, offset=offset)
+    clocks = replace(chosen, states=tuple(OPEN_STATES), tier="", person=None, late_at_s=None, clocked=True)
+    n_clocked, n_late = (
+        sum(store.cases.count_cases(project.id, replace(clocks, late_at_s=at_s)).values()) for at_s in (None, now_s)
+    )
+    return CaseList(cases, total, page, pages, hidden, n_clocked, n_late)
+
+
+def case_summary(case: CaseRow, *, label_studio: str, now_s: float) -> dict[str, Any]:
+    """Return one line of a list of cases as JSON; `url` opens the review task, or the task itself where there is none.
+
+    `label_studio` is the address of Label Studio, "" where it is not known.
+    """
+    runs = case.state in OPEN_STATES and case.due_s is not None and case.due_s != float("inf")
+    due_s = case.due_s if runs else None
+    shown = (case.project, case.task) if case.review_task is None else (case.review_project, case.review_task)
+    return {
+        "case": case.id,
+        "task": case.task,
+        "tier": case.tier,
+        "state": case.state,
+        "why": case.why,
+        "due_s": due_s,
+        "remaining_s": None if due_s is None or case.paused_s is not None else round(due_s - now_s, 1),
+        "breaches": case.breaches,
+        "round": case.round,
+        "review_project": case.review_project or None,
+        "review_task": case.review_task,
+        "url": f"{label_studio.rstrip('/')}/projects/{shown[0]}/data?task={shown[1]}" if label_studio else None,
+    }
 
 
 @dataclass(frozen=True, slots=True)

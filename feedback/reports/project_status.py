@@ -14,7 +14,7 @@ from feedback.project.snapshot import load_splits
 from feedback.reports.formatting import duration, number, percent, when, within
 from feedback.reports.uncounted_answers import EMPTY, count_uncounted, list_uncounted, uncounted_sentences
 from feedback.stats.intervals import wilson
-from feedback.store import ProjectRow, Record, Store
+from feedback.store import CaseFilter, ProjectRow, Record, Store
 from feedback.training.challenger import learned_annotations
 
 Figures = Mapping[str, Any]
@@ -94,13 +94,13 @@ def project_overview(store: Store, project: ProjectRow, policy: Policy) -> dict[
             overlap_share=draws.overlap_share,
             window=window or {},
         ),
-        "cases": count_cases(store, project.id),
+        "cases": count_cases(store, project),
     }
 
 
-def count_cases(store: Store, project: str) -> list[dict[str, Any]]:
-    """Return the number of review cases by tier and state."""
-    counts = store.cases.count_cases(project)
+def count_cases(store: Store, project: ProjectRow) -> list[dict[str, Any]]:
+    """Return the number of review cases by tier and state, without tasks of the first tier that only have a clock."""
+    counts = store.cases.count_cases(project.id, CaseFilter(clocked_tier=project.policy.first_tier, clocked=False))
     return [{"tier": tier, "state": state, "count": count} for (tier, state), count in sorted(counts.items())]
 
 

@@ -28,9 +28,8 @@ from feedback.review.review_task_content import (
     review_task_key,
     shown_digest,
     stay_key,
-    urgency,
 )
-from feedback.store import CaseRow, ProjectRow, ReviewProjectRow, ReviewRow, TaskRow
+from feedback.store import CaseRow, ProjectRow, ReviewProjectRow, ReviewRow, TaskRow, urgency
 from feedback.store.log import events
 from ml_backend.errors import LabelStudioError, NotFound
 from ml_backend.labelstudio.review_project_client import ReviewProjectSettings, ReviewTask, review_marker

@@ -9,9 +9,9 @@ from feedback.review import sla_clock
 from feedback.review.case_state_machine import SECOND_LOOK, priority_value
 from feedback.review.review_answers import parse_review
 from feedback.review.review_context import ReviewContext
-from feedback.review.review_task_content import review_task_data, review_task_key, urgency
+from feedback.review.review_task_content import review_task_data, review_task_key
 from feedback.stats.hash_sampling import draw
-from feedback.store import CaseRow, Record, ReviewRow, Store
+from feedback.store import CaseRow, Record, ReviewRow, Store, urgency
 from ml_backend.labelstudio.review_project_client import ReviewTask
 from ml_backend.left_out import contained
 

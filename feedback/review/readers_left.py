@@ -104,5 +104,5 @@ def _note(tier: str, cases: Sequence[CaseRow]) -> str:
     named = name_some([str(case.id) for case in cases], most=5)
     return (
         f"too few people are left who may decide {'case' if len(cases) == 1 else 'cases'} {named} at {tier}: "
-        f"give more people this tier in [people] (hitl case NUMBER says whom it needs)"
+        f"give more people this tier in [people] (hitl case {cases[0].id} says whom it needs)"
     )

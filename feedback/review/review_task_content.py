@@ -6,7 +6,6 @@ import hashlib
 import re
 from collections.abc import Sequence, Set
 from datetime import UTC, datetime
-from math import floor
 from typing import Any
 from xml.etree import ElementTree as ET  # `read_label_config` has parsed and bounded the source's config
 from zoneinfo import ZoneInfo
@@ -14,10 +13,9 @@ from zoneinfo import ZoneInfo
 from feedback.errors import FeedbackError
 from feedback.policy import Policy
 from feedback.policy.reviewer_questions import Question
-from feedback.policy.rules import PRIORITIES
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.review.case_state_machine import is_blind
-from feedback.store import CaseEvent, CaseRow, ReviewRow, Vote
+from feedback.store import CaseEvent, CaseRow, ReviewRow, Vote, urgency
 from feedback.training.prediction_explanation import format_explanation
 from ml_backend.codecs import cut_text, describe_answer, get_codec
 from ml_backend.label_config import Control, LabelConfig
@@ -34,8 +32,6 @@ SKIP = "skip"  # Label Studio's own button
 NEEDS_NO_REASON = ("accept", ANSWER)
 _WORD_JOINER = "\u2060"  # has no width
 _MAX_SHOWN = 5_000  # characters of one line of a case: a comment or a label may have megabytes
-_HORIZON_S = 2.0**33  # the year 2242
-_IDS = 2**16  # numbers of cases that are told apart within one second; a score has room for no more
 _ONE_TEXT = {"maxSubmissions": "1", "editable": "true"}
 _KEY = re.compile(r"case-\d+-(?P<round>\d+)-(?P<tier>.+)-\d+")
 _PARAGRAPHS = {"nameKey": "author", "textKey": "text", "layout": "dialogue"}
@@ -133,24 +129,6 @@ def prefilled_regions(case: CaseRow, control: Control, policy: Policy) -> list[d
 
 def _shown_proposal(case: CaseRow, policy: Policy) -> Answer | None:
     return None if is_blind(case, policy) else case.proposal
-
-
-def urgency(case: CaseRow) -> float:
-    """Return the score of a case's review task, in [0, 1): the lowest is served first, and no two cases have the same.
-
-    By priority, then by due time (cases without one come after those with one, by their age), then by number.
-
-    >>> from dataclasses import replace
-    >>> first = CaseRow("7", 1, "queued", "L2", id=1, due_s=9.0)
-    >>> second, low = replace(first, id=2), replace(first, id=3, priority=1.0, due_s=1.0)
-    >>> urgency(first) < urgency(second) < urgency(low)
-    True
-    """
-    bands = len(PRIORITIES)
-    band = min(round(case.priority * (bands - 1)), bands - 1)
-    at_s = min(max(case.entered_s if case.due_s is None else case.due_s, 0.0), _HORIZON_S)
-    second = floor(at_s) + (0.0 if case.due_s is not None else _HORIZON_S)
-    return (band + (second + case.id % _IDS / _IDS) / (2 * _HORIZON_S + 1)) / bands
 
 
 def shown_digest(case: CaseRow, policy: Policy) -> str:

@@ -5,6 +5,7 @@ from feedback.store.log.event_erasure import ErasureResult
 from feedback.store.log.inbox import InboxStatus
 from feedback.store.log.projections import AnnotatorCounts
 from feedback.store.repositories.annotations import Skip
+from feedback.store.repositories.cases import CaseFilter
 from feedback.store.repositories.event_queries import AnnotationVersion
 from feedback.store.repositories.jobs import JobClaim
 from feedback.store.repositories.reviews import OverrideCount
@@ -23,13 +24,21 @@ from feedback.store.tables.main_tables import (
     WindowRow,
 )
 from feedback.store.tables.personal_data import DataSubject
-from feedback.store.tables.review_tables import CaseEvent, CaseRow, OverrideRow, ReviewProjectRow, ReviewRow
+from feedback.store.tables.review_tables import (
+    CaseEvent,
+    CaseRow,
+    OverrideRow,
+    ReviewProjectRow,
+    ReviewRow,
+    urgency,
+)
 from feedback.store.tables.routing_tables import CurrentDecision, Decision, IndicatorValue, Signal
 
 __all__ = [
     "AnnotationVersion",
     "AnnotatorCounts",
     "CaseEvent",
+    "CaseFilter",
     "CaseRow",
     "CurrentDecision",
     "DataSubject",
@@ -58,4 +67,5 @@ __all__ = [
     "WindowRow",
     "describe_place",
     "open_store",
+    "urgency",
 ]

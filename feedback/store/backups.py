@@ -16,6 +16,8 @@ from feedback.store.database.drivers import make_private
 from feedback.store.log.inbox import inbox_url
 from feedback.store.store import Store, open_store
 
+_WANTED = "Give a file that `hitl backup` wrote."
+
 
 @dataclass(frozen=True, slots=True)
 class Restored:
@@ -34,14 +36,15 @@ def restore(backup: Path, target: Path, *, erase: Callable[[Store, str, int], ob
     reaches.
     """
     if not backup.is_file():
-        raise StoreError(f"there is no file {backup}.", hint="Give a file that `hitl backup` wrote.")
+        raise StoreError(f"there is no file {backup}.", hint=_WANTED)
+    _check_is_backup(backup)
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     part = target.with_name(target.name + ".restoring")
     _remove(part)
     try:
         make_private(part)
         shutil.copyfile(backup, part)
-        with closing(_opened(part)) as store:  # brings an older backup to our revision
+        with closing(_opened(part, backup)) as store:  # brings an older backup to our revision
             found = store.verify()
             if (found["chain"], found["projection"]) != ("ok", "ok"):
                 raise StoreError(f"the backup is damaged: {found['chain']}, {found['projection']}.")
@@ -56,13 +59,22 @@ def restore(backup: Path, target: Path, *, erase: Callable[[Store, str, int], ob
     return Restored(int(found["events"]), kept, n_erased)
 
 
-def _opened(path: Path) -> Store:
+def _check_is_backup(backup: Path) -> None:
+    """Raise StoreError for a file that is no store; opening it would make an empty store of an empty file."""
+    try:
+        with closing(sqlite3.connect(f"{backup.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+            tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    except sqlite3.Error as error:
+        raise StoreError(f"{backup} is not a backup: {error}.", hint=_WANTED) from None
+    if "event" not in tables or "payload" not in tables:
+        raise StoreError(f"{backup} is not a backup: it has no event log.", hint=_WANTED)
+
+
+def _opened(path: Path, backup: Path) -> Store:
     try:
         return open_store(f"sqlite:///{path.absolute()}")
     except FeedbackError as error:
-        raise StoreError(
-            f"{path.name} is not a backup: {error}", hint="Give a file that `hitl backup` wrote."
-        ) from error
+        raise StoreError(f"{backup} is not a backup: {error}", hint=_WANTED) from error
 
 
 def _repeat_erasures(target: Path, store: Store, erase: Callable[[Store, str, int], object]) -> int | None:

@@ -199,10 +199,13 @@ class Store:
             not differs, hashlib.sha256("".join(check.digest for check in done).encode()).hexdigest(), differs
         )
 
-    def backup(self, path: str | Path) -> None:
-        """Copy the whole store into a file while it is in use (SQLite only; PostgreSQL has pg_dump)."""
+    def backup(self, path: str | Path, *, may_replace: Callable[[], object] = lambda: None) -> None:
+        """Copy the whole store into a file while it is in use (SQLite only; PostgreSQL has pg_dump).
+
+        `may_replace` is called before an existing file is replaced; it raises where that is not wanted.
+        """
         self.ingest_inbox()  # the inbox is in no backup
-        self._database.backup(Path(path), inbox=self._box)
+        self._database.backup(Path(path), inbox=self._box, may_replace=may_replace)
 
     def get_stats(self) -> StoreStats:
         """Count what the store holds."""

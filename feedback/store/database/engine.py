@@ -155,10 +155,11 @@ class Database:
         with self.read() as connection:
             return int(connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one())
 
-    def backup(self, path: Path, *, inbox: Database) -> None:
+    def backup(self, path: Path, *, inbox: Database, may_replace: Callable[[], object]) -> None:
         """Copy a SQLite database while it is in use; the copy is complete and on disk, or does not exist.
 
-        Only its owner may read it. StoreError if it would replace a file of this database or of the database `inbox`.
+        Only its owner may read it. StoreError if it would replace a file of this database or of the database `inbox`;
+        before it replaces another file, `may_replace` is called, which raises where it may not.
         """
         if self.path is None:
             raise StoreError(
@@ -166,6 +167,8 @@ class Database:
             )
         if any(path.resolve() in database.files() for database in (self, inbox)):
             raise StoreError(f"{path} is the store itself, which is in use.", hint="Give another file.")
+        if path.exists():
+            may_replace()
         part = path.with_name(path.name + ".part")
         part.unlink(missing_ok=True)
         make_private(part)

@@ -96,7 +96,7 @@ class Erasure:
                 self._records.create_record(project, ERASED_PERSON, {"number": person}, key=str(person))
             _update_annotator_counts(connection, project, people)
             self._jobs.request_job(project, "turn", connection=connection)
-        return ErasureResult(tuple(sorted(found)), tuple(tasks), events, models)
+        return ErasureResult(tuple(sorted(found)), tuple(tasks) if events else (), events, models)
 
     def replace_task_data(self, project: str, task: Task) -> int:
         """Replace the data of a task and erase its former data; return how many payloads were deleted.
@@ -188,7 +188,7 @@ def _update_annotator_counts(connection: Connection, project: str, people: set[i
 
 
 def _erase(connection: Connection, project: str, entity: str, number: int, until: str) -> int:
-    """Delete the payloads and salts of a thing until a lifetime; return how many there were."""
+    """Delete the payloads and salts of a thing until a lifetime; return how many events had data about it."""
     logged, payload = main_tables.event.c, main_tables.payload.c
     events = (
         select(logged.seq, logged.action, payload.body)
@@ -197,10 +197,11 @@ def _erase(connection: Connection, project: str, entity: str, number: int, until
         .where(payload.seq.is_not(None))
     )
     rows = connection.execute(events).all()
-    seqs = [
-        row.seq for row in rows if not until or row.action != "saved" or creation_time(orjson.loads(row.body)) <= until
+    wanted = [
+        row for row in rows if not until or row.action != "saved" or creation_time(orjson.loads(row.body)) <= until
     ]
-    return _delete_payloads(connection, project, seqs)
+    _delete_payloads(connection, project, [row.seq for row in wanted])
+    return sum(row.action != "erased" for row in wanted)
 
 
 def _delete_payloads(connection: Connection, project: str, seqs: Sequence[int]) -> int:

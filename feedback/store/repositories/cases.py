@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
-from sqlalchemy import distinct, func, select
+from sqlalchemy import ColumnElement, distinct, func, not_, or_, select
 
 from feedback.errors import NotStored
 from feedback.store.database.engine import chunks
@@ -24,10 +25,43 @@ from feedback.store.tables.review_tables import (
     review,
     review_case,
     review_task,
+    urgency,
 )
 
 _CASES = RowMapper(CaseRow, review_case)
 _EVENTS = RowMapper(CaseEvent, case_event)
+
+
+@dataclass(frozen=True, slots=True)
+class CaseFilter:
+    """Which cases of a project are listed and counted; without values all of them."""
+
+    states: Collection[str] = ()
+    tier: str = ""
+    person: int | None = None  # who answered or skipped the task, reviewed the case, or moved it
+    late_at_s: float | None = None  # only cases that were due by then and are not decided
+    clocked_tier: str = ""  # where a task has a case only because its clock runs: the first tier
+    clocked: bool | None = None  # only those cases (True), or all others (False)
+
+    def conditions(self, project: str) -> list[ColumnElement[bool]]:
+        """Return the conditions on the table of cases."""
+        case, annotation = review_case.c, main_tables.annotation.c
+        found: list[ColumnElement[bool]] = [case.project == project]
+        if self.states:
+            found.append(case.state.in_(list(self.states)))
+        if self.tier:
+            found.append(case.tier == self.tier)
+        if self.late_at_s is not None:
+            found += [case.due_s < self.late_at_s, case.paused_s.is_(None), case.state.in_(("queued", "started"))]
+        if self.clocked is not None:
+            is_clocked = (case.rule == "") & (case.tier == self.clocked_tier)
+            found.append(is_clocked if self.clocked else not_(is_clocked))
+        if self.person is not None:
+            answered = select(annotation.task).where(annotation.project == project, annotation.person == self.person)
+            reviewed = select(review.c.case).where(review.c.person == self.person)
+            moved = select(case_event.c.case).where(case_event.c.person == self.person)
+            found.append(or_(case.task.in_(answered), case.id.in_(reviewed), case.id.in_(moved)))
+        return found
 
 
 class CasesRepository(Repository):
@@ -48,7 +82,7 @@ class CasesRepository(Repository):
                 with_case = select(table.task).where(table.project == project, table.task.in_(part))
                 known = set(connection.execute(with_case).scalars())
                 change = next_case_change(connection, project)
-                new = [_CASES.to_values(wanted[task], change=change) for task in part if task not in known]
+                new = [_values(wanted[task], change=change) for task in part if task not in known]
                 if not new:
                     continue
                 inserted = connection.execute(review_case.insert().returning(review_case), new)
@@ -70,7 +104,7 @@ class CasesRepository(Repository):
         with self._database.write() as connection:
             self._database.lock(connection, f"cases {case.project}")
             change = next_case_change(connection, case.project)
-            values = _CASES.to_values(case, version=version + 1, change=change)
+            values = _values(case, version=version + 1, change=change)
             moved = connection.execute(
                 table.update().where(table.c.id == case.id, table.c.version == version).values(**values)
             )
@@ -96,22 +130,27 @@ class CasesRepository(Repository):
         """Return one case; NotStored if there is no case with this id."""
         row = self._get_row(select(review_case).where(review_case.c.id == number))
         if row is None:
-            raise NotStored(f"there is no case {number}.", hint="`hitl cases` lists them.")
+            raise NotStored(f"there is no case {number}.", hint="`hitl cases PROJECT` lists them.")
         return _CASES.from_row(row)
 
     def list_cases(
         self, project: str, *, states: Iterable[str] = (), tasks: Sequence[int] | None = None
     ) -> list[CaseRow]:
-        """Return a project's cases, the most urgent first, then by age."""
-        table = review_case.c
-        query = select(review_case).where(table.project == project)
-        if states:
-            query = query.where(table.state.in_(list(states)))
-        query = query.order_by(table.priority, table.entered_s, table.id)
+        """Return a project's cases, the most urgent first."""
+        chosen = CaseFilter(states=list(states))
         if tasks is None:
-            return [_CASES.from_row(row) for row in self._list_rows(query)]
-        found = [_CASES.from_row(row) for row in self._list_rows_in(query, table.task, tasks)]
-        return sorted(found, key=lambda case: (case.priority, case.entered_s, case.id))
+            return self.find_cases(project, chosen)
+        query = select(review_case).where(*chosen.conditions(project))
+        found = [_CASES.from_row(row) for row in self._list_rows_in(query, review_case.c.task, tasks)]
+        return sorted(found, key=urgency)
+
+    def find_cases(
+        self, project: str, chosen: CaseFilter, *, limit: int | None = None, offset: int = 0
+    ) -> list[CaseRow]:
+        """Return the cases that a filter chooses, the most urgent first; `limit` and `offset` give one page of them."""
+        query = select(review_case).where(*chosen.conditions(project))
+        query = query.order_by(review_case.c.urgency, review_case.c.id).limit(limit).offset(offset)
+        return [_CASES.from_row(row) for row in self._list_rows(query)]
 
     def list_agreed_cases(self, project: str, *, n_people: int, limit: int) -> list[CaseRow]:
         """Return the resolved cases changed last whose final answer this many reviewers gave, newest first."""
@@ -138,10 +177,10 @@ class CasesRepository(Repository):
         newest = rows[-1].change if rows else after
         return [_CASES.from_row(row) for row in rows], newest, n_cases
 
-    def count_cases(self, project: str) -> dict[tuple[str, str], int]:
-        """Count cases by (tier, state)."""
+    def count_cases(self, project: str, chosen: CaseFilter = CaseFilter()) -> dict[tuple[str, str], int]:
+        """Count the cases that a filter chooses by (tier, state)."""
         table = review_case.c
-        query = select(table.tier, table.state, func.count()).where(table.project == project)
+        query = select(table.tier, table.state, func.count()).where(*chosen.conditions(project))
         return {(row[0], row[1]): row[2] for row in self._list_rows(query.group_by(table.tier, table.state))}
 
     def list_case_events(self, case: int) -> list[CaseEvent]:
@@ -193,3 +232,7 @@ class CasesRepository(Repository):
         query = select(made.id, case.task).join_from(review_task, review_case, case.id == made.case)
         query = query.where(case.project == project, made.review_project == review_project)
         return {row.id: row.task for row in self._list_rows_in(query, made.id, review_tasks)}
+
+
+def _values(case: CaseRow, **more: Any) -> dict[str, Any]:
+    return _CASES.to_values(case, urgency=urgency(replace(case, id=0)), **more)

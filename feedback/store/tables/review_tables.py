@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import floor
 from typing import Any
 
 from sqlalchemy import Connection, Index, UniqueConstraint, func, select
 
+from feedback.policy.rules import PRIORITIES
 from feedback.store.database.row_mapping import make_table
 from ml_backend.records import Answer
+
+_HORIZON_S = 2.0**33  # the year 2242
+_IDS = 2**16  # numbers of cases that are told apart within one second; a score has room for no more
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,26 @@ class CaseRow:
     decided_s: float | None = None
     resolved_s: float | None = None
     annotation: int | None = None  # our ground truth in the source project
+
+
+def urgency(case: CaseRow) -> float:
+    """Return the place of a case among the others, in [0, 1): the lowest is the most urgent, and no two are equal.
+
+    By priority, then by due time (cases without a running clock come after those with one, by their age), then by
+    number. It is the one order of cases: of lists and pages, and of the review tasks that Label Studio serves.
+
+    >>> from dataclasses import replace
+    >>> first = CaseRow("7", 1, "queued", "L2", id=1, due_s=9.0)
+    >>> second, low = replace(first, id=2), replace(first, id=3, priority=1.0, due_s=1.0)
+    >>> urgency(first) < urgency(second) < urgency(low)
+    True
+    """
+    bands = len(PRIORITIES)
+    band = min(round(case.priority * (bands - 1)), bands - 1)
+    due_s = case.due_s if case.state in ("queued", "started") else None
+    at_s = min(max(case.entered_s if due_s is None else due_s, 0.0), _HORIZON_S)
+    second = floor(at_s) + (0.0 if due_s is not None else _HORIZON_S)
+    return (band + (second + case.id % _IDS / _IDS) / (2 * _HORIZON_S + 1)) / bands
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +153,10 @@ review_case = make_table(
     "review_case",
     ["id"],
     CaseRow,
-    {"change": int},  # larger in each later change of a project's cases
+    {
+        "change": int,  # larger in each later change of a project's cases
+        "urgency": float,  # of the case without its number, which the database gives: the order is urgency, then id
+    },
     UniqueConstraint("project", "task", name="review_case_task"),
     Index("review_case_state", "project", "state"),
     Index("review_case_change", "project", "change"),

@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from feedback.cli import app
+from feedback.reports.case_report import UnknownState
 from feedback.review.case_state_machine import NoSuchMove
 from ml_backend.records import Answer
 from tests.feedback.review.test_explanations import promote
@@ -28,15 +29,15 @@ def run(*arguments: str) -> str:
 
 def test_what_waits_is_listed_and_what_is_done_is_not(world: World):
     task = open_case(world)
-    (row,) = json.loads(run("cases", PROJECT, "--json"))
+    (row,) = json.loads(run("cases", PROJECT, "--json"))["cases"]
     assert (row["task"], row["tier"], row["state"]) == (task, "L2", "queued")
     assert "2 people differ" in " ".join(run("cases", PROJECT).split())
     world.review("L2", "fix", "tool", person=CLEO, reason="boundary")
     world.turn()
 
-    assert json.loads(run("cases", PROJECT, "--json")) == []
+    assert json.loads(run("cases", PROJECT, "--json"))["cases"] == []
     assert "Nothing waits" in run("cases", PROJECT)
-    assert len(json.loads(run("cases", PROJECT, "--all", "--json"))) == 1
+    assert json.loads(run("cases", PROJECT, "--all", "--json"))["total"] == 1
 
 
 def test_a_question_is_answered_and_everybody_sees_the_answer(world: World):
@@ -185,3 +186,48 @@ def test_only_the_question_of_a_waiting_case_is_answered(world: World):
 
     with pytest.raises(NoSuchMove, match=rf"case {number} asks nothing: it is queued at L2\."):
         CliRunner().invoke(app, ["case", str(number), "--answered", "yes"], catch_exceptions=False)
+
+
+def test_a_task_with_nothing_but_a_clock_is_no_case_in_the_list(world: World):
+    task = open_case(world, l1='resolve = "2d"')
+    others = world.site.add("b1 banana", "c1 cherry")
+    world.turn()
+    listed, clocked = (json.loads(run("cases", PROJECT, "--json", *more)) for more in ((), ("--clocked",)))
+    text = " ".join(run("cases", PROJECT).split())
+
+    assert [row["task"] for row in listed["cases"]] == [task]
+    assert (listed["total"], listed["clocked"]) == (1, 2)
+    assert "Not listed: 2 tasks of L1 with a running clock and nothing else" in text
+    assert f"hitl cases {PROJECT} --clocked" in text
+    assert [row["task"] for row in clocked["cases"]] == list(others)
+    assert "Not listed" not in run("cases", PROJECT, "--clocked")
+
+
+def test_cases_are_filtered_before_they_are_cut_into_pages(world: World, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("LABEL_STUDIO_PUBLIC_URL", "http://labels.example/ls/")
+    tasks = [open_case(world, text) for text in ("a1 apple red", "b1 banana", "c1 cherry")]
+    world.turn()
+    first, second, third = (
+        json.loads(run("cases", PROJECT, "--json", "--limit", "2", "--page", page))["cases"] for page in "129"
+    )
+    found = {
+        name: json.loads(run("cases", PROJECT, "--json", *options))["total"]
+        for name, *options in (
+            ("tier", "--tier", "L2"), ("no tier", "--tier", "L3"), ("state", "--state", "queued"),
+            ("no state", "--state", "waiting"), ("person", "--person", str(BEN)), ("nobody", "--person", "99"),
+            ("late", "--late"),
+        )
+    }  # fmt: skip
+    case = world.case(tasks[0])
+
+    assert [row["task"] for row in first + second] == tasks
+    assert third == second  # beyond the last page
+    assert "Page 1 of 2, 3 cases. The next: --page 2." in run("cases", PROJECT, "--limit", "2")
+    expected = {"tier": 3, "no tier": 0, "state": 3, "no state": 0, "person": 3, "nobody": 0, "late": 0}
+    assert found == expected
+    assert "No case matches." in run("cases", PROJECT, "--tier", "L3")
+    url = f"http://labels.example/ls/projects/{case.review_project}/data?task={case.review_task}"
+    assert first[0]["url"] == url
+    assert f"review task: {url}" in run("case", str(case.id))
+    with pytest.raises(UnknownState, match="'quued' is no state of a case"):
+        CliRunner().invoke(app, ["cases", PROJECT, "--state", "quued"], catch_exceptions=False)

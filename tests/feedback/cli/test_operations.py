@@ -14,7 +14,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from feedback.cli import app
-from feedback.errors import FeedbackError
+from feedback.errors import FeedbackError, NotConfirmed
 from feedback.store import ProjectRow, Store, open_store
 from feedback.store.tables import main_tables
 from tests.support.make_events import annotation_event, deletion_event, skip_event, task, task_events
@@ -183,7 +183,7 @@ def test_a_restore_that_is_killed_leaves_the_old_store(
 def test_only_the_owner_may_read_store_and_backup(store_with_votes: Store, folder: Path, tmp_path: Path, hitl: Hitl):
     (tmp_path / "b.db").touch(mode=0o644)
     store_with_votes.receive([annotation_event(77, "A")])
-    hitl("backup", tmp_path / "b.db")
+    hitl("backup", tmp_path / "b.db", "--yes")
 
     files = [tmp_path / "b.db", *folder.glob("hitl*.sqlite3*")]
     assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
@@ -196,6 +196,44 @@ def test_a_backup_reports_what_is_missing_in_it(store_with_votes: Store, tmp_pat
         connection.execute(main_tables.inbox.update().values(delivery=b"half a deli"))
 
     assert "1 webhook(s) that could not be processed are not in it" in hitl("backup", tmp_path / "b.db").output
+
+
+def test_a_backup_replaces_a_file_only_with_a_yes(store_with_votes: Store, tmp_path: Path, hitl: Hitl):
+    hitl("backup", tmp_path / "b.db")
+    before = (tmp_path / "b.db").read_bytes()
+    store_with_votes.append([annotation_event(12, "A", task=1, person=8)])
+    refused = CliRunner().invoke(app, ["backup", str(tmp_path / "b.db")])
+
+    assert isinstance(refused.exception, NotConfirmed)
+    assert "b.db exists. Replace it?" in str(refused.exception)
+    assert (tmp_path / "b.db").read_bytes() == before
+    hitl("backup", tmp_path / "b.db", "--yes")
+    assert (tmp_path / "b.db").read_bytes() != before
+
+
+@pytest.mark.parametrize("name", ["votes.csv", "empty.db", "cut.db", "other.sqlite3"])
+def test_a_file_that_is_no_backup_is_refused_under_its_own_name(
+    store_with_votes: Store, folder: Path, tmp_path: Path, hitl: Hitl, name: str
+):
+    """An empty file and the database of another program would otherwise become an empty store."""
+    hitl("backup", tmp_path / "whole.db")
+    with sqlite3.connect(tmp_path / "other.sqlite3") as other:
+        other.execute("CREATE TABLE task (id INTEGER)")
+    other.close()
+    contents = {"votes.csv": b"task,person,label\n1,2,a\n", "empty.db": b""}
+    contents["cut.db"] = (tmp_path / "whole.db").read_bytes()[:8000]
+    if name in contents:
+        (tmp_path / name).write_bytes(contents[name])
+    before = projection_hash(store_with_votes, "1")
+    store_with_votes.close()
+    refused = CliRunner().invoke(app, ["restore-backup", str(tmp_path / name)])
+
+    assert isinstance(refused.exception, FeedbackError)
+    assert str(refused.exception).startswith(f"{tmp_path / name} is not a backup: ")
+    assert "restoring" not in str(refused.exception)
+    again = opened(folder)
+    assert projection_hash(again, "1") == before
+    again.close()
 
 
 @pytest.mark.parametrize("name", ["hitl.sqlite3", "hitl-inbox.sqlite3", "hitl.sqlite3-wal"])
@@ -233,6 +271,31 @@ def test_forget_asks_for_confirmation_and_erases_everything(store_with_votes: St
     found = json.loads(hitl("access", "1", "--person", "7").output)
     assert (found["versions"], found["held"]) == ([], {})
     assert store_with_votes.verify()["chain"] == "ok"
+
+
+def test_forgetting_what_is_not_there_says_so_and_erases_nothing(store_with_votes: Store, hitl: Hitl):
+    unknown = hitl("forget", "1", "--task", "9999", "--yes").output
+    body = json.loads(hitl("forget", "1", "--task", "9999", "--yes", "--json").output)
+    first, again = (hitl("forget", "1", "--task", "2", "--yes").output for _ in range(2))
+
+    assert "Nothing is stored about task 9999 that could be erased." in unknown
+    assert "0 tasks" in unknown
+    assert (body["tasks"], body["annotations"]) == ([], [])
+    assert "Erased 2 annotations and 1 tasks" in first
+    assert "Nothing is stored about task 2" in again
+
+
+def test_forget_promises_a_model_only_from_enough_rows(store_with_votes: Store, hitl: Hitl):
+    learned = {"version": "m1", "annotations": [6]}
+    store_with_votes.records.create_record("1", "training", learned, key="m1")
+    done = hitl("forget", "1", "--task", "2", "--yes").output
+
+    assert "Models that learned from them: m1." in done
+    assert (
+        "as soon as there are 20 training tasks (train.min_rows) with answers of two kinds; 0 tasks are answered"
+        in done
+    )
+    assert "The next turn trains" not in done
 
 
 def test_access_prints_all_data_of_one_person_and_none_of_another(store_with_votes: Store, hitl: Hitl):

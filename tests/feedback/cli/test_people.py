@@ -80,6 +80,20 @@ def test_a_gold_file_with_an_unknown_label_changes_nothing(store_with_votes: Sto
     assert load_gold_tasks(store_with_votes, "7") == {}
 
 
+def test_a_tolerance_above_one_is_for_numbers_only(store_with_votes: Store, tmp_path: Path):
+    with pytest.raises(VotesError, match=r"--tolerance is 1\.5; answers to c are compared by a distance from 0 to 1"):
+        hitl("gold", "add", 7, gold_file(tmp_path), "--tolerance", "1.5")
+    assert load_gold_tasks(store_with_votes, "7") == {}
+    hitl("gold", "add", 7, gold_file(tmp_path), "--tolerance", "1.0")
+
+    rating = '<View><Text name="t" value="$text"/><Rating name="stars" toName="t" maxRating="5"/></View>'
+    store_with_votes.projects.save_project(ProjectRow("7", "mail", rating))
+    (tmp_path / "gold.csv").write_text("task,gold\n1,4\n")
+    hitl("gold", "add", 7, tmp_path / "gold.csv", "--tolerance", "1.5")
+
+    assert load_gold_tasks(store_with_votes, "7")[1].tolerance == 1.5
+
+
 def test_a_calibration_set_is_asked_of_everybody_and_has_no_right_answer(store_with_votes: Store):
     done = hitl("gold", "ask", 7, 3, 4)
     listed = json.loads(hitl("gold", "list", 7, "--json").stdout)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import pty
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from feedback.cli import app
-from feedback.errors import NotConnected, PolicyError
+from feedback.errors import NotConfirmed, NotConnected, PolicyError
 from feedback.policy import read_policy
 from feedback.store import CurrentDecision, Decision, ProjectRow, Store
 from feedback.store.log.events import canonical_json, event_from_task
@@ -82,7 +86,7 @@ def test_a_condition_without_a_source_is_refused_by_check(home: Path):
 
 
 def test_a_policy_is_explained_from_a_file_and_from_the_store(home: Path, store_with_tasks: Store):
-    hitl("policy", "activate", "7", home / "old.toml")
+    hitl("policy", "activate", "7", home / "old.toml", "--yes")
     from_file, from_store = hitl("policy", "explain", home / "old.toml"), hitl("policy", "explain", "7")
 
     assert from_file.output == from_store.output
@@ -90,15 +94,15 @@ def test_a_policy_is_explained_from_a_file_and_from_the_store(home: Path, store_
 
 
 def test_a_simulation_changes_nothing_and_prints_the_differences(home: Path, store_with_tasks: Store):
-    hitl("policy", "activate", "7", home / "old.toml")
+    hitl("policy", "activate", "7", home / "old.toml", "--yes")
     decided(store_with_tasks)
     done = hitl("policy", "simulate", "7", home / "new.toml")
     active = store_with_tasks.projects.get_project("7")
     body = json.loads(hitl("policy", "simulate", "7", home / "new.toml", "--json").output)
 
-    assert "10 decisions over 1.0 days; 6 would go elsewhere." in done.output
+    assert "10 decisions within 0s, too short a time for a daily rate; 6 would go elsewhere." in done.output
     assert "automation 0% -> 70% asked for, certified error: none yet (no certificate allows it yet" in done.output
-    assert "L2 load: +6.0 answers/day (1.0 -> 7.0)" in done.output
+    assert "L2 load: +6 answers (1 -> 7)" in done.output
     assert active is not None
     assert active.options["policy"]["routing"][0]["when"] == {"data": {"amount": {"gte": 9000}}}
     assert (body["after"]["auto"], body["moved"]) == (7, 6)
@@ -111,8 +115,8 @@ def test_before_the_first_decision_the_tasks_as_they_are_are_simulated(home: Pat
 
 
 def test_activating_stores_versions_and_prints_the_previous_one(home: Path, store_with_tasks: Store):
-    first = hitl("policy", "activate", "7", home / "old.toml")
-    second = hitl("policy", "activate", "7", home / "new.toml")
+    first = hitl("policy", "activate", "7", home / "old.toml", "--yes")
+    second = hitl("policy", "activate", "7", home / "new.toml", "--yes")
     history = json.loads(hitl("policy", "history", "7", "--json").output)
     old, new = read_policy(OLD), read_policy(NEW)
 
@@ -124,10 +128,108 @@ def test_activating_stores_versions_and_prints_the_previous_one(home: Path, stor
     assert store_with_tasks.jobs.claim_job("w", lease_s=9, kinds=("turn",)) is not None
 
 
+def test_a_policy_is_shown_as_a_file_that_activates_to_the_same_hash(home: Path, store_with_tasks: Store):
+    hitl("policy", "activate", "7", home / "old.toml", "--yes")
+    (home / "shown.toml").write_text(hitl("policy", "show", "7", "--toml").output)
+    checked = hitl("policy", "check", "7", home / "shown.toml")
+    again = hitl("policy", "activate", "7", home / "shown.toml")
+
+    assert f"its hash is {read_policy(OLD).hash}." in checked.output
+    assert "changes nothing." in again.output  # so that nobody is asked
+    assert again.exit_code == 0
+    assert len(json.loads(hitl("policy", "history", "7", "--json").output)) == 1
+
+
+def test_a_file_is_compared_with_the_active_policy_or_with_another_file(home: Path, store_with_tasks: Store):
+    hitl("policy", "activate", "7", home / "old.toml", "--yes")
+    active = hitl("policy", "diff", "7", home / "new.toml").output.splitlines()
+    files = hitl("policy", "diff", home / "old.toml", home / "new.toml").output.splitlines()
+    (change, *_) = json.loads(hitl("policy", "diff", home / "old.toml", home / "new.toml", "--json").output)
+
+    assert active == files == [
+        "routing.big.when: { data = { amount = { gte = 9000 } } } -> { data = { amount = { gte = 3000 } } }",
+        'routing.big.to: "L2" -> "auto"',
+        'routing.big.tier: "" -> "L2"',
+    ]  # fmt: skip
+    assert (change["key"], change["kind"]) == ("routing.big.when", "changed")
+    assert "no difference" in hitl("policy", "diff", "7", home / "old.toml").output
+
+
+def test_activating_says_what_it_will_do_and_does_nothing_without_a_yes(home: Path, store_with_tasks: Store):
+    with pytest.raises(NotConfirmed, match=r"nobody can be asked: Activate it in project 7\?") as refused:
+        hitl("policy", "activate", "7", home / "old.toml")
+    unchanged = store_with_tasks.policies.list_activations("7")
+    done = hitl("policy", "activate", "7", home / "old.toml", "--yes")
+
+    assert "--yes" in refused.value.hint
+    assert unchanged == []
+    assert "  • tasks that nobody has answered and that are kept back from L1: 0 -> 1" in done.output
+    assert "  • a review project is made in Label Studio for L2, each with its first case" in done.output
+    assert '  • routing.default is new: to = "L1"' in done.output
+    assert len(store_with_tasks.policies.list_activations("7")) == 1
+
+
+@pytest.mark.parametrize(("typed", "active"), [("n\n", 0), ("y\n", 1)])
+def test_activating_asks_on_a_terminal(home: Path, store_with_tasks: Store, typed: str, active: int):
+    terminal, ours = pty.openpty()
+    os.write(terminal, typed.encode())
+    command = [sys.executable, "-m", "feedback", "policy", "activate", "7", str(home / "old.toml")]
+    done = subprocess.run(command, stdin=ours, capture_output=True, text=True, timeout=60, check=False)
+    os.close(ours)
+    os.close(terminal)
+
+    assert "Activate it in project 7? [y/N]" in done.stderr
+    assert done.returncode == 1 - active
+    assert len(store_with_tasks.policies.list_activations("7")) == active
+
+
+def test_a_policy_is_explained_for_a_project_that_is_not_connected_yet(home: Path, store: Store):
+    done = hitl("policy", "explain", 12, home / "old.toml")
+
+    assert "people in L2 decide. Reason: a big amount." in done.output
+    assert "The labels of project 12 were not read, because it is not connected yet" in done.stderr
+    with pytest.raises(NotConnected, match="project '12' is not known"):
+        hitl("policy", "explain", 12)
+
+
+def test_thresholds_of_a_project_without_tasks_or_a_model_are_one_sentence(home: Path, store_with_tasks: Store):
+    store_with_tasks.projects.save_project(ProjectRow("8", "empty", CONFIG))
+
+    assert hitl("policy", "thresholds", "8").output == ("No threshold can be compared: there is no task yet.\n")
+    assert hitl("policy", "thresholds", "7").output == (
+        "No threshold can be compared: no model has predicted any of them yet.\n"
+    )
+    assert json.loads(hitl("policy", "thresholds", "8", "--json").output)["steps"] == []
+    assert hitl("policy", "simulate", "8", home / "new.toml").output.startswith(
+        "There is no task yet, so nothing can be simulated."
+    )
+
+
+def test_an_error_of_check_and_of_activate_names_line_and_column(home: Path, store_with_tasks: Store):
+    (home / "wrong.toml").write_text('[sampling]\n  strategy = "margn"\n[tiers.L1]\n[tiers.L2]\nresolve = "10m"')
+
+    with pytest.raises(PolicyError, match=r"line 2, column 3: sampling\.strategy: .*did you mean 'margin'"):
+        hitl("policy", "check", home / "wrong.toml")
+    with pytest.raises(PolicyError, match=r"line 4, column 8: tiers\.L2: its clock of 10 minutes"):
+        hitl("policy", "activate", "7", home / "wrong.toml")
+
+
+def test_empty_lists_of_signals_say_so(store_with_tasks: Store):
+    assert hitl("signal", "list", "7").output == "No signal has come in project 7.\n"
+    assert hitl("signal", "list", "7", "--task", 3).output == ("No signal has come about task 3 of project 7.\n")
+    waiting = hitl("signal", "list", "7", "--waiting").output
+    assert waiting == "No signal waits for its task in project 7.\n"
+    assert "No late outcome has come in project 7" in hitl("signal", "outcomes", "7").output
+    assert json.loads(hitl("signal", "outcomes", "7", "--json").output) == []
+
+
 def test_a_clock_shorter_than_the_lock_is_a_warning_without_a_project(home: Path):
     (home / "short.toml").write_text('[tiers.L1]\n[tiers.L2]\nresolve = "10m"\n')
 
-    assert "warning: tiers.L2: its clock of 10 minutes" in hitl("policy", "check", home / "short.toml").output
+    assert (
+        "warning: line 2, column 8: tiers.L2: its clock of 10 minutes"
+        in hitl("policy", "check", home / "short.toml").output
+    )
 
 
 def test_the_json_schema_names_every_section():

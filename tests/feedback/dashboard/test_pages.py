@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from flask.testing import FlaskClient
@@ -11,7 +12,7 @@ from feedback.dashboard import AccessSettings
 from feedback.errors import StoreError
 from feedback.reports.health import ProjectFinding
 from feedback.reports.project_status import project_status
-from feedback.store import ProjectRow, Store, UncountedAnswer
+from feedback.store import CaseEvent, CaseRow, ProjectRow, Store, UncountedAnswer
 from ml_backend.labelstudio.doctor import Finding
 from tests.support import pages
 from tests.support.pages import HTML, JSON, Clock, app_of, key_of, sign_in, words
@@ -175,7 +176,67 @@ def test_open_cases_are_listed_with_their_due_time(store_with_projects: Store, n
     ]
     assert figures["cases"][0]["remaining_s"] == -20 * 3600.0
     assert figures["cases"][2]["remaining_s"] is None  # decided
-    assert f"Case {numbers[0]} task 1 · L2 · queued 20 hours late people disagree" in page
+    assert f"Case {numbers[0]} task 1 · L2 · queued 20 hours late Open the task ↗ people disagree" in page
+
+
+def test_tasks_that_only_have_a_clock_are_counted_beside_the_cases(store_with_projects: Store, numbers: list[int]):
+    rows = [CaseRow("7", 100 + number, "queued", "L1", why="its clock runs", due_s=1.0) for number in range(250)]
+    store_with_projects.cases.create_cases(rows, "open")
+    ann = browser(store_with_projects, 2)
+    figures = ann.get("/projects/7/cases", headers=JSON).json
+    page = words(ann.get("/projects/7/cases", headers=HTML).text)
+    clocked = words(ann.get("/projects/7/cases?clocked=1&page=3", headers=HTML).text)
+
+    assert (figures["total"], figures["clocked"], figures["clocked_late"]) == (3, 250, 250)
+    assert not any(row["tier"] == "L1" for row in figures["counts"])
+    assert "250 tasks of L1 only have a running clock, 250 of them are late. Show them" in page
+    assert "← Page 2 · Page 3 of 3, 250 cases" in clocked
+    assert ann.get("/projects/7", headers=JSON).json["cases"] == figures["counts"]
+
+
+def test_cases_are_filtered_by_tier_state_person_and_clock(store_with_projects: Store, numbers: list[int]):
+    ann = browser(store_with_projects, 2)
+
+    def found(query: str) -> list[int]:
+        return [row["case"] for row in ann.get(f"/projects/7/cases?{query}", headers=JSON).json["cases"]]
+
+    late, blind, decided = numbers
+    assert found("tier=L3") == [blind]
+    assert found("state=decided") == [decided]
+    assert found("state=resolved") == []
+    assert found("state=all") == found("") == numbers
+    assert found("person=4") == [blind, decided]  # who answered the one's task and decided the other
+    assert found("late=1") == [late]
+    assert found("tier=L2&person=3&page=9") == [late]
+    assert "No case matches." in words(ann.get("/projects/7/cases?tier=L9", headers=HTML).text)
+    for wrong in ("state=quued", "person=ann", "tier=%00", "person=" + "9" * 5000):
+        assert ann.get(f"/projects/7/cases?{wrong}", headers=HTML).status_code == 400
+    assert ann.get("/projects/7/cases?person=" + "9" * 40, headers=HTML).status_code == 200
+
+
+def test_a_viewer_lists_their_own_cases_and_nobody_elses(store_with_projects: Store, numbers: list[int]):
+    ben = browser(store_with_projects, 3)
+
+    assert [row["case"] for row in ben.get("/projects/7/cases?person=3", headers=JSON).json["cases"]] == [numbers[0]]
+    assert ben.get("/projects/7/cases?person=4", headers=HTML).status_code == 403
+    assert 'name="person" value="3"' in ben.get("/projects/7/cases", headers=HTML).text
+
+
+def test_a_case_links_to_its_review_task_and_to_its_source(store_with_projects: Store, numbers: list[int]):
+    (case,) = store_with_projects.cases.list_cases("7", tasks=[1])
+    moved = replace(case, review_project="70", review_task=701)
+    assert store_with_projects.cases.update_case(moved, case.version, CaseEvent(1.0, "warn", case.state, case.tier))
+    ann = browser(store_with_projects, 2)
+    listed = ann.get("/projects/7/cases", headers=HTML).text
+    shown = ann.get(f"/projects/7/cases/{case.id}", headers=HTML).text
+    first = ann.get("/projects/7/cases", headers=JSON).json["cases"][0]
+
+    review, source = (f"http://labels.example:8080/projects/{end}" for end in ("70/data?task=701", "7/data?task=1"))
+    assert f'href="{review}"' in listed
+    assert f'href="{source}"' not in listed
+    assert f'href="{review}"' in shown
+    assert f'href="{source}"' in shown
+    assert first["url"] == review
 
 
 def test_a_case_shows_its_timeline_under_pseudonyms(store_with_projects: Store, numbers: list[int]):

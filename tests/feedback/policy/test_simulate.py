@@ -65,7 +65,7 @@ def test_automation_load_and_cost_are_compared_with_the_active_policy():
     assert found.headline in given
     assert "L1 load: -4.0 answers/day (10.0 -> 6.0)" in given
     assert "L2 load: +8.0 answers/day (0.0 -> 8.0)" in given
-    assert "cost: +920% (5.00 -> 51.00 a day)" in given
+    assert "cost: +920% (5.00 -> 51.00 per day)" in given
 
 
 def test_the_same_policy_changes_nothing():
@@ -92,15 +92,37 @@ def test_a_field_that_was_never_recorded_is_named():
     assert any("model.confidence is unknown for 1 tasks" in line for line in found.sentences)
 
 
-def test_an_empty_history_is_no_error():
+def test_an_empty_history_gives_a_sentence_and_no_figures():
     found = simulate(policy(5, 0.9), policy(5, 0.8), TaskHistory([], [], lambda _: []))
 
     assert found.n == 0
-    assert found.sentences
+    assert found.sentences == ["There is no task yet, so nothing can be simulated."]
 
 
-def test_a_history_of_one_hour_counts_as_one_day():
-    assert TaskHistory([1, 2], [0.0, 3600.0], lambda _: []).days == 1.0
+@pytest.mark.parametrize(("days", "unit"), [(0.0, "in all"), (0.5, "in all"), (1.0, "per day"), (10.0, "per day")])
+def test_less_than_a_day_gives_totals_and_no_daily_rate(days: float, unit: str):
+    columns = {"data.amount": [100] * 60 + [6000] * 40, "model.confidence": [0.5] * 100}
+    found = simulate(policy(9000, 0.99), policy(5000, 0.9), past(columns, 100, days=days))
+    given = "\n".join(found.sentences)
+
+    assert found.days == pytest.approx(days)
+    assert ("/day" in given) == ("over" in given) == (unit == "per day")
+    if unit == "in all":
+        assert "too short a time for a daily rate; 40 would go elsewhere." in given
+        assert "L2 load: +80 answers (0 -> 80)" in given
+        assert "L1 load -40 tasks, L2 load +40 tasks" in given
+        assert "cost: +920% (50.00 -> 510.00 in all)" in given
+
+
+def test_tasks_are_counted_that_nobody_answered_and_the_first_tier_will_not_see():
+    columns = {
+        "data.amount": [6000, 6000, 100, 6000],
+        "history.votes": [0, 1, 0, 0],
+        "sample": [None, None, None, "audit"],
+    }
+    found = simulate(policy(9000, 0.9), policy(5000, 0.9), past(columns, 4))
+
+    assert (found.before.kept_back, found.after.kept_back) == (0, 1)
 
 
 @pytest.mark.timed

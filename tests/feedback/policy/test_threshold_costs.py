@@ -128,12 +128,29 @@ def test_without_a_price_the_table_has_no_costs_and_the_reason(text: str, messag
     assert found.steps[0].automated == 1.0
 
 
-def test_a_history_without_a_model_automates_nothing():
+def test_a_history_without_a_model_has_no_thresholds():
     found = evaluate_thresholds(policy(), past([None] * 10), checks(10, wrong=0))
+
+    assert (found.steps, found.best) == ((), None)
+    assert found.sentences == ["No threshold can be compared: no model has predicted any of them yet."]
+    assert evaluate_thresholds(policy(), past([]), {}).sentences == [
+        "No threshold can be compared: there is no task yet."
+    ]
+
+
+def test_a_model_that_is_never_sure_automates_nothing():
+    found = evaluate_thresholds(policy(), past([0.3] * 10), checks(10, wrong=0))
 
     assert {step.automated for step in found.steps} == {0.0}
     assert found.reason == "the model is sure enough of no task."
-    assert evaluate_thresholds(policy(), past([]), {}).best is None
+
+
+def test_less_than_a_day_gives_totals_and_no_daily_rate():
+    found = evaluate_thresholds(policy(), past([0.99] * 100, days=0.1), checks(100, wrong=0))
+
+    assert (found.unit, found.answers) == ("in all", {"L1": 100})
+    assert not any("per day" in line for line in found.sentences)
+    assert evaluate_thresholds(policy(), past([0.99] * 100, days=1.0), {}).unit == "per day"
 
 
 def test_the_table_is_valid_json_with_unknown_values():

@@ -21,9 +21,8 @@ from feedback.review.review_task_content import (
     VERDICTS,
     offered_verdicts,
     review_label_config,
-    urgency,
 )
-from feedback.store import CaseRow, ProjectRow
+from feedback.store import CaseRow, ProjectRow, urgency
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Annotation, Task
 from tests.feedback.review.test_explanations import promote

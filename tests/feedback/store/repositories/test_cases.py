@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from subprocess import PIPE
 from threading import Barrier
@@ -18,7 +19,7 @@ from threading import Barrier
 import pytest
 
 from feedback.errors import NotStored
-from feedback.store import CaseEvent, CaseRow, OverrideRow, ReviewRow, Store
+from feedback.store import CaseEvent, CaseFilter, CaseRow, OverrideRow, ReviewRow, Store, urgency
 from ml_backend.records import Answer
 from tests.support.make_events import annotation_event
 
@@ -227,3 +228,50 @@ def test_erasing_a_task_erases_its_case(store: Store) -> None:
         store.overrides.list_overrides("1"),
         store.cases.list_case_events(opened[0].id),
     ) == ([], [], [])
+
+
+def test_cases_are_listed_by_priority_then_due_time_then_age_and_by_their_review_task_score_alike(store: Store) -> None:
+    """The database, a list in Python and Label Studio's queue have one order, also in pages and after a move."""
+    times = [None, 5.5, 5.2, 9.0, 1e10, -1.0]
+    rows = [
+        case(100 + number, priority=priority, due_s=due_s, entered_s=entered_s)
+        for number, (priority, due_s, entered_s) in enumerate(product((2 / 3, 0.0, 1.0), times, (3.0, 1.0)))
+    ]
+    opened = store.cases.create_cases(rows, "open")
+    moved = replace(opened[0], priority=0.0, due_s=0.0)
+    assert store.cases.update_case(moved, 1, step())
+    listed = store.cases.list_cases("1")
+
+    assert (listed[0].priority, listed[0].due_s) == (0.0, 0.0)  # the moved one; a time before 1970 counts as 1970
+    assert listed == sorted(listed, key=urgency)
+    assert len({urgency(row) for row in listed}) == len(rows)
+    assert store.cases.list_cases("1", tasks=[row.task for row in rows]) == listed
+    pages = [store.cases.find_cases("1", CaseFilter(), limit=7, offset=7 * page) for page in range(6)]
+    assert [row for page in pages for row in page] == listed
+    bands = [(row.priority, row.due_s is None) for row in listed]
+    assert bands == sorted(bands)
+    dues = [row.due_s for row in listed if row.priority == 1.0 and row.due_s is not None]
+    assert [int(max(0.0, due_s)) for due_s in dues] == sorted(int(max(0.0, due_s)) for due_s in dues)
+
+
+def test_a_filter_is_applied_before_a_page_is_cut(store: Store) -> None:
+    rows = [case(number, tier="L2" if number % 10 == 0 else "L1", rule="" if number % 2 else "big", due_s=float(number))
+            for number in range(1, 61)]  # fmt: skip
+    opened = store.cases.create_cases(rows, "open")
+    late = replace(opened[59], state="started")
+    assert store.cases.update_case(late, 1, step(), [a_look(late.id)])  # person 5
+    store.append([annotation_event(900, "A", task=20, person=6)])
+
+    def tasks(limit: int | None = None, **chosen: object) -> list[int]:
+        return [row.task for row in store.cases.find_cases("1", CaseFilter(**chosen), limit=limit)]  # type: ignore[arg-type]
+
+    assert tasks(tier="L2", limit=4) == [10, 20, 30, 40]
+    assert tasks(states=("started",)) == [60]
+    assert tasks(person=5) == [60]
+    assert tasks(person=6) == [20]
+    assert tasks(person=99) == []
+    assert tasks(late_at_s=3.5) == [1, 2, 3]
+    assert tasks(clocked_tier="L1", clocked=True, limit=2) == [1, 3]
+    assert tasks(clocked_tier="L1", clocked=False, limit=2) == [2, 4]
+    assert store.cases.count_cases("1", CaseFilter(clocked_tier="L1", clocked=True)) == {("L1", "queued"): 30}
+    assert sum(store.cases.count_cases("1").values()) == 60
