@@ -11,7 +11,7 @@ import typer
 from feedback.app.bootstrap import load_settings, make_client, make_media_fetcher, opened_store
 from feedback.app.project_names import find_number, require_project
 from feedback.cli.arguments import AsJson, NamedProject
-from feedback.cli.open_page import labelling_link
+from feedback.cli.open_page import HOW_TO_START, annotation_link
 from feedback.cli.terminal import print_found
 
 
@@ -43,7 +43,7 @@ def connect(
             data=sample_task_data(client, project),
             check_address=make_media_fetcher(settings).check,
         )
-    link = labelling_link(settings, project)
+    link = annotation_link(settings, project)
     place = describe_place(settings.store_url)
     lines = [f"Project {project}: nothing to change, it is already connected."]
     if changes:
@@ -52,9 +52,9 @@ def connect(
     lines += ["The loop", *(f"  • {line}" for line in describe_learning)]
     lines += [f"Store: {place}", *(f"But {finding.what} {finding.fix}" for finding in unreached)]
     if not dry_run:
-        lines.append(f"Annotators work here, in our order: {link} (docs/annotators.md says what they see).")
+        lines.append(f"Annotators open {link} and {HOW_TO_START} (docs/annotators.md is for them).")
         lines.append(f"See `hitl status {project}` and the pages at {settings.url}.")
-    found = {"project": project, "changes": changes, "loop": describe_learning, "labelling_link": link, "store": place}
+    found = {"project": project, "changes": changes, "loop": describe_learning, "annotate_at": link, "store": place}
     print_found(found | {"dry_run": dry_run, "unreached": unreached}, lines, as_json=as_json)
 
 

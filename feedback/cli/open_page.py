@@ -1,4 +1,4 @@
-"""hitl open: a project's label stream, one of its tasks, or its page, in the browser."""
+"""hitl open: the place where people annotate a project, one of its tasks, or its page, in the browser."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ from feedback.cli.terminal import print_found
 from feedback.errors import NotConnected
 from feedback.settings import Settings
 
+HOW_TO_START = "press Label All Tasks: only this button follows our order"
 
-def labelling_link(settings: Settings, project: str, task: int | None = None) -> str:
-    """Return the address of Label Studio's label stream, which follows our order; with `task` that of the task.
 
-    The stream is what the button "Label All Tasks" opens. "" where no address of Label Studio is set.
+def annotation_link(settings: Settings, project: str, task: int | None = None) -> str:
+    """Return the address of a project in Label Studio, where the button "Label All Tasks" is; with `task` of the task.
+
+    No address leads past the button: in a browser in which it was never pressed, `?labeling=1` serves the tasks in the
+    order of the table, and the same one to several people. "" where no address of Label Studio is set.
     """
     address = settings.label_studio_public_url or settings.label_studio_url
-    shown = "labeling=1" if task is None else f"task={task}"
-    return f"{address.rstrip('/')}/projects/{project}/data?{shown}" if address else ""
+    shown = "" if task is None else f"?task={task}"
+    return f"{address.rstrip('/')}/projects/{project}/data{shown}" if address else ""
 
 
 def open_page(
@@ -30,11 +33,12 @@ def open_page(
     page: Annotated[bool, typer.Option("--page", help="Open the page of hitl with the state of the project.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Print the address where annotators work in our order, and open it in the browser; or a task, or our page."""
+    """Print the address where people annotate the project, and open it in the browser; or a task, or our page."""
     settings = load_settings()
     with opened_project(project, settings) as (_store, row):
-        link = f"{settings.url}/projects/{row.id}" if page else labelling_link(settings, row.id, task)
+        link = f"{settings.url}/projects/{row.id}" if page else annotation_link(settings, row.id, task)
     if not link:
         raise NotConnected("the address of Label Studio is not known.")
-    print_found({"project": row.id, "address": link}, [link], as_json=as_json)
+    lines = [link] if page or task is not None else [link, f"There, {HOW_TO_START}."]
+    print_found({"project": row.id, "address": link}, lines, as_json=as_json)
     webbrowser.open(link)

@@ -69,7 +69,7 @@ def test_a_project_that_is_not_connected_is_found_by_its_title(project: Project,
     assert checked.output == hitl("policy", "check", project.id, file).output
     assert "the project has no label 'goood'" in checked.output
     assert (found["project"], found["dry_run"]) == (project.id, True)
-    assert found["labelling_link"] == f"{site.url}/projects/{project.id}/data?labeling=1"
+    assert found["annotate_at"] == f"{site.url}/projects/{project.id}/data"
     with pytest.raises(UnknownProject, match="projects in Label Studio: ") as refused:
         hitl("connect", title.replace("hand", "hnad"))
     assert f"Did you mean {project.id} '{title}'?" in refused.value.hint

@@ -11,11 +11,12 @@ from feedback.policy import Policy
 from feedback.policy.schema import Overlap, Queue
 from feedback.recipes import ProjectRecipe
 
-_SIZE = 96  # pixels per side: large enough for a person to read in the browser
+_SIZE = 96  # pixels per side
+_SHOWN = 240  # pixels per side in the browser, where the choices must stay in sight below the picture
 
 LABEL_CONFIG = """<View>
   <Header value="Which digit is it?"/>
-  <Image name="image" value="$image"/>
+  <Image name="image" value="$image" maxWidth="{width}px" zoomControl="false"/>
   <Choices name="digit" toName="image" choice="single" showInline="true">
     {choices}
   </Choices>
@@ -34,7 +35,7 @@ def make(*, data: Path | None, text: str, label: str, limit: int | None) -> Proj
     choices = "\n    ".join(f'<Choice value="{digit}"/>' for digit in range(10))
     return ProjectRecipe(
         title="Digits (hitl demo)",
-        label_config=LABEL_CONFIG.format(choices=choices),
+        label_config=LABEL_CONFIG.format(choices=choices, width=_SHOWN),
         tasks=[{"image": _data_uri(image)} for image in digits.images[:limit]],
         truth=[str(target) for target in digits.target[:limit]],
         control="digit",
