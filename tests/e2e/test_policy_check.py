@@ -55,7 +55,10 @@ def test_labels_and_task_fields_are_checked_before_a_project_is_connected(projec
     assert done.exit_code == 0
     assert "the project has no label 'goood'; did you mean 'good'?" in done.output
     assert "no task has data.txet; did you mean data.text?" in done.output
+    assert "line 2, column 3: routing.one: the project has no label" in done.output
     assert "not checked" not in done.output
+    file.write_text(f'{POLICY}[feedback.sentiment]\noptions = ["a", "b"]\n')
+    assert "the control sentiment of the label config asks it" in hitl("policy", "explain", project.id, file).output
     with pytest.raises(NotFound, match="Label Studio has no project 999999"):
         hitl("policy", "check", 999999, file)
 

@@ -18,6 +18,7 @@ from feedback.review.review_task_content import (
     VERDICTS,
     review_label_config,
 )
+from feedback.store import CaseRow, urgency
 from ml_backend.label_config import read_label_config
 from ml_backend.labelstudio import review_project_client
 from ml_backend.labelstudio.changed_tasks import poll_tasks
@@ -106,10 +107,12 @@ def test_each_review_task_names_its_own_verdicts_and_one_without_them_is_accepte
 
 
 def test_the_most_urgent_review_task_is_served_first_with_its_answer_filled_in(site: Site, review_project: str) -> None:
+    """One second of the due time is enough, as in lists of cases; the number decides only after it."""
+    later, sooner = (CaseRow("7", 1, "queued", "L2", id=id_, due_s=1.8e9 + id_ % 2) for id_ in (1, 2))
     calm, urgent = (
         task.id
         for task in review_project_client.import_review_tasks(
-            site.admin, review_project, [copy("calm", 0.7), copy("urgent", 0.0)]
+            site.admin, review_project, [copy("calm", urgency(later)), copy("urgent", urgency(sooner))]
         )
     )
 

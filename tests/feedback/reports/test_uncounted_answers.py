@@ -86,7 +86,8 @@ def test_a_new_list_of_people_tells_how_many_recorded_answers_it_takes_out(
     back = "2 recorded answers of 1 person would count again."
 
     for command in ("check", "simulate", "activate"):  # the last one leaves the new policy active, and no turn runs
-        assert out in hitl("policy", command, PROJECT, data_dir / "new.toml")
+        yes = ["--yes"] if command == "activate" else []
+        assert out in hitl("policy", command, PROJECT, data_dir / "new.toml", *yes)
         if command != "activate":
             assert "recorded answer" not in hitl("policy", command, PROJECT, data_dir / "same.toml")
     assert "recorded answer" not in hitl("policy", "check", PROJECT, data_dir / "new.toml")
@@ -126,6 +127,7 @@ def test_a_new_process_forgets_what_counts_by_now(world: World):
         assert counts(world) == {(NOT_OF_L1, DAN): 1}
 
 
+@pytest.mark.usefixtures("data_dir")
 def test_a_table_of_thresholds_keeps_what_does_not_count(world: World):
     world.use(policy_text(more=LATER_TIER_ONLY + '[[routing]]\nid = "all"\nto = "L1"\n'))
     (task,) = world.site.add("a1 apple")
@@ -137,6 +139,7 @@ def test_a_table_of_thresholds_keeps_what_does_not_count(world: World):
     assert counts(world) == {(NOT_OF_L1, DAN): 1}
 
 
+@pytest.mark.usefixtures("data_dir")
 def test_agreement_and_people_leave_out_what_does_not_count(world: World):
     world.use(policy_text(more=LATER_TIER_ONLY), overlap=3)
     (task,) = world.site.add("a1 apple")
