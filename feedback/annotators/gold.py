@@ -28,6 +28,7 @@ class GoldTask:
     asked: bool = True  # False: retired; models still never learn from it
     # largest error of a right answer: a difference of numbers and ratings, else a distance; None: the type's default
     tolerance: float | None = None
+    imported: bool = False  # the answer came with the import of its task
 
 
 def matches_gold(answer: Answer, gold: GoldTask, *, tolerance: float) -> bool:
@@ -55,10 +56,12 @@ def load_gold_tasks(store: Store, project: str) -> dict[int, GoldTask]:
     """Return the gold and calibration tasks of a project, by task id."""
     found: dict[int, GoldTask] = {}
     for record in reversed(store.records.list_records(project, _KIND, limit=None)):
-        tolerance = record.body.get("tolerance")
+        tolerance, imported = record.body.get("tolerance"), bool(record.body.get("imported"))
+        for task in record.body.get("drop", ()):
+            found.pop(task, None)
         for task, (answer, unit) in record.body.get("add", {}).items():
             known = None if answer is None else Answer.from_key(answer)
-            found[int(task)] = GoldTask(int(task), known, unit, tolerance=tolerance)
+            found[int(task)] = GoldTask(int(task), known, unit, tolerance=tolerance, imported=imported)
         for task in record.body.get("retire", ()):
             if task in found:
                 found[task] = replace(found[task], asked=False)
@@ -88,6 +91,21 @@ def add_gold(
     store.records.create_record(project, _KIND, {"add": body} | ({} if tolerance is None else {"tolerance": tolerance}))
     store.jobs.request_job(project, "turn")
     return len(body)
+
+
+def replace_imported_gold(store: Store, project: str, answers: Mapping[int, Answer], units: Mapping[int, str]) -> bool:
+    """Let exactly these imported answers be gold; return whether that changed anything.
+
+    A task that `hitl gold` knows keeps the answer that somebody gave it there.
+    """
+    book = load_gold_tasks(store, project)
+    known = {task: (gold.answer, gold.unit) for task, gold in book.items() if gold.imported}
+    wanted = {task: (answer, units[task]) for task, answer in answers.items() if task in known or task not in book}
+    new = {str(task): [pair[0].key, pair[1]] for task, pair in wanted.items() if known.get(task) != pair}
+    gone = sorted(known.keys() - wanted.keys())
+    if new or gone:
+        store.records.create_record(project, _KIND, {"add": new, "drop": gone, "imported": True})
+    return bool(new or gone)
 
 
 def retire_gold(store: Store, project: str, tasks: Iterable[int]) -> list[int]:

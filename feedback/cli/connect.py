@@ -24,6 +24,7 @@ def connect(
     """Connect a project: set its webhook, ML backend and task order. Safe to repeat."""
     from feedback.policy.hitl_toml import read_policy_file, read_policy_text, read_positions
     from feedback.project import connect
+    from feedback.reports.imported_answers import describe_imports_at_connect
     from feedback.store import ProjectRow, describe_place
     from ml_backend.labelstudio.doctor import sample_task_data
 
@@ -43,6 +44,7 @@ def connect(
             data=sample_task_data(client, project),
             check_address=make_media_fetcher(settings).check,
         )
+        describe_learning += describe_imports_at_connect(store, client, project, active, dry_run=dry_run)
     link = annotation_link(settings, project)
     place = describe_place(settings.store_url)
     lines = [f"Project {project}: nothing to change, it is already connected."]

@@ -41,11 +41,17 @@ def relabel(
     with opened_project(project) as (store, row):
         snapshot = load_snapshot(store, row, row.policy)
         labels, now_s = snapshot.control.labels, time.time()
-        done = record_label_change(store, row.id, snapshot.votes, labels, label=label, to=to, split=parts, now_s=now_s)
+        imports = [vote for answers in snapshot.imports.values() for vote in answers]
+        given = [*snapshot.votes, *imports]
+        done = record_label_change(store, row.id, given, labels, label=label, to=to, split=parts, now_s=now_s)
         everybody = {vote.person for vote in snapshot.votes}
         stale = apply_label_changes(snapshot.votes, [done]).stale
     stuck = 0 if done.to else sum(count >= len(everybody) for count in stale.values())
-    lines = [f"{len(done.versions)} answers on {len(stale)} tasks are stale. They are asked again, blind and first."]
+    n_imported = sum(vote.annotation in done.versions for vote in imports)
+    n_stale = len(done.versions) - n_imported
+    lines = [f"{n_stale} answers on {len(stale)} tasks are stale. They are asked again, blind and first."]
+    if n_imported:
+        lines.append(f"{n_imported} imported answers are not used any more.")
     if done.to:
         lines = [f"{len(done.versions)} answers now have the label {done.to!r}."]
     if stuck:

@@ -16,6 +16,7 @@ from feedback.errors import StoreError
 
 _WATCH_S = 2.0
 _LEFT_OUT = "Correct the row in Label Studio; everything else goes on without it. The log has more about it."
+_NOT_LEARNED = "Change the label config, or choose another control with [model] control in the policy."
 _UNCOUNTED = (
     "`hitl history {project} TASK` and `hitl why {project} TASK` name them; "
     "who may answer is in [people] of the policy."
@@ -80,32 +81,33 @@ def doctor(
     as_json: AsJson = False,
 ) -> None:
     """Check the installation and a project for known problems. Exit code 1 if there is an error."""
-    from feedback.ingest.polling import count_missed_changes
     from feedback.reports.health import service_findings
-    from feedback.reports.project_status import describe_left_out
-    from feedback.reports.uncounted_answers import count_uncounted, list_uncounted, uncounted_sentences
+    from feedback.reports.project_status import project_status
+    from feedback.reports.uncounted_answers import uncounted_sentences
     from ml_backend.labelstudio.doctor import Finding, run_checks
 
     settings = load_settings()
     with opened_store(settings) as store, make_client(settings) as client:
         project = project and find_number(store, client, project)
         row = store.projects.get_project(project) if project else None
-        uncounted = list(uncounted_sentences(count_uncounted(list_uncounted(store, row)))) if row else []
-        left_out = describe_left_out(store, project) if row else []
+        status = project_status(store, row) if row else {}
+        uncounted = list(uncounted_sentences(status.get("not_counted", ())))
         findings = service_findings(settings, store)
         findings += run_checks(
             client,
             project,
             backend_url=settings.url,
             connected=row is not None and row.connected,
-            missed=count_missed_changes(store, project) if row else 0,
+            missed=status.get("missed_by_webhooks", 0),
             control=row.policy.model.control if row else "",
             hosted=bool(row and row.policy.model.hosted),
             check_address=make_media_fetcher(settings).check,
         )
+        if sentence := status.get("not_learned"):
+            findings.append(Finding("answers not learned", "warning", f"{sentence}.", _NOT_LEARNED))
         who = _UNCOUNTED.format(project=project)
         findings += [Finding("answers do not count", "warning", f"{sentence}.", who) for sentence in uncounted]
-        findings += [Finding("rows left out", "warning", sentence, _LEFT_OUT) for sentence in left_out]
+        findings += [Finding("rows left out", "warning", line, _LEFT_OUT) for line in status.get("left_out", ())]
     if as_json:
         print_json(findings)
     else:

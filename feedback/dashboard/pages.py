@@ -29,6 +29,7 @@ from feedback.reports.case_report import (
     list_case_page,
 )
 from feedback.reports.formatting import percent, when, within
+from feedback.reports.imported_answers import describe_imports
 from feedback.reports.project_status import count_cases, project_overview, project_state
 from feedback.reports.review_report import override_figures
 from feedback.reports.svg_charts import Point, interval_bar, over_time
@@ -127,6 +128,7 @@ class _Views:
             figures,
             access,
             not_counted=list(uncounted_sentences(visible, name=lambda person: self._name(person, access))),
+            imported=describe_imports(figures["imported"]) if figures["imported"] else "",
             chart=Markup(_accuracy_chart(figures["accuracy_over_time"])),  # noqa: S704  # nosec B704  # escaped where it is drawn
         )
 

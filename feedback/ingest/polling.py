@@ -17,7 +17,9 @@ from ml_backend.records import Annotation, Task
 _OVERLAP = timedelta(seconds=2)  # a transaction may commit after a later one was already seen
 _MAX_SKEW_S = 86_400.0  # no clock that runs is further ahead; a time beyond it is wrong and not the newest
 _BATCH = 500  # events a transaction, so that other writers do not wait long
-_MISSED = "missed"  # kinds of records
+_DRAFTS_EVERY_S = 600.0
+DRAFTS = "drafts"  # kinds of records
+_MISSED = "missed"
 _UNREADABLE = "unreadable"
 _LONGEST_REASON = 300  # characters
 _REASONS_LISTED = 3
@@ -62,6 +64,13 @@ def poll_changes(
     if newest != last:
         store.records.create_record(project, "cursor", {"since": newest})
     return new
+
+
+def count_drafts(store: Store, platform: LabellingPlatform, project: str, *, now_s: float) -> None:
+    """Record how many tasks have a draft, at most every ten minutes: Label Studio sends no event for one."""
+    last = store.records.get_latest_record(project, DRAFTS)
+    if last is None or not 0 <= now_s - last.body["at_s"] < _DRAFTS_EVERY_S:
+        store.records.create_record(project, DRAFTS, {"tasks": platform.count_drafts(project), "at_s": now_s})
 
 
 def append_events(store: Store, batch: Sequence[events.Event], *, want: str | None = None) -> int:

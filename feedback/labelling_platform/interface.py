@@ -120,5 +120,8 @@ class LabellingPlatform(Protocol):
     def list_first_drafts(self, tasks: Sequence[int]) -> Mapping[int, tuple[int | None, float]]:
         """Return, for each of the tasks that has a draft, who began the first one and when (epoch seconds)."""
 
+    def count_drafts(self, project: str) -> int:
+        """Return how many tasks have a draft of anybody: work that was not submitted."""
+
     def list_emails(self) -> Mapping[int, str]:
         """Return the e-mail address of every user by user id."""

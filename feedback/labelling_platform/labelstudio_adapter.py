@@ -20,7 +20,7 @@ from ml_backend.labelstudio import (
     queue_writer,
     review_project_client,
 )
-from ml_backend.labelstudio.client import Client
+from ml_backend.labelstudio.client import Client, task_filter
 from ml_backend.labelstudio.imported_predictions import ImportedPrediction, ImportedVersions
 from ml_backend.labelstudio.parsing import read_task, utc
 from ml_backend.labelstudio.projects import SettingsSnapshot
@@ -202,6 +202,9 @@ class LabelStudioAdapter:
     def list_first_drafts(self, tasks: Sequence[int]) -> Mapping[int, tuple[int | None, float]]:
         found = review_project_client.first_drafts(self._client, tasks)
         return {task: (person, epoch_s(utc(at))) for task, (person, at) in found.items()}
+
+    def count_drafts(self, project: str) -> int:
+        return self._client.count_tasks(project, filters=[task_filter("draft_exists", "equal", "true", kind="Boolean")])
 
     def list_emails(self) -> Mapping[int, str]:
         return review_project_client.list_emails(self._client)

@@ -50,6 +50,9 @@ class Turn:
     waits: str = ""  # what the first model still waits for, "" once one serves
     left_out: str = ""  # rows without which it went on, "" for none
     stages: Mapping[str, float] = field(default_factory=dict, hash=False)  # seconds of each stage, by its name
+    rows: int = 0  # training and audit rows that people's answers gave
+    not_learned: Mapping[str, int] = field(default_factory=dict, hash=False)  # votes that give none by reason, if many
+    imports: Mapping[str, int] = field(default_factory=dict, hash=False)  # tasks with imported answers, by their fate
     requests: int = 0  # number of the newest training request that came before it began
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from feedback.errors import NotConnected
-from feedback.ingest.polling import poll_changes, update_project_description
+from feedback.ingest.polling import count_drafts, poll_changes, update_project_description
 from feedback.ingest.signals import match_waiting_signals
 from feedback.labelling_platform.interface import LabellingPlatform, WriteResult
 from feedback.labelling_platform.verification import is_verification_due, record_verification
@@ -16,13 +16,14 @@ from feedback.project.guidelines import record_guideline
 from feedback.project.snapshot import as_of_first_answer
 from feedback.queue.planner import WindowPlan, plan_window
 from feedback.review.indicator_ingest import ingest_indicators
-from feedback.training.challenger import challenge
+from feedback.training.challenger import challenge, count_open_audit
 from feedback.training.consensus_labels import reweigh_with_model
+from feedback.training.imported_answers import update_imported_gold
 from feedback.training.model_factory import export_champion
 from feedback.training.retrain_triggers import first_model_waits_for
 from ml_backend.errors import LabelConfigError, LabelStudioError
 from ml_backend.label_config import read_label_config
-from ml_backend.left_out import describe_error, is_of_service
+from ml_backend.left_out import describe_error, is_of_service, note_left_out
 
 
 def collect_changes(context: TurnContext) -> TurnContext:
@@ -37,6 +38,7 @@ def collect_changes(context: TurnContext) -> TurnContext:
         described_anew = update_project_description(store, project, described)
         now_s = services.clock()
         found = poll_changes(store, services.platform, project, now_s=now_s, since_s=services.started_s)
+        count_drafts(store, services.platform, project, now_s=now_s)
     except Exception as error:
         if is_of_service(error) and not isinstance(error, LabelStudioError):
             raise
@@ -60,6 +62,8 @@ def load_snapshot(context: TurnContext) -> TurnContext:
     except LabelConfigError as error:
         return context.noted(str(error))
     snapshot = services.snapshots.load(store, project, policy, config, control)
+    if update_imported_gold(store, snapshot):
+        snapshot = services.snapshots.load(store, project, policy, config, control)
     eligible = services.review.exclude_ineligible_votes(snapshot)
     return replace(context, eligible=eligible, first_answers=as_of_first_answer(store, eligible.snapshot))
 
@@ -86,9 +90,10 @@ def aggregate_votes(context: TurnContext) -> TurnContext:
 def train_and_judge(context: TurnContext) -> TurnContext:
     """Train, judge and promote where it is due. Models learn from labels with indicators as of the first answers."""
     services, snapshot, labels = context.services, context.first_answers or context.snapshot, context.consensus_labels
-    dataset = services.datasets.build(snapshot, labels.settled, labels.changes)
-    context = replace(context, dataset=dataset)
     final = context.final_answers
+    withheld = final.withheld if final else ()
+    dataset = services.datasets.build(snapshot, labels.settled, labels.changes, withheld=withheld)
+    context = replace(context, dataset=dataset)
     try:
         recipe = services.model_factory.recipe(snapshot.config, snapshot.control, snapshot.policy)
         verdict = challenge(
@@ -113,7 +118,8 @@ def train_and_judge(context: TurnContext) -> TurnContext:
         export_champion(context.store.registry, services.model_folder, context.project_id)
     context = _with_champion(context)
     if verdict is None:
-        waits = "" if context.champion else first_model_waits_for(dataset, snapshot.policy)
+        open_audit = partial(count_open_audit, snapshot)
+        waits = "" if context.champion else first_model_waits_for(dataset, snapshot.policy, open_audit)
         return replace(context, waits=waits)
     outcome = "promoted" if verdict.promote else "kept"
     return replace(context, verdict=f"{outcome}: {verdict.challenger}: {verdict.reason}")
@@ -199,9 +205,8 @@ def _write_plan(
         return context.noted(f"the queue is not written: {error}"), None
     if given.rows < len(plan.rows):
         context = context.noted(f"Label Studio holds {given.rows} of {len(plan.rows)} rows of {plan.version}")
-    if given.problems:
-        task, reason = next(iter(given.problems.items()))
-        context = context.noted(f"{len(given.problems)} rows have no pre-annotation, such as task {task}: {reason}")
+    for task, reason in given.problems.items():
+        note_left_out("show a pre-annotation", f"task {task}", reason)
     return context, given
 
 

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from typing import Any
 
 from feedback.automation.thresholds import refresh_threshold_table
 from feedback.ingest.left_out_records import record_left_out
@@ -24,6 +25,8 @@ from feedback.reports.annotator_report import annotator_figures
 from feedback.review.notifications import Post
 from feedback.review.review_stage import ReviewStage
 from feedback.store import Store
+from feedback.training.dataset import count_not_learned
+from feedback.training.imported_answers import count_imports
 from feedback.training.model_cache import ChampionCache, Committee
 from feedback.training.model_factory import ModelFactory
 from ml_backend.left_out import collect_left_out, contained
@@ -78,7 +81,7 @@ class Loop:
             started_s=clock(),
         )
         self._reported = RecentProjects[tuple[int, float]]()  # revision that a report was requested for last, and when
-        self._trainable = RecentProjects[tuple[int, int]]()  # revision, and votes that models may learn from
+        self._counts = RecentProjects[tuple[tuple[int, int], dict[str, Any]]]()  # by revisions; see `_count`
 
     def turn(self, project_id: str, *, held: Held | None = None, poll: bool = True) -> Turn:
         """Run the stages of `STAGES` once. Safe to run twice, or to kill at any point.
@@ -99,7 +102,7 @@ class Loop:
                 if name == "load snapshot" and context.eligible is None:
                     break  # its label config cannot be read
         left_out = record_left_out(self._services.store, project_id, rows)
-        turn = _as_turn(context, seconds, self._count_trainable(context))
+        turn = _as_turn(context, seconds, self._count(context))
         turn = replace(turn, requests=requests, left_out=left_out)
         self._services.store.records.create_record(project_id, "turn", asdict(turn))
         if context.eligible is not None:
@@ -129,13 +132,22 @@ class Loop:
             model = champion.version if champion else ""
             refresh_threshold_table(store, snapshot, context.consensus_labels, model=model, now_s=now_s)
 
-    def _count_trainable(self, context: TurnContext) -> int:
-        if context.eligible is None:
-            return 0
-        snapshot, kept = context.snapshot, self._trainable.get(context.project_id)
-        if kept is None or kept[0] != snapshot.changes.revision:
-            kept = (snapshot.changes.revision, snapshot.count_votes("train"))
-            self._trainable.put(context.project_id, kept, size=1)
+    def _count(self, context: TurnContext) -> dict[str, Any]:
+        """Return the fields of a turn that count all answers; they are counted again when one changed."""
+        if context.eligible is None or context.dataset is None:
+            return {"trainable": 0}
+        snapshot, dataset = context.snapshot, context.dataset
+        revisions, kept = (snapshot.changes.revision, dataset.changes.revision), self._counts.get(context.project_id)
+        if kept is None or kept[0] != revisions:
+            rows = len(dataset.rows) - dataset.n_imported
+            counts = {
+                "trainable": snapshot.count_votes("train"),
+                "rows": rows,
+                "not_learned": count_not_learned(snapshot) if 2 * rows < len(snapshot.votes_by_task) else {},
+                "imports": count_imports(snapshot, dataset),
+            }
+            kept = (revisions, counts)
+            self._counts.put(context.project_id, kept, size=1)
         return kept[1]
 
     def _request_report(self, context: TurnContext) -> None:
@@ -171,7 +183,7 @@ def record_annotators(store: Store, snapshot: ProjectSnapshot, *, now_s: float) 
         store.records.create_record(snapshot.project.id, "people", body)
 
 
-def _as_turn(context: TurnContext, seconds: dict[str, float], trainable: int) -> Turn:
+def _as_turn(context: TurnContext, seconds: dict[str, float], counts: dict[str, Any]) -> Turn:
     snapshot = context.eligible.snapshot if context.eligible is not None else None
     champion = context.champion
     return Turn(
@@ -179,7 +191,6 @@ def _as_turn(context: TurnContext, seconds: dict[str, float], trainable: int) ->
         at_s=context.services.clock(),
         collected=context.collected,
         answers=len(snapshot.votes) if snapshot is not None else 0,
-        trainable=trainable,
         settled=len(context.labels.settled) if context.labels is not None else 0,
         reopened=context.reopened,
         version=champion.version if champion else "",
@@ -189,6 +200,7 @@ def _as_turn(context: TurnContext, seconds: dict[str, float], trainable: int) ->
         notes=context.notes,
         waits=context.waits,
         stages=seconds,
+        **counts,
     )
 
 

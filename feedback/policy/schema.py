@@ -85,6 +85,14 @@ class Gold(Section):
     retire_after: Annotated[int, Field(ge=1)] = 200  # answers, after which people know a gold task
 
 
+class Imports(Section):
+    """Answers that were imported with their tasks. They are never votes, and measure no model."""
+
+    use: Literal["train", "gold", "ignore"] = "train"  # training rows, gold answers that measure people, or nothing
+    # which of their tasks people are asked as well, blind: none, the audit tasks, or all; their answer counts instead
+    ask: Literal["none", "audit", "all"] = "none"
+
+
 class LabellingFunction(Section):
     """A function that votes for pre-annotations before the first model; never counted as a person."""
 
@@ -141,6 +149,7 @@ class Policy(Section):
     overlap: Overlap = Overlap()
     consensus: Consensus = Consensus()
     gold: Gold = Gold()
+    imports: Imports = Imports()
     labelling_functions: Annotated[tuple[LabellingFunction, ...], Field(strict=False, max_length=100)] = ()
     train: Train = Train()
     promote: Promote = Promote()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import Any, cast
@@ -45,6 +45,8 @@ class ProjectSnapshot:
     gold: tuple[int, ...] = ()  # tasks of the gold book that are asked, in drawn order
     book: Mapping[int, Answer] = field(default_factory=dict, repr=False)  # known answers, of retired tasks too
     stale: Mapping[int, int] = field(default_factory=dict, repr=False)  # votes that count no more: a label changed
+    imports: Mapping[int, tuple[Vote, ...]] = field(default_factory=dict, repr=False)  # never votes
+    imported_gold: frozenset[int] = field(default=frozenset(), repr=False)  # tasks of the gold book that came with it
     indicators: Mapping[int, Indicators] = field(default_factory=dict, repr=False)  # recorded apart from the task data
     changes: Changes = field(default=Changes(), compare=False, repr=False)  # since the snapshot before
 
@@ -99,6 +101,7 @@ class _Kept:
     heads: ProjectHeads
     tasks: Changes
     votes: Changes
+    imports: Changes
     raw: Mapping[int, tuple[Vote, ...]]  # votes before labels changed their meaning
     relabels: Sequence[LabelChange]
     gold: Mapping[int, GoldTask]
@@ -116,6 +119,7 @@ class SnapshotCache:
 
     def __init__(self) -> None:
         self._tasks, self._votes, self._decisions = TaskCache(), VoteCache(), DecisionCache()
+        self._imports = VoteCache(imported=True)
         self._kept = RecentProjects[_Kept]()
 
     @without_garbage_collection()
@@ -129,15 +133,17 @@ class SnapshotCache:
         gold = kept.gold if kept is not None and same_gold else load_gold_tasks(store, project.id)
         splits = make_splits(store, project, policy, gold)
         table = self._tasks.read(store, project.id, splits, heads=heads)
-        votes = self._votes.read(store, project.id, control.name, project.bots, heads=heads)
+        votes, imports = (
+            cache.read(store, project.id, control.name, project.bots, heads=heads)
+            for cache in (self._votes, self._imports)
+        )
         decisions = self._decisions.read(store, project.id, heads=heads) if policy.routing else _NO_DECISIONS
         if kept is not None and kept.heads.relabel == heads.relabel:
             relabels = kept.relabels
         else:
             relabels = list_label_changes(store, project.id)
-        made = _updated(
-            store, project, policy, config, control, splits, table, votes, heads, relabels, gold, decisions, kept
-        )
+        read = (table, votes, imports)
+        made = _updated(store, project, policy, config, control, splits, read, heads, relabels, gold, decisions, kept)
         self._kept.put(project.id, made, size=len(table.tasks))
         return made.snapshot
 
@@ -149,29 +155,35 @@ def _updated(
     config: LabelConfig,
     control: Control,
     splits: Splits,
-    table: TaskTable,
-    votes: TaskVotes,
+    read: tuple[TaskTable, TaskVotes, TaskVotes],
     heads: ProjectHeads,
     relabels: Sequence[LabelChange],
     gold: Mapping[int, GoldTask],
     decisions: CurrentDecisions,
     kept: _Kept | None,
 ) -> _Kept:
+    table, votes, imports = read
     before = kept.snapshot if kept is not None else None
     indicators = _current_indicators(store, project.id, policy, table, heads, kept)
     changed = None
     if kept is not None and before is not None:
         same = (project, policy, control, config, splits) == _SOURCE(before)
         if same and relabels is kept.relabels and gold is kept.gold:
-            changed = changed_since((table.changes, kept.tasks), (votes.changes, kept.votes))
+            changed = changed_since(
+                (table.changes, kept.tasks), (votes.changes, kept.votes), (imports.changes, kept.imports)
+            )
     if kept is not None and before is not None and changed is not None:
         changed |= _differing(before.indicators, indicators)
         if not changed and decisions is kept.decisions:
             return replace(kept, heads=heads)
         counted, stale = _counted(votes.by_task, table.tasks, relabels, changed, before)
+        imported = before.imports
+        if imports.changes.revision != kept.imports.revision or not changed.isdisjoint(imported):
+            imported = merged(imported, _imported(imports.by_task, table.tasks, relabels, sorted(changed)), changed)
         changes = before.changes.then(changed)
     else:
         counted, stale = _counted(votes.by_task, table.tasks, relabels, None, None)
+        imported = _imported(imports.by_task, table.tasks, relabels, imports.by_task)
         changes = Changes.everything()
     if kept is not None and decisions is kept.decisions and before is not None and policy == before.policy:
         routes = before.routes
@@ -195,10 +207,28 @@ def _updated(
         gold=tuple(order_by_draw(splits.secret, [row for row in book if row.asked])),
         book={row.task: row.answer for row in book if row.answer is not None},
         stale=stale,
+        imports=imported,
+        imported_gold=frozenset(row.task for row in book if row.imported),
         indicators=indicators,
         changes=changes,
     )
-    return _Kept(heads, table.changes, votes.changes, votes.by_task, relabels, gold, decisions, snapshot)
+    return _Kept(
+        heads, table.changes, votes.changes, imports.changes, votes.by_task, relabels, gold, decisions, snapshot
+    )
+
+
+def _imported(
+    raw: Mapping[int, tuple[Vote, ...]],
+    tasks: Mapping[int, Task],
+    relabels: Sequence[LabelChange],
+    wanted: Iterable[int],
+) -> dict[int, tuple[Vote, ...]]:
+    """Return the imported answers to these tasks, as far as they exist, after all label changes."""
+    known = {task: raw[task] for task in wanted if task in raw and task in tasks}
+    if not relabels:
+        return known
+    given = (vote for answers in known.values() for vote in answers)
+    return dict(votes_by_task(apply_label_changes(given, relabels).votes))
 
 
 def _counted(

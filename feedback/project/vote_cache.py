@@ -55,10 +55,10 @@ class _Kept:
 
 
 class VoteCache:
-    """Keeps the votes of the projects read last. They always equal a fresh read of the store."""
+    """Keeps the votes of the projects read last, or their imported answers. They always equal a fresh read."""
 
-    def __init__(self) -> None:
-        self._kept = RecentProjects[_Kept]()
+    def __init__(self, *, imported: bool = False) -> None:
+        self._kept, self._imported = RecentProjects[_Kept](), imported
 
     def read(
         self, store: Store, project: str, control: str, bots: tuple[int, ...], *, heads: ProjectHeads | None = None
@@ -68,40 +68,38 @@ class VoteCache:
         kept = self._kept.get(project)
         source = (control, tuple(bots))
         if kept is None or kept.source != source or kept.heads.rebuilt != heads.rebuilt:
-            kept = _all(store, project, source, heads)
+            kept = self._all(store, project, source, heads)
         elif (kept.heads.seq, kept.heads.own_marks) != (heads.seq, heads.own_marks):
-            kept = _updated(store, project, heads, kept)
+            kept = self._updated(store, project, heads, kept)
         self._kept.put(project, kept, size=len(kept.votes.by_task))
         return kept.votes
 
+    def _all(self, store: Store, project: str, source: tuple[str, tuple[int, ...]], heads: ProjectHeads) -> _Kept:
+        read = store.votes.list_votes(project, control=source[0], imported=self._imported)
+        own = store.events.list_own_annotations(project) if heads.own_marks else frozenset[int]()
+        task_of = {vote.annotation: vote.task for vote in read}
+        return _Kept(heads, source, TaskVotes(votes_by_task(read), Changes.everything()), task_of, own)
 
-def _all(store: Store, project: str, source: tuple[str, tuple[int, ...]], heads: ProjectHeads) -> _Kept:
-    read = store.votes.list_votes(project, control=source[0])
-    own = store.events.list_own_annotations(project) if heads.own_marks else frozenset[int]()
-    task_of = {vote.annotation: vote.task for vote in read}
-    return _Kept(heads, source, TaskVotes(votes_by_task(read), Changes.everything()), task_of, own)
-
-
-def _updated(store: Store, project: str, heads: ProjectHeads, old: _Kept) -> _Kept:
-    changes = store.events.list_changes(project, old.heads.seq)
-    tasks = {*changes.tasks, *changes.annotated}
-    tasks |= {old.task_of[number] for number in changes.annotations if number in old.task_of}
-    own = old.own
-    if heads.own_marks != old.heads.own_marks:
-        own = store.events.list_own_annotations(project)
-        tasks |= store.events.list_tasks_of(project, own ^ old.own)
-    if changes.described or len(tasks) > _MANY:
-        return _all(store, project, old.source, heads)
-    changed = sorted(tasks)
-    read = store.votes.list_votes(project, control=old.source[0], tasks=changed)
-    new, task_of = votes_by_task(read), old.task_of
-    for task in changed:
-        for vote in old.votes.by_task.get(task, ()):
-            task_of.pop(vote.annotation, None)
-    task_of.update((vote.annotation, vote.task) for vote in read)
-    differ = [task for task in changed if old.votes.by_task.get(task) != new.get(task)]
-    votes = old.votes
-    if differ:
-        votes = TaskVotes(merged(votes.by_task, {task: new[task] for task in differ if task in new}, differ))
-        votes = TaskVotes(votes.by_task, old.votes.changes.then(differ))
-    return _Kept(heads, old.source, votes, task_of, own)
+    def _updated(self, store: Store, project: str, heads: ProjectHeads, old: _Kept) -> _Kept:
+        changes = store.events.list_changes(project, old.heads.seq)
+        tasks = {*changes.tasks, *changes.annotated}
+        tasks |= {old.task_of[number] for number in changes.annotations if number in old.task_of}
+        own = old.own
+        if heads.own_marks != old.heads.own_marks:
+            own = store.events.list_own_annotations(project)
+            tasks |= store.events.list_tasks_of(project, own ^ old.own)
+        if changes.described or len(tasks) > _MANY:
+            return self._all(store, project, old.source, heads)
+        changed = sorted(tasks)
+        read = store.votes.list_votes(project, control=old.source[0], tasks=changed, imported=self._imported)
+        new, task_of = votes_by_task(read), old.task_of
+        for task in changed:
+            for vote in old.votes.by_task.get(task, ()):
+                task_of.pop(vote.annotation, None)
+        task_of.update((vote.annotation, vote.task) for vote in read)
+        differ = [task for task in changed if old.votes.by_task.get(task) != new.get(task)]
+        votes = old.votes
+        if differ:
+            votes = TaskVotes(merged(votes.by_task, {task: new[task] for task in differ if task in new}, differ))
+            votes = TaskVotes(votes.by_task, old.votes.changes.then(differ))
+        return _Kept(heads, old.source, votes, task_of, own)

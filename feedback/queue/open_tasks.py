@@ -87,15 +87,17 @@ def _open(snapshot: ProjectSnapshot, labels: ConsensusLabels, tasks: Iterable[in
     ]
     audit = [task for task in ids if roles[task] in AUDIT_ROLES]
     order = dict(zip(audit, snapshot.splits.audit_order([snapshot.dedup_keys[task] for task in audit]), strict=True))
-    priorities, stale = snapshot.routes.priorities, snapshot.stale
+    is_learned = snapshot.policy.imports.use == "train"
+    priorities, stale, imports = snapshot.routes.priorities, snapshot.stale, snapshot.imports
     found = {}
     for task in ids:
-        role, reopened = roles[task], task in needs_votes
+        # nobody has answered what was only imported: it comes in the order of the new tasks
+        role, reopened = roles[task], task in needs_votes and (task in voted or task in stale or task not in imports)
         priority = priorities.get(task, NORMAL) if priorities else NORMAL
         found[task] = OpenTask(
             task,
             role,
-            blind=role != "train" or reopened or task in sample,
+            blind=role != "train" or reopened or task in sample or (is_learned and task in imports),
             audit_order=order.get(task, 0.0),
             reopened=reopened,
             priority=min(priority, HIGH) if task in stale else priority,  # stale answers come before the usual ones

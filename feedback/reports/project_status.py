@@ -7,12 +7,19 @@ from dataclasses import asdict
 from typing import Any
 
 from feedback.ingest.left_out_records import count_left_out, list_left_out
-from feedback.ingest.polling import count_missed_changes, list_unreadable
+from feedback.ingest.polling import DRAFTS, count_missed_changes, list_unreadable
 from feedback.labelling_platform.deletion_schedule import count_deleted_predictions
 from feedback.policy import Policy
 from feedback.project.snapshot import load_splits
 from feedback.reports.formatting import duration, number, percent, when, within
-from feedback.reports.uncounted_answers import EMPTY, count_uncounted, list_uncounted, uncounted_sentences
+from feedback.reports.imported_answers import describe_imports, imported_json
+from feedback.reports.uncounted_answers import (
+    EMPTY,
+    count_uncounted,
+    describe_not_learned,
+    list_uncounted,
+    uncounted_sentences,
+)
 from feedback.stats.intervals import wilson
 from feedback.store import CaseFilter, ProjectRow, Record, Store
 from feedback.training.challenger import learned_annotations
@@ -40,6 +47,8 @@ def project_status(store: Store, project: ProjectRow) -> dict[str, Any]:
         "answers": counts.answers,
         "answers_not_counted": store.uncounted.count_answers_without(project.id, uncounted),
         "skips": counts.skips,
+        "imported": imported_json(project.policy.imports, counts.imported, counts.copied, turn.get("imports", {})),
+        "drafts": int(_latest(store, project.id, DRAFTS).get("tasks", 0)),
         "kept_back": counts.kept_back,
         "routed": store.decisions.count_outcomes(project.id) or None,
         "signals_waiting": store.signals.count_unmatched_signals(project.id),
@@ -59,6 +68,7 @@ def project_status(store: Store, project: ProjectRow) -> dict[str, Any]:
         "unreadable": counts.unreadable,
         "not_counted": count_uncounted(uncounted),
         "empty_answers": sum(row.why == EMPTY for row in uncounted),
+        "not_learned": describe_not_learned(project, uncounted, turn),
         "left_out": describe_left_out(store, project.id),
         "notes": list(turn.get("notes", ())),
     }
@@ -207,10 +217,7 @@ def status_lines(status: Figures) -> Iterator[tuple[str, str]]:
         yield "closure", _closure_line(status)
     if found := status.get("missed_by_webhooks"):
         yield "webhooks", f"{_counted(found, 'change', 'changes')} found by polling, not by webhook; nothing is lost"
-    for sentence in uncounted_sentences(status.get("not_counted") or ()):
-        yield "not counted", sentence
-    if empty := status.get("empty_answers"):
-        yield "empty answers", f"{number(empty)}, with nothing marked; they are kept, and no model learns from them"
+    yield from _uncounted_lines(status)
     if routed := status.get("routed"):
         yield "routed", ", ".join(f"{name} {number(count)}" for name, count in routed.items())
     if kept_back := status.get("kept_back"):
@@ -220,6 +227,20 @@ def status_lines(status: Figures) -> Iterator[tuple[str, str]]:
         yield "signals", f"{_counted(waiting, 'waits', 'wait')} for a task with their key: {see}"
     for name, key in (("parked", "parked"), ("left out", "left_out"), ("note", "notes")):
         yield from ((name, reason) for reason in status.get(key) or ())
+
+
+def _uncounted_lines(status: Figures) -> Iterator[tuple[str, str]]:
+    """Yield what Label Studio has and does not count here."""
+    if imported := status.get("imported"):
+        yield "imported", describe_imports(imported)
+    if drafts := status.get("drafts"):
+        yield "drafts", f"{_counted(drafts, 'task has one', 'tasks have one')} that nobody has submitted"
+    if sentence := status.get("not_learned"):
+        yield "not learned", sentence
+    for sentence in uncounted_sentences(status.get("not_counted") or ()):
+        yield "not counted", sentence
+    if empty := status.get("empty_answers"):
+        yield "empty answers", f"{number(empty)}, with nothing marked; they are kept, and no model learns from them"
 
 
 def accuracy_json(value: float | None, rows: int) -> dict[str, Any] | None:
@@ -262,7 +283,8 @@ def _explain_blind_tasks(*, has_model: bool, audit_share: float, overlap_share: 
 
 def _model(store: Store, project: str, version: str) -> dict[str, Any]:
     body = _latest(store, project, "training", key=version)
-    return {"version": version, "rows": body.get("rows"), "recipe": body.get("recipe"), "trained_s": body.get("at_s")}
+    figures = {"rows": body.get("rows"), "imported": len(body.get("imported", ())), "recipe": body.get("recipe")}
+    return {"version": version, **figures, "trained_s": body.get("at_s")}
 
 
 def _audit_accuracy(verdicts: Iterable[Figures], version: str) -> dict[str, Any] | None:
@@ -323,13 +345,13 @@ def _latest(store: Store, project: str, kind: str, *, key: str = "") -> dict[str
 def _answered_line(status: Figures) -> str:
     if not status["tasks"]:
         return "no task has come yet"
-    if not status["answers"]:
-        return f"none of {number(status['tasks'])} tasks yet"
     extra = [
         f"{number(status[name])} {word}"
         for name, word in (("skips", "skipped"), ("unreadable", "unreadable and not counted"))
         if status[name]
     ]
+    if not status["answers"]:
+        return ", ".join([f"none of {number(status['tasks'])} tasks yet", *extra])
     done = f"{number(status['answered'])} of {number(status['tasks'])} tasks"
     answers = _counted(status["answers"], "answer", "answers")
     people = _counted(status["people"], "person", "people")
@@ -348,9 +370,10 @@ def _model_line(status: Figures) -> str:
         waits = status.get("first_model_waits_for")
         imported = (status.get("window") or {}).get("imported")
         shown = "people see the imported predictions" if imported else "no prediction is shown"
-        return f"none yet, so {shown}{f'. It waits for {waits}' if waits else ''}"
+        return f"none yet, so {shown}{f': {waits}' if waits else ''}"
     trained_at = f", made {when(model['trained_s'])}" if model.get("trained_s") else ""
-    learned = f" on {number(model['rows'])} tasks by {model['recipe']}" if model.get("rows") else ""
+    imported = f", {number(model['imported'])} of them imported," if model.get("imported") else ""
+    learned = f" on {number(model['rows'])} tasks{imported} by {model['recipe']}" if model.get("rows") else ""
     return f"{model['version']}, trained{learned}{trained_at}"
 
 

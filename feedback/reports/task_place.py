@@ -10,6 +10,7 @@ from feedback.reports.uncounted_answers import list_uncounted
 from feedback.review.case_state_machine import STATE_MEANINGS
 from feedback.review.review_task_content import format_answer, format_time
 from feedback.store import CaseRow, ProjectRow, Store
+from feedback.store.repositories.uncounted import IMPORTED
 from ml_backend.records import Task
 
 
@@ -70,7 +71,9 @@ def _answered(store: Store, project: ProjectRow, task: Task, n_answers: int) -> 
         role, "; an audit task, which measures models"
     )
     if not n_answers:
-        return f"marked as labelled in Label Studio, and no answer counts{kind}"
+        came = any(row.why == IMPORTED for row in list_uncounted(store, project, task.id))
+        state = "came with an imported answer, so nobody is asked" if came else "marked as labelled in Label Studio"
+        return f"{state}{'' if came else ', and no answer counts'}{kind}"
     who = f"{n_answers} {'person' if n_answers == 1 else 'people'}"
     return f"done: answered by {who} in {project.policy.first_tier}{kind}"
 

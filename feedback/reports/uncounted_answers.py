@@ -10,13 +10,15 @@ from typing import Any
 from feedback.project.label_changes import REGION_KINDS, apply_label_changes, list_label_changes
 from feedback.reports.formatting import close_direction, number
 from feedback.store import ProjectRow, Store, UncountedAnswer
-from feedback.store.repositories.uncounted import NO_ANSWER
+from feedback.store.repositories.uncounted import NO_ANSWER, UNREADABLE
 from ml_backend.errors import LabelConfigError
 from ml_backend.label_config import read_label_config
 
 EMPTY = "is empty: nothing is marked in it"  # of spans or boxes, where that is an answer
 RELABELLED = "was given before its label changed; the task is asked again"
 _PEOPLE_NAMED = 5  # in a sentence
+_REASONS_NAMED = 3
+_MANY = 10  # answers of which one at least should be learned
 
 
 def list_uncounted(store: Store, project: ProjectRow, task: int | None = None) -> list[UncountedAnswer]:
@@ -55,6 +57,24 @@ def uncounted_sentences(
         more = f" and {len(people) - _PEOPLE_NAMED} more people" if len(people) > _PEOPLE_NAMED else ""
         who = f" of {', '.join(known)}{more}" if known else ""
         yield f"{number(total)} {'answer' if total == 1 else 'answers'}{who}: {close_direction(why)}"
+
+
+def describe_not_learned(project: ProjectRow, uncounted: Iterable[UncountedAnswer], turn: Mapping[str, Any]) -> str:
+    """Return in a sentence that most answers give no row to learn from, with the reasons; "" where they do.
+
+    `turn` is the record of the last turn, which counted the rows, and the votes that give none; {} before the first.
+    """
+    control, nothing = _learned_control(project)
+    reasons = Counter(row.why for row in uncounted if row.why == nothing != EMPTY or row.why.startswith(UNREADABLE))
+    reasons.update(turn.get("not_learned", {}))
+    total = sum(reasons.values())
+    if total < _MANY or total <= turn.get("rows", total):
+        return ""
+    why = ", ".join(f"{reason} ({number(count)})" for reason, count in reasons.most_common(_REASONS_NAMED))
+    more = len(reasons) - _REASONS_NAMED
+    return f"{number(total)} answers lie outside what control {control!r} can learn: {close_direction(why)}" + (
+        f", and {more} more reasons" if more > 0 else ""
+    )
 
 
 def _list_relabelled(store: Store, project: ProjectRow, control: str, task: int | None) -> Iterator[UncountedAnswer]:

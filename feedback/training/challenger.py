@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -10,7 +10,8 @@ from typing import Any
 from feedback.project.incremental_caches import Changes, RecentProjects
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.store import JobClaim, Store
-from feedback.training.dataset import Dataset
+from feedback.training.dataset import Dataset, Row
+from feedback.training.imported_answers import list_asked_imports
 from feedback.training.model_cache import ChampionCache
 from feedback.training.model_vote import ModelVote, reweighed
 from feedback.training.promotion_gate import Verdict, judge
@@ -56,6 +57,7 @@ def challenge(
         unseen=cache.unseen_rows(project, dataset, last),
         overrides=partial(store.overrides.list_overriding_annotations, project),
         forgotten=partial(cache.erased_annotations, store, project),
+        open_audit=partial(count_open_audit, snapshot),
     )
     if not reason:
         cache.note_not_due(project, state)
@@ -99,6 +101,15 @@ def challenge(
         else:
             store.records.create_record(project, "verdict", body, key=bundle.version)
     return verdict
+
+
+def count_open_audit(snapshot: ProjectSnapshot) -> int:
+    """Return how many tasks people can still answer that would judge a model."""
+    roles, voted, asked = snapshot.roles, snapshot.votes_by_task, list_asked_imports(snapshot)
+    return sum(
+        roles[task] in ("tune", "judge") and task not in voted and (not row.is_labeled or task in asked)
+        for task, row in snapshot.tasks.items()
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,12 +211,12 @@ def last_training(store: Store, project: str, tasks: Mapping[int, Task] | None =
 
 
 def _trained(body: Mapping[str, Any], tasks: Mapping[int, Task]) -> LastTraining:
-    given = frozenset(body["annotations"])
+    given = frozenset(body["annotations"]) | frozenset(body.get("imported", ()))
     return LastTraining(body["fingerprint"], int(body["rows"]), body["recipe"], _seen(body, tasks), given)
 
 
 def learned_annotations(store: Store, project: str, version: str) -> frozenset[int]:
-    """Return the annotations that a model version was trained on."""
+    """Return the annotations of people that a model version was trained on."""
     found = store.records.get_latest_record(project, "training", key=version)
     return frozenset(found.body["annotations"]) if found else frozenset()
 
@@ -242,9 +253,14 @@ def _record_training(
         "rows": len(rows),
         "tasks": [row.task for row in rows],
         "until": max((task.created_at for task in snapshot.tasks.values()), default=""),
-        "annotations": sorted(annotation for row in rows for annotation in row.annotations),
+        "annotations": _annotations_of(rows, "person"),
+        "imported": _annotations_of(rows, "import"),
         "model_vote": {"rows": len(model_vote.weights), "reason": model_vote.reason},
         "label_issues": [asdict(issue) for issue in model_vote.label_issues],
         "at_s": now_s,
     }
     store.records.create_record(snapshot.project.id, "training", body, key=version)
+
+
+def _annotations_of(rows: Iterable[Row], source: str) -> list[int]:
+    return sorted(annotation for row in rows if row.source == source for annotation in row.annotations)

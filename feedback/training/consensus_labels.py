@@ -15,6 +15,7 @@ from feedback.project.snapshot import ProjectSnapshot
 from feedback.project.task_cache import merged
 from feedback.store import Vote
 from feedback.training.dataset import ConsensusLabel, Dataset
+from feedback.training.imported_answers import list_asked_imports
 from feedback.training.model_vote import ModelVote, cross_validated_weights
 from feedback.votes import VoteColumns
 from ml_backend.models import Recipe
@@ -215,7 +216,7 @@ class ConsensusCache:
             new, more = settle_tasks({task: voted[task] for task in sorted(changed & voted.keys())})
             settled, needs_votes = merged(kept.settled, new, changed), merged(kept.needs_votes, more, changed)
             changes = kept.labels.changes.then(changed)
-        labels = ConsensusLabels(tuple(settled.values()), _with_stale(snapshot, needs_votes), changes)
+        labels = ConsensusLabels(tuple(settled.values()), _with_unanswered(snapshot, needs_votes), changes)
         decided = _Decided(snapshot, aggregated, rule, worth_another, people, settled, needs_votes, labels)
         self._decided.put(snapshot.project.id, decided, size=len(settled) + len(needs_votes))
         return labels
@@ -231,10 +232,16 @@ def _answers(votes: Iterable[Vote]) -> list[tuple[int, Answer]]:
     return [(vote.person, vote.answer) for vote in votes]
 
 
-def _with_stale(snapshot: ProjectSnapshot, needs_votes: Mapping[int, int]) -> Mapping[int, int]:
-    """Return the tasks that need votes, with the tasks whose votes all count no more in front."""
-    stale = dict.fromkeys(sorted(snapshot.stale.keys() - snapshot.votes_by_task.keys()), 0)
-    return {**stale, **needs_votes} if stale else needs_votes
+def _with_unanswered(snapshot: ProjectSnapshot, needs_votes: Mapping[int, int]) -> Mapping[int, int]:
+    """Return the tasks that need votes, with those that Label Studio takes for answered although no vote counts.
+
+    Tasks whose votes all count no more come first.
+    """
+    if not (snapshot.stale or snapshot.imports):
+        return needs_votes
+    voted = snapshot.votes_by_task.keys()
+    stale, imported = sorted(snapshot.stale.keys() - voted), sorted(list_asked_imports(snapshot) - voted)
+    return {**dict.fromkeys(stale, 0), **dict.fromkeys(imported, 0), **needs_votes}
 
 
 def reweigh_with_model(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -14,6 +15,7 @@ from typing import Any
 from feedback.project.incremental_caches import Changes, RecentProjects, changed_since
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.project.task_cache import merged
+from feedback.store import Vote
 from feedback.store.database.engine import without_garbage_collection
 from ml_backend.label_config import Control
 from ml_backend.records import INDICATORS_KEY, Answer
@@ -24,7 +26,7 @@ _task_of = attrgetter("task")
 
 @dataclass(frozen=True, slots=True)
 class ConsensusLabel:
-    """A task's answer, as people settled it."""
+    """A task's answer, as people settled it, or as it was imported with the task."""
 
     task: int
     answer: Answer
@@ -33,6 +35,7 @@ class ConsensusLabel:
     annotations: tuple[int, ...]  # the answers behind it
     confidence: float = 1.0  # probability that it is right, as far as votes tell
     weight: float = 1.0  # in training
+    source: str = "person"  # "import": it teaches, and measures nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,7 @@ class Row:
     data: Mapping[str, Any] = field(hash=False)
     annotations: tuple[int, ...] = ()
     weight: float = 1.0  # of a training row; audit rows count whole
+    source: str = "person"  # or "import", of training rows alone
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,11 @@ class Dataset:
         return [self.rows[at] for task, at in places if at < len(self.rows) and self.rows[at].task == task]
 
     @cached_property
+    def n_imported(self) -> int:
+        """Return how many training rows were imported with their tasks."""
+        return sum(row.source == "import" for row in self._by_role.get("train", ()))
+
+    @cached_property
     def _by_role(self) -> Mapping[str, list[Row]]:
         found: dict[str, list[Row]] = {}
         for row in self.rows:
@@ -100,6 +109,57 @@ def build(
     rows = sorted((row for row in made if row is not None), key=lambda row: row.task)
     total = sum(map(_row_digest, rows)) % _MODULUS
     return Dataset(control, tuple(rows), _fingerprint(control, total))
+
+
+def list_imported_labels(
+    snapshot: ProjectSnapshot, *, only: Collection[int] | None = None, without: Collection[int] = ()
+) -> list[ConsensusLabel]:
+    """Return the labels that were imported with tasks, by task, where the policy lets models learn from them.
+
+    One answer of a person is enough to replace what was imported. Several imported answers to a task must have a
+    majority. `only` are the tasks to look at, `without` those that review has taken over.
+    """
+    if snapshot.policy.imports.use != "train":
+        return []
+    found, voted = list[ConsensusLabel](), snapshot.votes_by_task
+    for task in snapshot.imports if only is None else sorted(snapshot.imports.keys() & only):
+        if task in voted or task in without:
+            continue
+        given = snapshot.imports[task]
+        if (answer := majority(given)) is not None:
+            share = sum(vote.answer == answer for vote in given) / len(given)
+            annotations = tuple(sorted(vote.annotation for vote in given))
+            found.append(
+                ConsensusLabel(task, answer, 0, share, annotations, share, weight=round(share, 2), source="import")
+            )
+    return found
+
+
+def majority(votes: Sequence[Vote]) -> Answer | None:
+    """Return the answer that leads; None where several do."""
+    leaders = Counter(vote.answer for vote in votes).most_common(2)
+    return None if len(leaders) > 1 and leaders[0][1] == leaders[1][1] else leaders[0][0]
+
+
+def why_not_learned(answer: Answer, labels: Collection[str]) -> str:
+    """Return why an answer is no row, in a few words; "" where it is one.
+
+    >>> why_not_learned(Answer("choices", ("a", "b")), ["a", "b"]), why_not_learned(Answer("choices", ("c",)), ["a"])
+    ('several labels at once', "the label 'c' is not in the label config")
+    """
+    name = single_label(answer)
+    if name is not None:
+        return "" if name in labels else f"the label {name[:40]!r} is not in the label config"
+    if answer.kind != "choices":
+        return f"answers of the type {answer.kind}"
+    return "several labels at once" if answer.value else "no label"
+
+
+def count_not_learned(snapshot: ProjectSnapshot) -> dict[str, int]:
+    """Return how many votes can never give a row, by reason, the most frequent first."""
+    labels_of = _labels_of(snapshot.control)
+    found = Counter(why_not_learned(vote.answer, labels_of(snapshot.tasks[vote.task].data)) for vote in snapshot.votes)
+    return {reason: count for reason, count in found.most_common() if reason}
 
 
 def single_label(answer: Answer) -> str | None:
@@ -126,9 +186,17 @@ class DatasetCache:
         self._kept = RecentProjects[_Kept]()
 
     @without_garbage_collection()
-    def build(self, snapshot: ProjectSnapshot, settled: Sequence[ConsensusLabel], changes: Changes) -> Dataset:
+    def build(
+        self,
+        snapshot: ProjectSnapshot,
+        settled: Sequence[ConsensusLabel],
+        changes: Changes,
+        *,
+        withheld: Collection[int] = (),
+    ) -> Dataset:
         """Return the data set of these labels, of which `changes` says what differs from the ones before.
 
+        Imported labels are training rows where nobody has answered, except on tasks that are `withheld` for review.
         Indicators are those of the snapshot. If a policy has any, all rows are rebuilt.
         """
         control = snapshot.control
@@ -139,20 +207,34 @@ class DatasetCache:
         if kept is not None and changed is not None:
             made = replace(kept, labels=changes, snapshot=snapshot.changes)
             if changed:
-                made = _updated(kept, snapshot, settled, changes, changed)
+                new = [label for label in settled if label.task in changed]
+                made = _updated(kept, snapshot, _with_imported(snapshot, new, withheld, changed), changes, changed)
         else:
-            made = _all(snapshot, settled, changes, control)
+            made = _all(snapshot, _with_imported(snapshot, settled, withheld), changes, control)
         self._kept.put(snapshot.project.id, made, size=len(made.rows))
         return made.dataset
 
 
-def _all(
+def _with_imported(
     snapshot: ProjectSnapshot,
     settled: Sequence[ConsensusLabel],
+    withheld: Collection[int],
+    only: Collection[int] | None = None,
+) -> Sequence[ConsensusLabel]:
+    """Return the labels of people with those that were imported, by task."""
+    if not snapshot.imports:
+        return settled
+    without = {*withheld, *map(_task_of, settled)}
+    return sorted([*settled, *list_imported_labels(snapshot, only=only, without=without)], key=_task_of)
+
+
+def _all(
+    snapshot: ProjectSnapshot,
+    labels: Sequence[ConsensusLabel],
     changes: Changes,
     control: Control,
 ) -> _Kept:
-    rows = _rows_of(snapshot, settled)
+    rows = _rows_of(snapshot, labels)
     digests = {task: _row_digest(row) for task, row in rows.items()}
     total = sum(digests.values()) % _MODULUS
     dataset = Dataset(control.name, tuple(rows.values()), _fingerprint(control.name, total), Changes.everything())
@@ -162,11 +244,11 @@ def _all(
 def _updated(
     kept: _Kept,
     snapshot: ProjectSnapshot,
-    settled: Sequence[ConsensusLabel],
+    labels: Sequence[ConsensusLabel],
     changes: Changes,
     changed: frozenset[int],
 ) -> _Kept:
-    new = _rows_of(snapshot, [label for label in settled if label.task in changed])
+    new = _rows_of(snapshot, labels)
     rows, total, digests = merged(kept.rows, new, changed), kept.total, dict(kept.digests)
     for task in changed:
         digest = _row_digest(new[task]) if task in new else 0
@@ -181,16 +263,20 @@ def _updated(
     return _Kept(control, changes, snapshot.changes, rows, digests, total, dataset)
 
 
-def _rows_of(snapshot: ProjectSnapshot, settled: Iterable[ConsensusLabel]) -> dict[int, Row]:
-    control, found = snapshot.control, dict[int, Row]()
-    labels = frozenset(control.labels)
-    labels_of = control.options_of if control.options else lambda _data: labels
-    for label in settled:
+def _rows_of(snapshot: ProjectSnapshot, labels: Sequence[ConsensusLabel]) -> dict[int, Row]:
+    labels_of, found = _labels_of(snapshot.control), dict[int, Row]()
+    for label in labels:
         data = snapshot.data(label.task) if label.task in snapshot.tasks else None
         row = _row(label, labels_of, snapshot.roles, data)
         if row is not None:
             found[label.task] = row
     return found
+
+
+def _labels_of(control: Control) -> Callable[[Mapping[str, Any]], Collection[str]]:
+    """Return what gives the labels that may be chosen on a task, from its data."""
+    labels = frozenset(control.labels)
+    return control.options_of if control.options else lambda _data: labels
 
 
 def _row(
@@ -202,7 +288,10 @@ def _row(
     name = single_label(label.answer)
     if name is None or data is None or name not in labels_of(data):
         return None
-    return Row(label.task, roles[label.task], name, data, label.annotations, label.weight)
+    role = roles[label.task]
+    if label.source == "import" and role != "train":
+        return None
+    return Row(label.task, role, name, data, label.annotations, label.weight, label.source)
 
 
 def _row_digest(row: Row) -> int:

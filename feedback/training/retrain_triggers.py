@@ -9,6 +9,8 @@ from feedback.policy import Policy
 from feedback.project.incremental_caches import Changes
 from feedback.training.dataset import Dataset
 
+_MIN_JUDGED = 10  # tune and judge rows; as many as a first model of people's own answers usually has
+
 
 @dataclass(frozen=True, slots=True)
 class LastTraining:
@@ -45,13 +47,29 @@ class UnseenRows:
         return UnseenRows(last, dataset.changes, fresh, moved | (seen ^ {row.task for row in rows}))
 
 
-def first_model_waits_for(dataset: Dataset, policy: Policy) -> str:
-    """Say what the first model still waits for; "" where nothing is missing."""
-    rows = dataset.of("train")
-    if len(rows) < policy.train.min_rows:
-        return f"{len(rows)} of the {policy.train.min_rows} answered training tasks; audit tasks do not count"
-    labels = {row.label for row in rows}
-    return "" if len(labels) > 1 else f"a second label; all {len(rows)} training tasks have the answer {labels.pop()!r}"
+def first_model_waits_for(dataset: Dataset, policy: Policy, open_audit: Callable[[], int] = lambda: 0) -> str:
+    """Say what the first model still waits for; "" where nothing is missing.
+
+    A model that learns mostly what was imported waits for people's answers to audit tasks, too: nothing else measures
+    it, and it would be rejected without them. `open_audit` counts the audit tasks that people can still answer.
+    """
+    rows, wanted = dataset.of("train"), policy.train.min_rows
+    if len(rows) < wanted:
+        more = wanted - len(rows)
+        return f"{len(rows)} of {wanted} training tasks answered; {more} more needed (audit tasks do not count)"
+    if all(row.label == rows[0].label for row in rows):
+        return f"all {len(rows)} training tasks have the answer {rows[0].label!r}; a second label is needed"
+    if len(rows) - dataset.n_imported >= wanted or (judged := dataset.count("tune", "judge")) >= _MIN_JUDGED:
+        return ""
+    n_open = open_audit()
+    if not judged + n_open:
+        return (
+            "no audit task is left that people could answer, and imported answers measure no model; "
+            'new tasks help, or `ask = "audit"` in [imports] of the policy'
+        )
+    needed = min(_MIN_JUDGED, judged + n_open)
+    known = f"{judged} of {needed} audit tasks answered by people, which measure a model of imported answers"
+    return f"{known}; {needed - judged} more needed" if judged < needed else ""
 
 
 def retrain_reason(
@@ -63,10 +81,11 @@ def retrain_reason(
     unseen: UnseenRows | None = None,
     overrides: Callable[[], Collection[int]] = list,
     forgotten: Callable[[], Collection[int]] = list,
+    open_audit: Callable[[], int] = lambda: 0,
 ) -> str:
     """Say why a challenger should be trained now; "" when it should not.
 
-    The first model waits for `train.min_rows` with two classes; later ones for `train.min_new` new answers or
+    The first model waits for what `first_model_waits_for` says; later ones for `train.min_new` new answers or
     `train.growth` of the rows that the last one saw, whichever is more. A changed recipe is always due; a
     changed or withdrawn answer counts as a new one. Fewer are enough where `train.overrides` of them changed what the
     model had shown; `overrides` gives the annotations that ever did. One that the last training saw and that is
@@ -76,7 +95,9 @@ def retrain_reason(
     if len(rows) < policy.train.min_rows or all(row.label == rows[0].label for row in rows):
         return ""
     if last is None:
-        return f"first model: {len(rows)} answers"
+        imported = f", {dataset.n_imported} of them imported" if dataset.n_imported else ""
+        waits = first_model_waits_for(dataset, policy, open_audit)
+        return "" if waits else f"first model: {len(rows)} answers{imported}"
     if last.fingerprint == dataset.fingerprint and last.recipe == recipe:
         return ""
     if last.recipe != recipe:

@@ -81,6 +81,13 @@ def get_task_page(client: Client, project: str, *, above: int, size: int = 500) 
     return TaskPage(tasks, annotation_ids, max(annotation_ids) if len(listed) >= size else None, tuple(skipped))
 
 
+def count_imported_answers(client: Client, project: str, *, most: int) -> int:
+    """Return how many of the first `most` annotated tasks came with their answers."""
+    annotated = task_filter("total_annotations", "greater", 0)
+    raws = client.tasks(project, filters=[annotated], include=_TASK_FIELDS, page_size=most)
+    return sum(any(answer.imported for answer in given) for _task, given in _records(raws, project, []))
+
+
 def newest_change(client: Client, project: str) -> str:
     """Return the time of the last change of any task (ISO time); "" in an empty project."""
     found = client.tasks(project, ordering="-tasks:updated_at", include=("id", "updated_at"), page_size=1)

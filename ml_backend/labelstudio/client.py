@@ -110,6 +110,12 @@ class Client(Transport):
             raise
         return list(found["tasks"])
 
+    def count_tasks(self, project: str, *, filters: Sequence[Json]) -> int:
+        """Return how many tasks meet all filters."""
+        wanted = {"filters": {"conjunction": "and", "items": list(filters)}}
+        query: Json = {"project": project_number(project), "page_size": 1, "include": "id", "query": json.dumps(wanted)}
+        return int(self.send("GET", "api/tasks/", query=query, timeout_s=_BULK_TIMEOUT_S)["total"])
+
     def each_task(
         self, project: str, *, filters: Sequence[Json] = (), include: Sequence[str] = (), page_size: int = _PAGE
     ) -> Iterator[Json]:

@@ -253,6 +253,10 @@ class FakeLabelStudio:
         self._up()
         return {task: self.drafts[task] for task in tasks if task in self.drafts}
 
+    def count_drafts(self, project: str) -> int:
+        self._up()
+        return sum(task in self._tasks_of(project) for task in self.drafts)
+
     def list_emails(self) -> Mapping[int, str]:
         self._up()
         return self.people
@@ -298,6 +302,12 @@ class FakeLabelStudio:
         people = {annotation.person for annotation in self._annotations_on(self.project, task)}
         done = len(people) >= self.tasks[task].overlap
         self.tasks[task] = replace(self.tasks[task], is_labeled=done, updated_at=self._tick())
+        return number
+
+    def come_with(self, task: int, label: str, *, person: int | None = 1, **more: Any) -> int:
+        """Give a task an annotation that was imported with it."""
+        number = self.answer(task, label, person=person or 0)
+        self.annotations[number] = replace(self.annotations[number], person=person, imported=True, **more)
         return number
 
     def skip_source(self, task: int, *, person: int) -> None:

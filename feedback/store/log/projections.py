@@ -193,12 +193,12 @@ class AnnotationState(Lifetime):
 
     def votes(self) -> list[dict[str, Any]]:
         """Return the rows of the table vote, by control; decode first. Empty for a skip or what is deleted."""
-        if self.person is None or self.task is None:
+        if self.task is None or (self.person is None and self.source != "import"):
             return []
         shared = {
             "annotation": self.id,
             "task": self.task,
-            "person": self.person,
+            "person": self.person or 0,  # 0: an import that names nobody
             "version": self.version,
             "created_at": self.created_at,
             "at_s": epoch_s(self.version),

@@ -15,6 +15,7 @@ from feedback.store.database.row_mapping import RowMapper, answer_of_key
 from feedback.store.log.projections import AnnotatorCounts, epoch_s
 from feedback.store.repositories.repository import (
     Repository,
+    are_imports,
     are_skips,
     are_votes,
     in_existing_project,
@@ -144,25 +145,29 @@ class AnnotationsRepository(Repository):
 class VotesRepository(Repository):
     """Reads of votes. Answers of bots, imports and our own annotations are never votes."""
 
-    def list_votes(self, project: str, *, control: str = "", tasks: Sequence[int] | None = None) -> list[Vote]:
+    def list_votes(
+        self, project: str, *, control: str = "", tasks: Sequence[int] | None = None, imported: bool = False
+    ) -> list[Vote]:
         """Return the latest vote of each person on each task and control, by task, control and person.
 
-        People only: no bot of the project, no annotation of our own, no import. `tasks` are the tasks to read.
+        People only: no bot of the project, no annotation of our own, no import. `tasks` are the tasks to read. With
+        `imported`, return instead what was imported with the tasks: all answers, whoever gave them.
         """
         table = main_tables.vote.c
         columns = [table[item.name] for item in fields(Vote)]
         found: list[Vote] = []
+        conditions = are_imports if imported else are_votes
         with self._database.read() as connection, without_garbage_collection():
             query = (
                 select(*columns)
-                .where(*are_votes(connection, project), *([table.control == control] if control else []))
+                .where(*conditions(connection, project), *([table.control == control] if control else []))
                 .order_by(table.task, table.control, table.person, table.version, table.annotation)
             )
             for part in [None] if tasks is None else chunks(sorted(set(tasks))):
                 rows = stream(connection, query if part is None else query.where(table.task.in_(part)))
                 before = None
                 for task, name, person, key, annotation, at_s, lead_time_s, shown in rows:
-                    if before == (task, name, person):
+                    if before == (task, name, person) and not imported:
                         found.pop()  # the last of a person's votes on a task counts
                     before = (task, name, person)
                     found.append(Vote(task, name, person, answer_of_key(key), annotation, at_s, lead_time_s, shown))

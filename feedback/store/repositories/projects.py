@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, distinct, func, select
+from sqlalchemy import Connection, and_, bindparam, distinct, func, or_, select
 
 from feedback.store.database.engine import Database
 from feedback.store.log.event_log import Log
@@ -33,6 +33,8 @@ class ProjectCounts:
     people: int = 0
     skips: int = 0
     unreadable: int = 0  # annotations that could not be read at all
+    imported: int = 0  # tasks that came with answers
+    copied: int = 0  # tasks with an annotation that somebody made of a prediction, in bulk
 
 
 _DESCRIBED = main_tables.project_description.c
@@ -103,7 +105,8 @@ class ProjectsRepository(Repository):
             .where(in_existing_project(tasks, project), ~tasks.is_deleted)
         )
         has_vote = select(votes.annotation).where(votes.project == made.project, votes.annotation == made.id).exists()
-        unread = (made.problems.is_not(None), ~has_vote, ~made.is_deleted, of_current_task(made))
+        unread, came = (made.problems.is_not(None), ~has_vote), (made.source == "import", ~made.was_cancelled)
+        n_tasks_with = func.count(distinct(made.task))
         with self._database.read() as connection:
             n_tasks, n_labeled, n_kept = connection.execute(counted_tasks).one()
             # a person's answer to a task may have several annotations and controls; it is one answer
@@ -111,7 +114,17 @@ class ProjectsRepository(Repository):
             counted = select(func.count(), func.count(distinct(given.c.task)), func.count(distinct(given.c.person)))
             answers, answered, people = connection.execute(counted).one()
             skipped = select(func.count()).where(*are_skips(connection, project), made.task.is_not(None))
-            problems = select(func.count()).where(in_existing_project(made, project), *unread)
+            others = select(
+                func.count().filter(*unread),
+                n_tasks_with.filter(*came, made.parent_prediction.is_(None)),
+                n_tasks_with.filter(*came, made.parent_prediction.is_not(None)),
+            ).where(
+                in_existing_project(made, project),
+                ~made.is_deleted,
+                or_(made.problems.is_not(None), made.source == "import"),
+                of_current_task(made),
+            )
+            unreadable, imported, copied = connection.execute(others).one()
             return ProjectCounts(
                 tasks=n_tasks,
                 labeled=n_labeled,
@@ -120,7 +133,9 @@ class ProjectsRepository(Repository):
                 answers=answers,
                 people=people,
                 skips=connection.execute(skipped).scalar_one(),
-                unreadable=connection.execute(problems).scalar_one(),
+                unreadable=unreadable,
+                imported=imported,
+                copied=copied,
             )
 
 

@@ -20,6 +20,7 @@ RECORDS_KEPT: Mapping[str, int] = {
     "asked": 200,
     "cleaned": 200,
     "cursor": 200,
+    "drafts": 10,
     "incident": 10_000,
     "indicators": 200,
     "left_out": 200,

@@ -69,6 +69,17 @@ def are_votes(connection: Connection, project: str) -> Sequence[ColumnElement[bo
     return [in_existing_project(votes, project), *is_by_people, of_current_task(votes)]
 
 
+def are_imports(connection: Connection, project: str) -> Sequence[ColumnElement[bool]]:
+    """Return the conditions that rows of the table vote came with the import of tasks that exist.
+
+    Predictions that somebody turned into annotations are a model's, and so is what a bot imported.
+    """
+    votes, row = main_tables.vote.c, main_tables.project.c
+    bots = orjson.loads(connection.execute(select(row.bots).where(row.id == project)).scalar() or "[]")
+    given = [votes.source == "import", votes.shown.is_(None), votes.person.not_in(bots)]
+    return [in_existing_project(votes, project), *given, of_current_task(votes)]
+
+
 def are_skips(connection: Connection, project: str) -> Sequence[ColumnElement[bool]]:
     """Return the conditions that annotations are skips of people, of no deleted task, in an existing project."""
     made = main_tables.annotation.c

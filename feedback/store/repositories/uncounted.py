@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from sqlalchemy import Select, and_, case, func, or_, select, union_all
+import orjson
+from sqlalchemy import Select, and_, case, func, null, or_, select, union_all
 
 from feedback.store.database.engine import chunks, rows_in
 from feedback.store.database.row_mapping import RowMapper
@@ -51,12 +52,12 @@ class UncountedRepository(Repository):
     def list_uncounted(self, project: str, control: str, *, task: int | None = None) -> list[UncountedAnswer]:
         """Return the answers, in a project and in reviews of it, that do not count; of one task or of all.
 
-        `control` is the one that is learned; "": any.
+        `control` is the one that is learned; "": any. Imported ones are listed for one task: of all, they may be most.
         """
         with self._database.read() as connection:
             by_people = made_by_people(connection, project, main_tables.annotation.c, main_tables.annotation.c.id)
             query = union_all(_in_project(project, control, by_people, task), _in_reviews(project, task))
-            return [UncountedAnswer(*row) for row in connection.execute(query)]
+            return [_with_problem(*row) for row in connection.execute(query)]
 
     def count_answers_without(self, project: str, uncounted: Iterable[UncountedAnswer]) -> int:
         """Return how many answers have no annotation but these; one answer of a person to a task may have several."""
@@ -90,14 +91,15 @@ def _in_project(project: str, control: str, by_people: Collection[Any], task: in
         else_=excluded.why,
     ).label("why")
     query = (
-        select(now.id, now.task, now.person, why)
+        select(now.id, now.task, now.person, why, now.problems)
         .outerjoin_from(
             main_tables.annotation,
             main_tables.excluded_answer,
             and_(excluded.project == project, excluded.annotation == now.id),
         )
         .where(in_existing_project(now, project), ~now.is_deleted, ~now.was_cancelled, of_current_task(now))
-        .where(or_(and_(*by_people), now.source == "import"), now.task.is_not(None), why.is_not(None))
+        .where(now.task.is_not(None), why.is_not(None))
+        .where(and_(*by_people) if task is None else or_(and_(*by_people), now.source == "import"))
     )
     return query if task is None else query.where(now.task == task)
 
@@ -105,8 +107,14 @@ def _in_project(project: str, control: str, by_people: Collection[Any], task: in
 def _in_reviews(project: str, task: int | None) -> Select[Any]:
     looks, cases = review.c, review_case.c
     query = (
-        select(looks.annotation, cases.task, looks.person, looks.refused.label("why"))
+        select(looks.annotation, cases.task, looks.person, looks.refused.label("why"), null())
         .join_from(review, review_case, cases.id == looks.case)
         .where(cases.project == project, ~looks.counted, looks.refused != "")
     )
     return query if task is None else query.where(cases.task == task)
+
+
+def _with_problem(annotation: int, task: int, person: int | None, why: str, problems: str | None) -> UncountedAnswer:
+    """Return an answer that does not count; what cannot be read with the first problem that was met."""
+    first = orjson.loads(problems)[0] if why == UNREADABLE and problems else ""
+    return UncountedAnswer(annotation, task, person, f"{why}: {first}" if first else why)

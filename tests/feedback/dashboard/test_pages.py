@@ -14,7 +14,7 @@ from feedback.reports.health import ProjectFinding
 from feedback.reports.project_status import project_status
 from feedback.store import CaseEvent, CaseRow, ProjectRow, Store, UncountedAnswer
 from ml_backend.labelstudio.doctor import Finding
-from tests.support import pages
+from tests.support import make_events, pages
 from tests.support.pages import HTML, JSON, Clock, app_of, key_of, sign_in, words
 from tests.support.pages import signed_in as browser
 
@@ -504,3 +504,14 @@ def test_a_problem_of_a_project_is_shown_to_those_who_may_view_it(store_with_pro
 def test_a_healthy_service_has_no_strip(browser: FlaskClient):
     assert "Something is wrong" not in browser.get("/", headers=HTML).text
     assert 'class="strip bad"' not in browser.get("/", headers=HTML).text
+
+
+def test_the_project_page_tells_what_came_with_the_tasks_and_what_gives_no_row(store_with_projects: Store):
+    came = make_events.annotation_event(90_001, task=1, person=5, project="7", imported=True, second=40)
+    store_with_projects.append([came])
+    turn = {"rows": 0, "not_learned": {"several labels at once": 36}, "imports": {"train": 1}}
+    store_with_projects.records.create_record("7", "turn", turn)
+    page = words(browser(store_with_projects, 2).get("/projects/7", headers=HTML).text)
+
+    assert "1 task came with answers, which are never votes. Training rows: 1. Nobody is asked these tasks." in page
+    assert "36 answers lie outside what control 'c' can learn: several labels at once (36)" in page

@@ -5,7 +5,7 @@ from rich.console import Console
 
 from feedback.demo.run_demo import render_progress, render_verdicts
 
-WAITS = "9 of the 20 answered training tasks; audit tasks do not count"
+WAITS = "9 of 20 training tasks answered; 11 more needed"
 
 
 def shown(*parts: Any) -> str:

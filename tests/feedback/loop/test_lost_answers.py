@@ -20,6 +20,7 @@ from tests.support.review_world import ADA, BEN, CLEO, DAN, HOLD_SECRETS, World,
 READS = {
     "describe_project", "list_changed_tasks", "get_tasks_page", "get_last_change_time", "is_known_instance",
     "list_servable_tasks", "review_webhook_id", "list_first_drafts", "list_emails", "delete_stale_predictions",
+    "count_drafts",
 }  # fmt: skip
 WRITES = sorted(name for name in vars(LabellingPlatform) if not name.startswith("_") and name not in READS)
 

@@ -19,7 +19,7 @@ def test_the_first_turn_asks_without_faking_an_answer(connected_project: Connect
     assert len(rows) == 30
     assert all(row.answer is None and row.confidence is None for row in rows)
     assert connected_project.studio.version == turn.window
-    assert turn.waits.startswith("0 of the ")
+    assert turn.waits.startswith("0 of 8 training tasks answered; 8 more needed")
     assert (
         turn.waits
         in dict(

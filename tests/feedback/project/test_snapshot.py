@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from feedback.annotators.gold import add_gold, retire_gold
 from feedback.errors import VotesError
 from feedback.policy import Policy, read_policy
+from feedback.policy.schema import Imports
 from feedback.project.label_changes import record_label_change
 from feedback.project.snapshot import ProjectSnapshot, SnapshotCache
 from feedback.queue.open_tasks import OpenTaskCache, find_open_tasks
@@ -20,7 +21,8 @@ from feedback.queue.planner import ServedWindowCache, load_served_window
 from feedback.store import CurrentDecision, Decision, IndicatorValue, ProjectRow, Store, WindowRow
 from feedback.training.challenger import TrainingCache, last_training
 from feedback.training.consensus_labels import ConsensusCache
-from feedback.training.dataset import Dataset, DatasetCache, build
+from feedback.training.dataset import Dataset, DatasetCache, build, list_imported_labels
+from feedback.training.imported_answers import update_imported_gold
 from ml_backend.label_config import read_label_config
 from ml_backend.records import Answer
 from tests.support.hypothesis_profiles import examples
@@ -62,6 +64,7 @@ class Worker:
         assert kept == fresh
         assert list(kept.tasks) == list(fresh.tasks)
         assert dict(kept.votes_by_task) == dict(fresh.votes_by_task)
+        assert list(kept.imports) == list(fresh.imports)
         assert kept.changes.revision
         self._check_changes(kept)
         labels, anew = self.consensus.decide(kept), ConsensusCache().decide(fresh)
@@ -69,7 +72,9 @@ class Worker:
         assert list(labels.needs_more_votes) == list(anew.needs_more_votes)
         data = {number: fresh.data(number) for number in fresh.tasks}
         built = self.datasets.build(kept, labels.settled, labels.changes)
-        assert built == build("c", fresh.control.labels, anew.settled, data, fresh.roles)
+        people = {label.task for label in anew.settled}
+        labels_of_all = [*anew.settled, *list_imported_labels(fresh, without=people)]
+        assert built == build("c", fresh.control.labels, labels_of_all, data, fresh.roles)
         open_now = self.open_tasks.list_open_tasks(kept, labels)
         assert open_now == find_open_tasks(fresh, anew)
         assert list(open_now.by_task) == list(find_open_tasks(fresh, anew).by_task)
@@ -89,11 +94,11 @@ class Worker:
         changed = None if before is None else now.changes.since(before.changes.revision)
         if before is None or changed is None:
             return
-        old, new = before.votes_by_task, now.votes_by_task
+        for old, new in ((before.votes_by_task, now.votes_by_task), (before.imports, now.imports)):
+            assert {one for one in old.keys() | new.keys() if old.get(one) != new.get(one)} <= changed
         assert {
             one for one in before.tasks.keys() | now.tasks.keys() if before.tasks.get(one) != now.tasks.get(one)
         } <= (changed)
-        assert {one for one in old.keys() | new.keys() if old.get(one) != new.get(one)} <= changed
         known = [before.indicators, now.indicators]
         assert {one for one in known[0].keys() | known[1].keys() if known[0].get(one) != known[1].get(one)} <= changed
 
@@ -113,6 +118,8 @@ def _act(worker: Worker, step: Step) -> None:
         # the number passes to another task
         "reborn": lambda: task_events(task(number, "new", second=second + 9, created_at=at(second), project=project)),
         "answer": lambda: [annotation_event(annotation, label, created_at=born, **given)],
+        "came": lambda: [annotation_event(annotation, label, created_at=born, imported=True, **given)],
+        "copied": lambda: [annotation_event(annotation, label, imported=True, parent_prediction=3, **given)],
         "skip": lambda: [skip_event(annotation, **given)],
         "named": lambda: [annotation_event(annotation, label, unique_id=f"ours-{annotation}", **given)],
         "deleted": lambda: [deletion_event(annotation, project=project)],
@@ -160,9 +167,13 @@ def _decide(worker: Worker, step: Step) -> None:
     elif what == "rebuilt":
         store.rebuild()
     elif what == "policy":
-        worker.policy = POLICY if person > 2 else Policy()
+        ask = ("none", "audit", "all")[step[5] % 3]
+        imports = Imports(use=("train", "gold", "ignore")[number % 3], ask=ask)  # type: ignore[arg-type]
+        worker.policy = (POLICY if person > 2 else Policy()).model_copy(update={"imports": imports})
     else:
+        update_imported_gold(store, worker.load(worker.snapshots.load))
         worker.check()
+        assert not update_imported_gold(store, worker.load(worker.snapshots.load))
 
 
 def _say(worker: Worker, step: Step) -> None:
@@ -204,8 +215,8 @@ def _record(worker: Worker, step: Step) -> None:
             store.records.create_record(project, "asked", body)
 
 
-_OFTEN = ("task", "answer", "turn")
-_SELDOM = ("labelled", "reborn", "skip", "own", "named", "deleted", "gone", "erased")
+_OFTEN = ("task", "answer", "turn", "came")
+_SELDOM = ("labelled", "reborn", "copied", "skip", "own", "named", "deleted", "gone", "erased")
 _OTHERS = ("erased task", "bot", "gold", "retired", "relabelled", "routed", "rebuilt", "policy")
 _RECORDS = ("trained", "window", "window held")
 _SAID = ("indicator", "counted", "other questions")

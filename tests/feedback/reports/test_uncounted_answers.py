@@ -173,12 +173,13 @@ def test_every_reason_is_listed_with_its_answer(world: World):
 
     assert {row.annotation: row.why for row in list_uncounted(world.store, world.row, task)} == {
         replaced: "was replaced by a later answer of the same person",
-        901: "cannot be read",
+        901: "cannot be read: control kind: choices is not a list of labels",
         902: "says nothing of what is learned",
         903: "was imported; nobody gave it here",
     }
     assert counted not in {row.annotation for row in list_uncounted(world.store, world.row, task)}
-    assert sum(counts(world).values()) == 4
+    assert sum(counts(world).values()) == 3  # imported answers are counted apart
+    assert dict(status_lines(project_status(world.store, world.row)))["imported"].startswith("1 task came with answers")
     status = project_status(world.store, world.row)  # Ada's replaced annotation is no answer of its own
     assert (status["answers"], status["answers_not_counted"]) == (1, 0)
 
@@ -200,7 +201,8 @@ def test_an_empty_answer_of_a_project_of_spans_is_counted_apart(world: World, da
 
     status = json.loads(hitl("status", PROJECT, "--json"))["projects"][0]
     assert status["empty_answers"] == 1
-    assert status["not_counted"] == [{"why": "cannot be read", "person": ADA, "answers": 1}]
+    why = "cannot be read: control ner: start is None, wanted a number"
+    assert status["not_counted"] == [{"why": why, "person": ADA, "answers": 1}]
     assert (status["answers"], status["answers_not_counted"]) == (1, 0)
     told = hitl("status", PROJECT)
     assert "empty answers 1, with nothing marked; they are kept, and no model learns from them" in told
@@ -245,3 +247,58 @@ def test_answers_from_before_a_label_changed_are_told(world: World):
     world.site.answer(task, "fruit", person=ADA)
     world.turn()
     assert RELABELLED not in {why for why, _person in counts(world)}
+
+
+def choices(value: object, control: str = "kind") -> dict[str, object]:
+    return {"from_name": control, "to_name": "text", "type": "choices", "value": {"choices": value}}
+
+
+@pytest.mark.parametrize(
+    ("result", "why"),
+    [
+        (choices(["fruit", "tool"]), "several labels at once (12)"),
+        (choices(["pear"]), "the label 'pear' is not in the label config (12)"),
+        (choices(7), "cannot be read: control kind: choices is not a list of labels (12)"),
+        (choices(["fruit"], "other"), "says nothing of what is learned (12)"),
+    ],
+)
+def test_many_answers_of_which_none_is_learned_are_told_with_the_reason(
+    world: World, data_dir: Path, result: dict[str, object], why: str
+):
+    world.use(policy_text())
+    tasks = world.site.add(*(f"a{number} apple" for number in range(12)))
+    world.turn()
+    time = "2026-01-02T00:00:00Z"
+    for number, task in enumerate(tasks, 901):
+        annotation = Annotation(number, task, PROJECT, ADA, (result,), updated_at=time, created_at=time)
+        world.store.append([event_from_annotation(annotation, "poll")])
+        if number == 909:  # a few may be mistakes
+            world.turn()
+            assert "lie outside" not in hitl("status", PROJECT)
+    world.turn()
+
+    sentence = f"12 answers lie outside what control 'kind' can learn: {why}"
+    assert sentence in hitl("status", PROJECT)
+    assert json.loads(hitl("status", PROJECT, "--json"))["projects"][0]["not_learned"] == sentence
+    for task in world.site.add(*(f"b{number} apple" for number in range(13))):
+        world.site.answer(task, "fruit", person=BEN)
+    world.turn()
+    assert "lie outside" not in hitl("status", PROJECT)
+
+
+def test_skips_drafts_and_unreadable_answers_are_told_where_nobody_has_answered(world: World, data_dir: Path):
+    world.use(policy_text())
+    tasks = world.site.add("a1 apple", "a2 pear", "a3 plum")
+    world.turn()
+    world.site.skip_source(tasks[0], person=ADA)
+    world.site.draft(tasks[1], person=BEN)
+    world.site.pass_time(700)
+    time = "2026-01-02T00:00:00Z"
+    unreadable = Annotation(901, tasks[2], PROJECT, ADA, (choices(7),), updated_at=time, created_at=time)
+    world.store.append([event_from_annotation(unreadable, "poll")])
+    world.turn()
+
+    told = hitl("status", PROJECT)
+    assert "none of 3 tasks yet, 1 skipped, 1 unreadable and not counted" in told
+    assert "drafts        1 task has one that nobody has submitted" in told
+    assert json.loads(hitl("status", PROJECT, "--json"))["projects"][0]["drafts"] == 1

@@ -29,8 +29,10 @@ def test_the_first_model_waits_for_enough_answers_of_two_kinds():
     assert retrain_reason(dataset(19), None, recipe="r/1", policy=Policy()) == ""
     assert retrain_reason(one_kind, None, recipe="r/1", policy=Policy()) == ""
     assert retrain_reason(dataset(20), None, recipe="r/1", policy=Policy()) == "first model: 20 answers"
-    assert first_model_waits_for(dataset(19), Policy()).startswith("19 of the 20 answered training tasks")
-    assert first_model_waits_for(one_kind, Policy()) == "a second label; all 40 training tasks have the answer 'a'"
+    assert first_model_waits_for(dataset(19), Policy()).startswith("19 of 20 training tasks answered; 1 more needed")
+    assert first_model_waits_for(one_kind, Policy()) == (
+        "all 40 training tasks have the answer 'a'; a second label is needed"
+    )
     assert first_model_waits_for(dataset(20), Policy()) == ""
 
 
