@@ -23,7 +23,7 @@ _MANY = 10  # answers of which one at least should be learned
 
 def list_uncounted(store: Store, project: ProjectRow, task: int | None = None) -> list[UncountedAnswer]:
     """Return the answers that do not count, reviews included, each with the reason; of one task or of all."""
-    control, nothing = _learned_control(project)
+    control, nothing, _problem = _learned_control(project)
     found = {row.annotation: row for row in _list_relabelled(store, project, control, task)}
     for row in store.uncounted.list_uncounted(project.id, control, task=task):
         found[row.annotation] = replace(row, why=nothing) if row.why == NO_ANSWER else row
@@ -64,12 +64,14 @@ def describe_not_learned(project: ProjectRow, uncounted: Iterable[UncountedAnswe
 
     `turn` is the record of the last turn, which counted the rows, and the votes that give none; {} before the first.
     """
-    control, nothing = _learned_control(project)
+    control, nothing, problem = _learned_control(project)
     reasons = Counter(row.why for row in uncounted if row.why == nothing != EMPTY or row.why.startswith(UNREADABLE))
     reasons.update(turn.get("not_learned", {}))
     total = sum(reasons.values())
     if total < _MANY or total <= turn.get("rows", total):
         return ""
+    if problem:
+        return f"{number(total)} answers lie outside what control {control!r} can learn: {close_direction(problem)}"
     why = ", ".join(f"{reason} ({number(count)})" for reason, count in reasons.most_common(_REASONS_NAMED))
     more = len(reasons) - _REASONS_NAMED
     return f"{number(total)} answers lie outside what control {control!r} can learn: {close_direction(why)}" + (
@@ -89,10 +91,13 @@ def _list_relabelled(store: Store, project: ProjectRow, control: str, task: int 
             yield UncountedAnswer(vote.annotation, vote.task, vote.person, RELABELLED)
 
 
-def _learned_control(project: ProjectRow) -> tuple[str, str]:
-    """Return the control that is learned, and what an answer without it is; ("", ...) for an unreadable config."""
+def _learned_control(project: ProjectRow) -> tuple[str, str, str]:
+    """Return the control that is learned, what an answer without it is, and why no model learns it.
+
+    ("", ...) for a label config that cannot be read.
+    """
     try:
         control = read_label_config(project.label_config).control(project.policy.model.control)
     except LabelConfigError:
-        return "", NO_ANSWER
-    return control.name, EMPTY if control.kind in REGION_KINDS else NO_ANSWER
+        return "", NO_ANSWER, ""
+    return control.name, EMPTY if control.kind in REGION_KINDS else NO_ANSWER, control.problem

@@ -176,7 +176,7 @@ SEVERAL = (
 @pytest.mark.parametrize(
     ("config", "region", "why"),
     [
-        (REPEATER, {"from_name": "c_0", "to_name": "p_0", "value": {"choices": ["good"]}}, "says nothing of what"),
+        (REPEATER, {"from_name": "c_0", "to_name": "p_0", "value": {"choices": ["good"]}}, "it stands in a Repeater"),
         (
             SEVERAL,
             {"from_name": "sentiment", "to_name": "text", "value": {"choices": ["good", "bad"]}},
