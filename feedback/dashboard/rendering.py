@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
+import re
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from flask import Blueprint, Response, make_response, render_template, request, url_for
+from markupsafe import Markup, escape
 
 from feedback.dashboard.permissions import Visitor
 from feedback.errors import FeedbackError
@@ -20,6 +22,7 @@ from ml_backend.app.routes import json_response
 _log = logging.getLogger(__name__)
 _FOLDER = Path(__file__).parent
 _LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # without letters and digits that look alike
+_CODE = re.compile(r"`([^`]+)`")
 _STATIC_S = 86_400  # the URL changes with the content
 
 
@@ -72,6 +75,7 @@ def prepare(
     """Register template filters, error handlers, the URL of the style sheet, and whether the service has a problem."""
     for name in ("percent", "within", "number", "duration", "when", "short"):
         routes.add_app_template_filter(getattr(formatting, name))
+    routes.add_app_template_filter(mark_code, "code")
     routes.add_app_template_filter(lambda at_s: formatting.duration(max(0.0, clock() - at_s)) + " ago", "ago")
     version = hashlib.sha256(b"".join(file.read_bytes() for file in sorted((_FOLDER / "static").iterdir()))).hexdigest()
 
@@ -89,6 +93,15 @@ def prepare(
         return response
 
     routes.register_error_handler(FeedbackError, refuse)
+
+
+def mark_code(text: str) -> Markup:
+    """Return a text as HTML, with what stands between backticks as code.
+
+    >>> str(mark_code("run `hitl status` <now>"))
+    'run <code>hitl status</code> &lt;now&gt;'
+    """
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704  # nosec B704  # escaped before
 
 
 def pseudonym(secret: str, project: str, person: int) -> str:

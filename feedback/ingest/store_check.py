@@ -14,6 +14,7 @@ import httpx
 
 from feedback.settings import Settings
 from feedback.store import Store, describe_place
+from ml_backend.app.security import UNCOUNTED
 from ml_backend.labelstudio.doctor import Finding
 from ml_backend.labelstudio.parsing import SECRET_HEADER
 from ml_backend.labelstudio.transport import json_or_none
@@ -39,15 +40,16 @@ def answer_store_check(store: Store, body: Mapping[str, Any]) -> dict[str, str]:
     return {"status": "ok", "signature": _sign(store, "answer", nonce)}
 
 
-def check_store_of_service(settings: Settings, store: Store) -> list[Finding]:
+def check_store_of_service(settings: Settings, store: Store, *, is_secret_new: bool = False) -> list[Finding]:
     """Ask the service at our public address to prove that it has this store; return what is wrong, [] for nothing.
 
-    The question goes to /webhook with the secret that webhooks carry, so what refuses it would refuse webhooks.
+    The question goes to /webhook with the secret that webhooks carry, so what refuses it would refuse webhooks. Where
+    that secret may be new, a refusal is asked again a second later, when the service has read it.
     """
     url, nonce = f"{settings.url}/webhook", secrets.token_hex(16)
     try:
         answer = _ask(url, settings, store, nonce)
-        if answer.status_code == HTTPStatus.UNAUTHORIZED:
+        if is_secret_new and answer.status_code == HTTPStatus.UNAUTHORIZED:
             time.sleep(_SECRETS_AGE_S)
             answer = _ask(url, settings, store, nonce)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -66,7 +68,7 @@ def _ask(url: str, settings: Settings, store: Store, nonce: str) -> httpx.Respon
     body = {"action": ACTION, "nonce": nonce, "signature": _sign(store, "ask", nonce)}
     secret = next(iter(settings.secrets), store.secrets.get_secret("webhook"))
     headers = {SECRET_HEADER: secret} if secret else {}
-    return httpx.post(url, json=body, headers=headers, timeout=_TIMEOUT_S, trust_env=False)
+    return httpx.post(f"{url}?{UNCOUNTED}", json=body, headers=headers, timeout=_TIMEOUT_S, trust_env=False)
 
 
 def _sign(store: Store, purpose: str, nonce: str) -> str:

@@ -83,7 +83,7 @@ def beating(store: Store, worker: str, pulse: Pulse, *, every_s: float = _BEAT_S
 
     with suppress(StoreError):  # the store may be away until later
         for row in store.liveness.list_heartbeats():
-            if _is_dead_here(row.worker):
+            if is_dead_here(row.worker):
                 store.liveness.delete_heartbeat(row.worker)
         beat()
     try:
@@ -102,7 +102,7 @@ def _cpu_clock(thread: int) -> Callable[[], float]:
     return lambda: time.clock_gettime(number)
 
 
-def _is_dead_here(worker: str) -> bool:
+def is_dead_here(worker: str) -> bool:
     """Return whether a worker was a process of this host that does not exist any more."""
     host, _, number = worker.rpartition(":")
     if host != socket.gethostname() or not number.isdecimal():

@@ -258,7 +258,7 @@ def require_own_store(settings: Settings, store: Store) -> list[Finding]:
     Return why the service could not be asked: Label Studio may reach it although this command does not.
     """
     webhook_secrets(settings, store)  # webhooks will carry it
-    found = check_store_of_service(settings, store)
+    found = check_store_of_service(settings, store, is_secret_new=True)
     for finding in found:
         if finding.name == OTHER_STORE:
             raise NotConnected(finding.what, hint=finding.fix)

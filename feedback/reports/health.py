@@ -17,6 +17,7 @@ from typing import Any
 from feedback.errors import FeedbackError
 from feedback.ingest.incidents import IncidentCounts, describe_incidents
 from feedback.ingest.store_check import OTHER_STORE, check_store_of_service
+from feedback.jobs.heartbeat import is_dead_here
 from feedback.labelling_platform.service_account import find_bot
 from feedback.reports.file_access import access_findings
 from feedback.reports.formatting import duration, number
@@ -125,18 +126,22 @@ def worker_findings(rows: Sequence[Heartbeat], *, now_s: float) -> Iterator[Find
         host, _, process = row.worker.rpartition(":")
         silent_s, waits_s = now_s - row.beat_s, row.beat_s - max(row.step_s, row.busy_s)
         step = f"in “{row.step}”" if row.step else "while it waits for work"
-        end = f"End it (`kill -9 {process}` on {host}): `hitl serve` starts another, which repeats what was under way."
+        end = f"end it (`kill -9 {process}` on {host}): `hitl serve` starts another, which repeats what was under way."
         if row not in alive:
-            what = f"the worker {row.worker} has given no sign of life for {duration(silent_s)}: it is stopped or dead."
-            fix = end if host == socket.gethostname() else f"Start it again on {host}. If it runs, compare both clocks."
+            has_died, is_here = is_dead_here(row.worker), host == socket.gethostname()
+            why = "it has died" if has_died else "it is stopped" if is_here else "it is stopped or has died"
+            what = f"the worker {row.worker} has given no sign of life for {duration(silent_s)}: {why}."
+            fix = f"Start `hitl serve` again on {host}. If it runs, compare both clocks."
+            if is_here:
+                fix = "Start `hitl serve` again." if has_died else f"To go on, {end}"
             yield Finding(WORKER, "warning" if alive else "error", what, fix)
         elif waits_s > _SILENT_S:
             what = f"the worker {row.worker} hangs: it has done nothing for {duration(waits_s)} {step}."
-            yield Finding(WORKER, "error", what, f"If Label Studio or the database is slow, wait. Else: {end}")
+            yield Finding(WORKER, "error", what, f"If Label Studio or the database is slow, wait; else {end}")
         elif (computes_s := row.beat_s - row.step_s) > _LONG_S:
             what = f"the worker {row.worker} has computed for {duration(computes_s)} {step}."
             is_too_long = computes_s > _TOO_LONG_S
-            yield Finding(WORKER, "error" if is_too_long else "warning", what, f"If no training takes so long: {end}")
+            yield Finding(WORKER, "error" if is_too_long else "warning", what, f"If no training takes so long, {end}")
     if trouble := next((row for row in alive if row.label_studio), None):
         yield Finding(LABEL_STUDIO, "error", trouble.label_studio, trouble.remedy)
 

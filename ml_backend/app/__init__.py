@@ -18,6 +18,7 @@ from ml_backend.app.request_source import CrossSite
 from ml_backend.app.routes import HealthDetails, Mount, json_response, make_post_route, ml_routes, open_routes
 from ml_backend.app.security import (
     CHALLENGE,
+    UNCOUNTED,
     Guard,
     NotAllowed,
     Security,
@@ -51,6 +52,12 @@ _STATUS: dict[type[BackendError], int] = {
     WrongContentType: 415,
     TooManyAttempts: 429,
 }
+_INCIDENTS: tuple[tuple[type[BackendError], str], ...] = (  # the event that is counted, by the first kind that fits
+    (UnknownSecret, "webhook_secret_unknown"),
+    (NotAllowed, "login_failed"),
+    (CrossSite, "cross_site"),
+    (TooManyAttempts, "login_blocked"),
+)
 _GC_THRESHOLD = 20_000  # new containers before a collection; a body of 1,000 tasks creates 5,000 that are in use
 _log = logging.getLogger(__name__)
 
@@ -149,16 +156,15 @@ def _register_error_handlers(app: Flask, metrics: Metrics) -> None:
     @app.errorhandler(BackendError)
     def backend_error(error: BackendError) -> Response:
         status = next((code for kind, code in _STATUS.items() if isinstance(error, kind)), 400)
+        event = next((name for kind, name in _INCIDENTS if isinstance(error, kind)), "")
         if isinstance(error, TooLarge):
-            metrics.count(f"limit_{error.limit}")
-        if isinstance(error, CrossSite):
-            metrics.count("cross_site")
+            event = f"limit_{error.limit}"
+        if event and not (isinstance(error, NotAllowed) and UNCOUNTED in request.args):  # who guesses is blocked soon
+            metrics.count(event)
         response = json_response({"error": str(error), "hint": error.hint}, status)
         if isinstance(error, NotAllowed):
-            metrics.count("webhook_secret_unknown" if isinstance(error, UnknownSecret) else "login_failed")
             response.headers["WWW-Authenticate"] = CHALLENGE
         if isinstance(error, TooManyAttempts):
-            metrics.count("login_blocked")
             response.headers["Retry-After"] = f"{error.wait_s:.0f}"
         return response
 

@@ -28,6 +28,7 @@ CSP = (
 _ALWAYS = (("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store"))
 _ON_PAGES = (("Content-Security-Policy", CSP), ("Referrer-Policy", "no-referrer"), ("X-Frame-Options", "DENY"))
 _MAX_HOPS = 20  # addresses of X-Forwarded-For that are read, from the right
+UNCOUNTED = "uncounted"  # a query with which our own commands ask; where it is refused, that is no incident
 CHALLENGE = 'Basic realm="label-studio-hitl", charset="UTF-8"'
 
 

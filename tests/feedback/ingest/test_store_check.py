@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 from flask import Flask
 from werkzeug.serving import make_server
@@ -106,6 +107,9 @@ def test_a_service_with_another_store_is_refused_whatever_the_secrets(
 
     assert found.startswith("other store: ")
     assert str(tmp_path / "hitl.sqlite3") in found
+    counted = httpx.get(f"{url}/metrics", auth=("u", "p"), trust_env=False).text
+    assert 'event="webhook_secret_unknown"' not in counted  # a command that asks is no webhook that was refused
+    assert "hitl_ready" in counted
     assert "HITL_DATA_DIR" in refused.value.hint
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -108,6 +110,17 @@ def test_without_a_worker_nothing_is_learned_and_beside_another_one_a_dead_one_i
     assert [one.severity for one in worker_findings([], now_s=NOW_S)] == ["error"]
     assert [one.severity for one in worker_findings([dead], now_s=NOW_S)] == ["error"]
     assert [one.severity for one in worker_findings([ALIVE, dead], now_s=NOW_S)] == ["warning"]
+
+
+def test_the_remedy_of_a_worker_of_this_host_depends_on_whether_its_process_exists() -> None:
+    silent = replace(ALIVE, beat_s=NOW_S - 300)
+    (stopped,) = worker_findings([replace(silent, worker=f"{socket.gethostname()}:{os.getpid()}")], now_s=NOW_S)
+    (dead,) = worker_findings([replace(silent, worker=f"{socket.gethostname()}:{2**22 + 1}")], now_s=NOW_S)
+
+    assert "it is stopped." in stopped.what
+    assert f"kill -9 {os.getpid()}" in stopped.fix
+    assert "it has died." in dead.what
+    assert dead.fix == "Start `hitl serve` again."
 
 
 def test_webhooks_of_another_store_are_an_error_while_they_come_and_news_of_the_day_afterwards(
