@@ -13,6 +13,7 @@ from ml_backend.errors import LabelConfigError
 from ml_backend.records import field_value
 
 MAX_BYTES = 1 << 20  # a real config has a few kB; a larger one is not parsed
+_DRAWN = ("image", "pdf", "video")  # objects on which <Labels> labels regions that other tags draw
 _MAX_DEPTH = 50  # of a nested list in a task's data
 PATH = " > "  # between the labels of a path in a nested list, as in "Billing > Refund"
 # Label Studio and its editor take tags and attributes in any case; the SDK knows these in one spelling only
@@ -35,7 +36,7 @@ class Control:
     field: str  # path into task.data ("text", "order.note"); "" where the object shows no data field
     nested: bool = False  # answers are paths (`allowNested`); a label is then "Billing > Refund"
     options: str = ""  # path into task.data of the labels that each task brings along (dynamic Choices); "" for none
-    unreadable: bool = False  # its answers arrive under other names, so that nothing of ours can use them
+    unreadable: bool = False  # its answers arrive under other names, or as drawings: nothing of ours can use them
     problem: str = ""  # why no model can learn it, as far as the config tells: a clause that follows "because"
     hosted_only: bool = False  # whether the problem is what it shows: a hosted model may read that by itself
     remedy: str = ""  # what to do about the problem: a sentence
@@ -161,6 +162,8 @@ def _control(tag: Any, interface: Any, elements: Mapping[str, Any]) -> Control:
         kind == "choices" and attributes.get("allownested", "").lower() == "true",
     )
     repeaters = [each for each in elements[tag.name].iterancestors() if str(each.tag).lower() == "repeater"]
+    is_repeated = bool(repeaters) or "{{" in tag.name
+    is_of_tool = kind == "labels" and target.tag.lower() in _DRAWN
     labels = _choices(elements[tag.name], nested=is_nested) if kind == "choices" else map(str, tag.labels or ())
     control = Control(
         name=tag.name,
@@ -172,7 +175,7 @@ def _control(tag: Any, interface: Any, elements: Mapping[str, Any]) -> Control:
         field=value.lstrip("$") if value.startswith("$") and "$" not in value[1:] else "",
         nested=is_nested,
         options=source.lstrip("$") if kind == "choices" and source.startswith("$") else "",
-        unreadable=bool(repeaters) or "{{" in tag.name,
+        unreadable=is_repeated or is_of_tool,
     )
     problem, remedy = _find_problem_of_answers(control, elements[tag.name])
     if problem:
@@ -193,6 +196,9 @@ def _name_of(option: Any) -> Any:
 def _find_problem_of_answers(control: Control, element: Any) -> tuple[str, str]:
     """Return why the answers of a control teach no model, and the remedy; two empty texts where they may."""
     own = _attributes(element.attrib)
+    if control.kind == "labels" and control.object_kind in _DRAWN:
+        what = "it labels what another tool draws; such answers are stored, and not used"
+        return what, "Use <RectangleLabels> for boxes on images."
     if control.unreadable:
         what = "it stands in a Repeater, so its answers arrive under another name for each part of a task"
         return f"{what}, are stored, and not used", "Ask about the whole task in a control outside the Repeater."
@@ -201,9 +207,9 @@ def _find_problem_of_answers(control: Control, element: Any) -> tuple[str, str]:
             return f"it asks about each {part} ({usual}), not about the whole task", _WHOLE_TASK.format(usual)
     if control.nested and any(PATH in str(_name_of(choice)) for choice in element.iter("Choice")):
         return f"a label contains {PATH!r}, which stands between the labels of a path", "Rename that label."
-    wants_labels = control.kind == "choices" or (control.kind.endswith("labels") and not own.get("value"))
-    if wants_labels and not control.labels and not control.options:
-        child = "Choice" if control.kind == "choices" else "Label"
+    wants_labels = control.kind in ("choices", "taxonomy") or control.kind.endswith("labels")
+    if wants_labels and not (control.labels or own.get("value", "").startswith("$") or own.get("apiurl")):
+        child = "Label" if control.kind.endswith("labels") else "Choice"
         return "its list of labels is empty", f'Add <{child} value="..."/> to it in the label config.'
     return "", ""
 

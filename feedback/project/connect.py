@@ -161,9 +161,9 @@ def describe_learning(
     found = {item.control.name: item for item in list_learnability(config, hosted=bool(policy.model.hosted))}
     chosen = found.pop(control.name)
     notes = [f"works on control {describe_control(control)}"]
-    if chosen.is_learned:
+    if chosen.is_learned and not policy.model.hosted:
         notes += [f"{item.what} {item.remedy}".strip() for item in find_obstacles(control, data, check_address)]
-    else:
+    elif not chosen.is_learned:
         use = "Tasks come in random order; agreement and consensus work." if chosen.is_read else ""
         notes.append(" ".join(filter(None, (chosen.reason, use, chosen.remedy))))
     if found:

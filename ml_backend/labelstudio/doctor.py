@@ -16,6 +16,7 @@ from ml_backend.labelstudio.local_server import BULK_FLAG
 from ml_backend.labelstudio.projects import DOT_HINT, TITLE, UNCERTAINTY, find_by_url, host_without_dot
 from ml_backend.labelstudio.review_project_client import list_duplicate_review_projects
 from ml_backend.labelstudio.transport import Json
+from ml_backend.left_out import is_server_error
 from ml_backend.models.learnability import CheckAddress, find_obstacles, list_learnability
 
 TESTED = ("1.23.",)  # releases of Label Studio that the end-to-end tests run with
@@ -302,8 +303,16 @@ def _check_missed_webhooks(missed: int) -> Iterator[Finding]:
 
 
 def sample_task_data(client: Client, project: str) -> list[Json]:
-    """Return the data of the first tasks of a project, in one request."""
-    rows = client.tasks(project, include=("id", "data"), page_size=_SAMPLE)
+    """Return the data of the first tasks of a project, in one request; [] where Label Studio cannot show one of them.
+
+    The full sync finds and names that task.
+    """
+    try:
+        rows = client.tasks(project, include=("id", "data"), page_size=_SAMPLE)
+    except LabelStudioError as error:
+        if is_server_error(error):
+            return []
+        raise
     return [row["data"] for row in rows if isinstance(row["data"], dict)]
 
 
@@ -320,6 +329,7 @@ def _check_learning(
     found = next(item for item in list_learnability(config, hosted=hosted) if item.control is control)
     if not found.is_learned:
         yield Finding("control not learned", "warning" if found.is_read else "error", found.reason, found.remedy)
+    if hosted or not found.is_learned:
         return
     for obstacle in find_obstacles(control, sample_task_data(client, str(project["id"])), check_address):
         severity: Literal["error", "warning"] = "error" if obstacle.is_total else "warning"

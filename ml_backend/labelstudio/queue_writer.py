@@ -246,10 +246,7 @@ def _bodies(
     takes and Label Studio's bulk import drops. Regions that are not ours are copied as they are: people saw them
     before, whatever the label config says.
     """
-    interface, editor = make_label_interface(label_config), make_label_interface(label_config)
-    for control in editor.controls:
-        if control.dynamic_value:
-            control.set_labels([])  # each task brings its own
+    interface, editor = make_label_interface(label_config), None
     bodies: list[Json] = []
     failed: dict[int, str] = {}
     singly: set[int] = set()
@@ -261,6 +258,7 @@ def _bodies(
             "model_version": version,
         }
         if row.result and _find_problems(interface, body):
+            editor = editor or _as_the_editor(label_config)
             problems = _find_problems(editor, {**body, "result": list(map(_without_paths, row.result))})
             if problems:
                 failed[row.task] = f"shown empty: {'; '.join(map(str, problems))[:300]}"
@@ -273,6 +271,15 @@ def _bodies(
             body["result"] = [*other.result, *own]
         bodies.append(body)
     return bodies, failed, singly
+
+
+def _as_the_editor(label_config: str) -> Any:
+    """Return the SDK's interface without the labels of controls to which each task adds its own."""
+    interface = make_label_interface(label_config)
+    for control in interface.controls:
+        if control.dynamic_value:
+            control.set_labels([])
+    return interface
 
 
 def _find_problems(interface: Any, body: Json) -> Sequence[object]:

@@ -24,6 +24,9 @@ BUILTINS: Mapping[str, str] = {
     "hypertext-choices": "ml_backend.models.text_classifier:HypertextChoices",
     "image-choices": "ml_backend.models.image_classifier:ImageChoices",
 }
+# why a hosted model of label-studio-ml cannot learn options that each task brings along
+HOSTED_OPTIONS = "a hosted model predicts labels of the config; {0.name!r} takes them from the field {0.options!r}."
+HOSTED_OPTIONS_HINT = "Leave out `hosted` in [model]: the built-in recipes learn such options."
 
 
 class Model(Protocol):

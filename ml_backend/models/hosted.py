@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from ml_backend.codecs import decode_result, get_codec
 from ml_backend.errors import BackendError, NotTrained, UnknownName
 from ml_backend.label_config import Control
-from ml_backend.models import Floats, Tasks, recipe_for
+from ml_backend.models import HOSTED_OPTIONS, HOSTED_OPTIONS_HINT, Floats, Tasks, recipe_for
 from ml_backend.records import Answer
 
 _MIN_LEAD = 1e-3  # of the chosen class over chance, where the model gives no usable score
@@ -77,11 +77,7 @@ class HostedRecipe:
         if self.control is None:
             raise NotTrained(f"hosted model {self.name} has no control to learn.")
         if self.control.options:
-            raise NotTrained(
-                f"hosted model {self.name} predicts labels of the config; control {self.control.name!r} takes them "
-                f"from the field {self.control.options!r} of each task.",
-                hint="Leave out `hosted` in [model]: the built-in recipes learn such options.",
-            )
+            raise NotTrained(HOSTED_OPTIONS.format(self.control), hint=HOSTED_OPTIONS_HINT)
         if len(set(labels)) < 2:
             raise NotTrained(f"{len(labels)} rows of {len(set(labels))} class(es); wanted at least two classes.")
         rows = enumerate(zip(data, labels, strict=True), start=1)

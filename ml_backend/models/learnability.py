@@ -13,7 +13,7 @@ from ml_backend.features.image_decoding import MediaError
 from ml_backend.features.media import media_address
 from ml_backend.features.text import read_text
 from ml_backend.label_config import Control, LabelConfig
-from ml_backend.models import recipe_for
+from ml_backend.models import HOSTED_OPTIONS, HOSTED_OPTIONS_HINT, recipe_for
 
 CheckAddress = Callable[[str], object]  # raises MediaError for an address that is never fetched; opens nothing
 _MAX_FIELDS = 8  # of the tasks, in a message
@@ -68,6 +68,8 @@ def _learnability(control: Control, *, hosted: bool) -> Learnability:
             recipe_for(control)
     except UnknownName as error:
         return Learnability(control, is_read=not control.unreadable, reason=str(error), remedy=error.hint)
+    if hosted and control.options:
+        return Learnability(control, True, HOSTED_OPTIONS.format(control), HOSTED_OPTIONS_HINT)
     return Learnability(control, is_read=True, reason="", remedy="")
 
 

@@ -44,14 +44,15 @@ def test_every_control_of_label_studios_own_templates_is_learned_or_says_why_not
 def test_answers_that_nothing_can_read_are_told_from_those_that_can_be_compared():
     shown = "<Text name='o' value='$text'/>"
     config = read_label_config(
-        f"<View>{shown}<TextArea name='note' toName='o'/><Rating name='stars' toName='o'/>"
+        f"<View>{shown}<Image name='i' value='$i'/><Labels name='l' toName='i'><Label value='x'/></Labels>"
+        "<Rectangle name='box' toName='i'/><TextArea name='note' toName='o'/><Rating name='stars' toName='o'/>"
         f"<Repeater on='$pages' indexFlag='{{{{i}}}}'><Text name='p{{{{i}}}}' value='$pages[{{{{i}}}}]'/>"
         "<Choices name='c{{i}}' toName='p{{i}}'><Choice value='a'/></Choices></Repeater></View>"
     )
 
     read = {item.control.name: item.is_read for item in list_learnability(config)}
 
-    assert read == {"note": False, "stars": True, "c{{i}}": False}
+    assert read == {"l": False, "box": False, "note": False, "stars": True, "c{{i}}": False}
 
 
 @pytest.mark.parametrize(
@@ -120,5 +121,7 @@ def test_a_hosted_model_may_read_what_our_recipes_cannot_but_learns_no_answers_a
     assert not list_learnability(page)[0].is_learned
     assert page.matching_control(page.control()) == page.control()
     assert part.matching_control(part.control()) is None
+    own = read_label_config("<View><Text name='o' value='$t'/><Choices name='c' toName='o' value='$options'/></View>")
+    assert "takes them from the field 'options'" in list_learnability(own, hosted=True)[0].reason
     plain = read_label_config(f"<View><Text name='o' value='$u'/>{CHOICES.format('')}</View>")
     assert page.matching_control(plain.control()) is None  # it learned texts, and would read addresses
