@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -62,7 +65,7 @@ def unpark(
 
 
 def backup(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The backup file.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The backup file; - is standard output.")],
     yes: Annotated[bool, typer.Option("--yes", help="Replace an existing file without asking.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -73,6 +76,13 @@ def backup(
     """
     if file.is_dir() or not file.absolute().parent.is_dir():
         raise FileError(f"{file} cannot be written.", hint="Give a file in an existing folder.")
+    if str(file) == "-":
+        with opened_store(load_settings()) as store, TemporaryDirectory(prefix="hitl-backup-") as folder:
+            copy = Path(folder) / "store"
+            store.backup(copy)
+            with copy.open("rb") as whole:
+                shutil.copyfileobj(whole, sys.stdout.buffer)
+        return
     with opened_store(load_settings()) as store:
         store.backup(file, may_replace=lambda: confirm(f"{file} exists. Replace it?", yes=yes))
         left = len(store.get_inbox_status().problems)

@@ -180,6 +180,19 @@ def test_a_restore_that_is_killed_leaves_the_old_store(
     again.close()
 
 
+def test_a_backup_goes_to_standard_output_and_is_restored(store_with_votes: Store, folder: Path, tmp_path: Path):
+    before = projection_hash(store_with_votes, "1")
+    done = CliRunner().invoke(app, ["backup", "-"])
+    (tmp_path / "b.db").write_bytes(done.stdout_bytes)
+    store_with_votes.close()
+    CliRunner().invoke(app, ["restore-backup", str(tmp_path / "b.db")], catch_exceptions=False)
+
+    again = opened(folder)
+    assert projection_hash(again, "1") == before
+    again.close()
+    assert not Path("-").exists()
+
+
 def test_only_the_owner_may_read_store_and_backup(store_with_votes: Store, folder: Path, tmp_path: Path, hitl: Hitl):
     (tmp_path / "b.db").touch(mode=0o644)
     store_with_votes.receive([annotation_event(77, "A")])
