@@ -13,6 +13,7 @@ from feedback.agreement import Coefficient
 from feedback.consensus import Consensus, majority_vote
 from feedback.errors import FeedbackError, VotesError
 from feedback.votes import Ints, Votes
+from ml_backend.number_format import format_percent
 
 Measure = Callable[[Votes], Coefficient]
 Method = Callable[[Votes], Consensus]
@@ -71,7 +72,10 @@ def check_method(method: str | Method) -> None:
         _require(same, f"{name}: names and order of votes make no difference")
     votes, truth = _simulate(0, (0.9, 0.85, 0.8, 0.8, 0.55), n=400, k=3)
     accuracy, baseline = ((result.labels == truth).mean() for result in (fit(votes), majority_vote(votes)))
-    _require(accuracy >= baseline - _MAX_LOSS, f"right on {accuracy:.2f} where the majority is on {baseline:.2f}")
+    _require(
+        accuracy >= baseline - _MAX_LOSS,
+        f"right on {format_percent(accuracy)} where the majority is on {format_percent(baseline)}",
+    )
     try:
         fit(Votes([], [], [], n_tasks=2, n_people=1, n_labels=2))
     except VotesError:

@@ -19,6 +19,7 @@ from types import FrameType
 from typing import TypeVar
 
 from ml_backend.errors import BackendError
+from ml_backend.number_format import format_count
 from ml_backend.printable import printable
 
 _Row = TypeVar("_Row")
@@ -85,7 +86,7 @@ def name_some(names: Sequence[object], *, most: int = 3, separator: str = ", ") 
     >>> name_some(["task 1", "task 2"]), name_some([f"task {number}" for number in range(9)])
     ('task 1, task 2', 'task 0, task 1, task 2 and 6 more')
     """
-    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    more = f" and {format_count(len(names) - most)} more" if len(names) > most else ""
     return separator.join(map(str, names[:most])) + more
 
 

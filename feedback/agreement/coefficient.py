@@ -10,6 +10,7 @@ from scipy.special import stdtrit
 
 from feedback.stats.intervals import json_number, wilson
 from feedback.votes import Floats
+from ml_backend.number_format import format_counted, format_estimate
 
 _CONFIDENCE = 0.95  # of every interval
 
@@ -28,7 +29,10 @@ class Coefficient:
     note: str = ""
 
     def __str__(self) -> str:
-        return f"{self.name} {self.value:.2f} [{self.low:.2f}, {self.high:.2f}] on {self.items} items"
+        if math.isnan(self.value):
+            return f"{self.name} cannot be computed: {self.note}"
+        items = format_counted(self.items, "item", "items")
+        return f"{self.name} {format_estimate(self.value, self.low, self.high)} on {items}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the figures for JSON, None where they are undefined, with `note` for the reason.

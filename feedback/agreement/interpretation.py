@@ -14,6 +14,7 @@ from feedback.agreement.coefficient import Coefficient
 from feedback.agreement.krippendorff_alpha import krippendorff_alpha
 from feedback.agreement.vote_patterns import count_patterns
 from feedback.votes import Floats, Ints, Votes
+from ml_backend.number_format import format_coefficient, format_count, format_estimate, format_percent
 
 UNCLEAR = 0.6  # below it the task definition is unclear
 _MIN_ITEMS = 30  # nothing is concluded from fewer
@@ -63,7 +64,7 @@ def interpret_agreement(
     if clear is False and (paradox := _paradox(votes, labels, coefficient)):
         clear, text = None, f"{coefficient}: low, and yet people agree. {paradox}"
     if pair and coefficient.value < 1.0:
-        text += f" Most confused: {pair[0]} ↔ {pair[1]} ({pair[2]:.0%} of all disagreement)."
+        text += f" Most confused: {pair[0]} ↔ {pair[1]} ({format_percent(pair[2])} of all disagreement)."
     return Interpretation(text, clear, pair, tuple(most_disputed(votes).tolist()))
 
 
@@ -76,9 +77,9 @@ def judge_coefficient(
     label, and how many items have it. Nothing is concluded from fewer than 30 items.
     """
     if math.isnan(coefficient.value):
-        return None, f"{coefficient.name} cannot be computed: {coefficient.note}."
+        return None, f"{coefficient}."
     if not drawn:
-        return None, f"{coefficient}, not judged, because these items were chosen as hard and not at random."
+        return None, f"{coefficient}: not judged, because none of these items was drawn at random for several people."
     enough = coefficient.items >= _MIN_ITEMS
     if enough and coefficient.high < UNCLEAR:
         return False, f"{coefficient}: below {UNCLEAR}, the task definition is unclear."
@@ -107,9 +108,9 @@ def _items_wanted(coefficient: Coefficient, rare: tuple[str, int] | None) -> str
     return f"{'At least' if few else 'About'} {_rounded(wanted - n)} more randomly drawn items are needed{among}."
 
 
-def _rounded(count: float) -> str:
+def _rounded(items: float) -> str:
     """Return a number of items, at least 1, with two digits that count."""
-    return f"{max(1, int(float(f'{count:.2g}'))):,}"
+    return format_count(max(1, int(float(f"{items:.2g}"))))
 
 
 def _rare_items(votes: Votes, labels: Sequence[Hashable]) -> tuple[str, int] | None:
@@ -181,10 +182,11 @@ def _paradox(votes: Votes, labels: Sequence[Hashable], coefficient: Coefficient)
     top = int(counts.argmax())
     share = counts[top] / counts.sum()
     name, value = coefficient.name, coefficient.value
+    ac1_text = format_estimate(ac1.value, ac1.low, ac1.high)
     return (
-        f"People agree on {agreement.value:.0%} of the pairs, and {labels[top]} is {share:.0%} of all votes: agreement "
-        f"by chance is then so likely that {name} {value:.3f} is hard to interpret. AC1, which allows for that, is "
-        f"{ac1.value:.3f} [{ac1.low:.2f}, {ac1.high:.2f}]; draw more items with the rare labels to know more."
+        f"People agree on {format_percent(agreement.value)} of the pairs, and {labels[top]} is {format_percent(share)} "
+        f"of all votes: agreement by chance is then so likely that {name} {format_coefficient(value)} is hard to "
+        f"interpret. AC1, which allows for that, is {ac1_text}; draw more items with the rare labels to know more."
     )
 
 

@@ -21,12 +21,14 @@ from feedback.store import OverrideRow, Vote
 from feedback.votes import LABEL_KINDS, EncodedVotes, Floats, Ints, Votes, encode_votes
 from ml_backend.codecs import answer_distance, get_codec
 from ml_backend.errors import UnknownName
+from ml_backend.number_format import format_count, format_set_percent, format_share
 
 _EPS = 1e-10
 _MIN_GOLD_ANSWERS = 5  # a person with fewer is compared with the other people instead
 _MIN_COMPARED = 15  # before a pause is advised
 _MAX_DISTANCE_ANSWERS = 5_000  # each answer is compared with all others of its task
 Against = Literal["gold", "others"]
+SAMPLES: Mapping[str, str] = {"gold": "gold answers", "others": "shared tasks"}  # what people are compared on, in words
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,15 +253,15 @@ def advise_pause(record: Reliability, *, below: float) -> str:
 
     >>> careless = against_gold(Votes(range(40), [0] * 40, [0, 1] * 20), np.zeros(40, dtype=int))[0]
     >>> advise_pause(careless, below=0.8)
-    'right on 0.50 [0.34, 0.66] of 40 gold answers: proven below 0.8'
+    'right on 50 % (34 to 66 %) of 40 gold answers: proven below 80 %'
     >>> advise_pause(careless, below=0.6)
     ''
     """
     if record.compared < _MIN_COMPARED or not record.family_accuracy.high < below:
         return ""
-    what = "gold answers" if record.against == "gold" else "tasks that others answered too"
-    own = str(record.accuracy) if not math.isnan(record.accuracy.value) else f"at most {record.accuracy.high:.2f}"
-    return f"right on {own} of {record.compared} {what}: proven below {below:g}"
+    own = format_share(record.accuracy.value, record.accuracy.low, record.accuracy.high)
+    of = f"{format_count(record.compared)} {SAMPLES[record.against]}"
+    return f"right on {own} of {of}: proven below {format_set_percent(below)}"
 
 
 def measure_anchoring(answers: Iterable[OverrideRow]) -> dict[int, Interval]:

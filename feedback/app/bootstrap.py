@@ -113,6 +113,24 @@ def list_emails(settings: Settings, store: Store) -> Mapping[int, str]:
         return {}
 
 
+def list_names(settings: Settings, store: Store) -> Mapping[int, str]:
+    """Return the names of people by user id, or their addresses; {} where Label Studio does not answer.
+
+    Whoever runs commands has the token of the service, and may see all of them in Label Studio anyway.
+    """
+    from ml_backend.errors import LabelStudioError
+    from ml_backend.labelstudio import accounts
+
+    if not settings.has_label_studio:
+        return {}
+    bot = find_bot(store, settings.label_studio_url)
+    try:
+        return accounts.list_names(settings.label_studio_url, bot.token if bot else settings.label_studio_api_key)
+    except (LabelStudioError, KeyError, TypeError, ValueError) as error:
+        _LOG.warning("the names of people cannot be read: %s", error)
+        return {}
+
+
 def make_loop(settings: Settings, store: Store) -> Loop:
     """Return the loop over this store; without Label Studio it learns from webhooks alone."""
     from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter, ReviewWebhook

@@ -24,6 +24,7 @@ from feedback.reports.project_status import service_gauges
 from feedback.settings import Settings
 from feedback.store import Store, open_store
 from ml_backend.app import Limits, Metrics, Security, TrustedProxies, create_app, freeze_startup_objects
+from ml_backend.app.metrics import Values
 from ml_backend.host_names import KnownHosts, host_name, read_host_names
 from ml_backend.labelstudio.doctor import Finding
 from ml_backend.predictor import IndicatorReader, Predictor
@@ -112,7 +113,7 @@ def _dashboard_config(settings: Settings, store: Store, problems: RecentProblems
     )
 
 
-def _read_gauges(store: Store, incident_counts: IncidentCounts, problems: Sequence[Finding]) -> dict[str, float]:
+def _read_gauges(store: Store, incident_counts: IncidentCounts, problems: Sequence[Finding]) -> Values:
     """Return the gauges of /metrics that come from the store, which is the same for all web processes."""
     incidents = incident_counts.read(now_s=time.time())
     of_day = {f"hitl_day_{name}": float(number) for name, number in incidents.items()}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from feedback.app.bootstrap import load_settings, opened_project, opened_store
+from feedback.app.bootstrap import list_names, load_settings, opened_project, opened_store
 from feedback.cli.arguments import AsJson, project_argument
 from feedback.cli.terminal import print_json, print_table, screen
 from feedback.errors import VotesError
@@ -61,31 +63,41 @@ def agree(
     if as_json:
         print_json(found.to_json())
     else:
-        _print(found)
+        _print(found, str if pseudonyms or votes is not None else _namer())
 
 
 def _of_project(project: str, gold: Any, calibrate_gold: int, segment: str) -> Analysis:
     """Analyse the votes of a project."""
     from dataclasses import replace
 
+    from feedback.annotators.gold import load_gold_tasks
     from feedback.project.snapshot import load_counted_snapshot
     from feedback.reports.agreement_report import agreement_by_guideline, analyse_project, list_suggestions
 
     with opened_project(project) as (store, row):
         snapshot = load_counted_snapshot(store, row, row.policy)
         suggestions, by_guideline = list_suggestions(store, snapshot), agreement_by_guideline(store, snapshot)
-    found = analyse_project(snapshot, gold=gold, calibrate_gold=calibrate_gold, segment=segment)
+        gold_tasks = load_gold_tasks(store, row.id)
+    found = analyse_project(snapshot, gold=gold, gold_tasks=gold_tasks, calibrate_gold=calibrate_gold, segment=segment)
     return replace(found, suggestions=suggestions, by_guideline=by_guideline)
+
+
+def _namer() -> Callable[[Any], str]:
+    """Return what gives the name of a person of Label Studio by the user id."""
+    from feedback.reports.formatting import person_name
+
+    settings = load_settings()
+    with opened_store(settings) as store:
+        return partial(person_name, list_names(settings, store))
 
 
 def _pseudonymise(found: Analysis, *, is_of_project: bool) -> Analysis:
     """Return the analysis with pseudonyms: the same as in `hitl people` for a project, new ones for a file."""
-    import secrets
     from dataclasses import replace
 
     from feedback.reports.formatting import pseudonym
 
-    secret = secrets.token_hex()
+    secret = token_hex()
     if is_of_project:
         with opened_store(load_settings()) as store:
             secret = store.secrets.get_or_create_secret("pseudonyms")
@@ -94,45 +106,51 @@ def _pseudonymise(found: Analysis, *, is_of_project: bool) -> Analysis:
     return replace(found, annotators=annotators, pairs=pairs)
 
 
-def _print(found: Analysis) -> None:
-    from feedback.reports.formatting import decimal
+def _print(found: Analysis, name_of: Callable[[Any], str]) -> None:
+    from ml_backend.number_format import format_count, format_number, format_percent
 
     console = screen()
-    figures = found.agreement.items()
-    print_table({"agreement": name, **_figure_cells(figure), "pairs": f"{figure.pairs:,}"} for name, figure in figures)
     console.print(found.verdict)
+    print_table(
+        {"agreement": name, **_figure_cells(figure), "pairs": format_count(figure.pairs)}
+        for name, figure in found.agreement.items()
+    )
     if found.open_first:
         console.print(f"Open first: {', '.join(map(str, found.open_first))}")
-    _print_breakdowns(found)
+    _print_breakdowns(found, name_of)
     numeric = any(score.error is not None for score in found.consensus.values())
     error = "mean distance" if numeric else "calibration error"
     print_table(
         {
             "consensus": name,
             "method": score.method,
-            "accuracy on gold": decimal(score.accuracy, 4),
-            error: decimal(score.error if numeric else score.ece, 4),
+            "accuracy on gold": format_percent(score.accuracy),
+            error: format_number(score.error) if numeric else format_percent(score.ece),
         }
         for name, score in found.consensus.items()
     )
-    _print_people(console, found)
+    _print_people(console, found, name_of)
     for issue in found.suggestions:
-        suggested = f"with the model, {issue['suggested']!r} is right with probability {issue['probability']:.2f}"
+        suggested = (
+            f"with the model, {issue['suggested']!r} is right with probability {format_percent(issue['probability'])}"
+        )
         console.print(f"Check task {issue['task']}: people answered {issue['label']!r}; {suggested}.")
     for note in found.notes:
         console.print(f"Note: {note}.")
 
 
 def _figure_cells(figure: Coefficient) -> dict[str, object]:
-    from feedback.reports.formatting import bounds, decimal
+    from ml_backend import number_format as form
 
-    interval = bounds(figure.low, figure.high, 3)
-    return {"value": decimal(figure.value, 3), "95 % interval": interval, "items": f"{figure.items:,}"}
+    interval, value = form.format_bounds(figure.low, figure.high), form.format_coefficient(figure.value)
+    if figure.name == "percent":
+        interval, value = form.format_percent_range(figure.low, figure.high), form.format_percent(figure.value)
+    return {"value": value, "95 % interval": interval, "items": form.format_count(figure.items)}
 
 
-def _print_breakdowns(found: Analysis) -> None:
+def _print_breakdowns(found: Analysis, name_of: Callable[[Any], str]) -> None:
     """Print agreement by label, month, guideline and segment, and the pairs of people who surely agree least."""
-    from feedback.reports.formatting import bounds, decimal
+    from ml_backend.number_format import format_bounds, format_coefficient, format_count
 
     several = found.by_label if len(found.by_label) > 2 else {}  # with two labels both figures are equal
     groups = {"label": several, "month": found.by_month, "guideline": found.by_guideline, "segment": found.by_segment}
@@ -143,11 +161,11 @@ def _print_breakdowns(found: Analysis) -> None:
     )
     pairs = [
         {
-            "person": pair["workers"][0],
-            "other person": pair["workers"][1],
-            "kappa": decimal(pair["kappa"], 3),
-            "95 % interval": bounds(pair["low"], pair["high"], 3),
-            "items": f"{pair['items']:,}",
+            "person": name_of(pair["workers"][0]),
+            "other person": name_of(pair["workers"][1]),
+            "kappa": format_coefficient(pair["kappa"]),
+            "95 % interval": format_bounds(pair["low"], pair["high"]),
+            "items": format_count(pair["items"]),
         }
         for pair in found.pairs[:_MAX_ROWS]
     ]
@@ -155,27 +173,31 @@ def _print_breakdowns(found: Analysis) -> None:
         print_table(pairs, title="pairs with the lowest agreement")
 
 
-def _print_people(console: Console, found: Analysis) -> None:
+def _print_people(console: Console, found: Analysis, name_of: Callable[[Any], str]) -> None:
     """Print the annotators; those with the clearest problems come first."""
-    from feedback.reports.formatting import bounds, decimal
+    from feedback.annotators.accuracy import SAMPLES
+    from ml_backend.number_format import UNKNOWN, format_count, format_number, format_range, format_share
 
     if not found.annotators:
         return
-    measure = "accuracy" if "accuracy" in found.annotators[0] else "distance"
+    is_accuracy = "accuracy" in found.annotators[0]
+
+    def value_text(row: Mapping[str, Any]) -> str:
+        value = f"{format_number(row.get('distance'))} ({format_range(row['low'], row['high'])})"
+        if is_accuracy:
+            value = format_share(row["accuracy"], row["low"], row["high"])
+        return f"{value} of {format_count(row['compared'])} {SAMPLES[row['against']]}" if row["compared"] else UNKNOWN
+
     shown = sorted(found.annotators, key=_need_for_help)[:_MAX_ROWS]
     print_table(
         {
-            "annotator": row["worker"],
-            "votes": f"{row['votes']:,}",
-            measure: decimal(row[measure], 3),
-            "95 % interval": bounds(row["low"], row["high"], 3),
-            "compared with": row["against"],
-            "on": f"{row['compared']:,}",
+            "annotator": name_of(row["worker"]),
+            "accuracy" if is_accuracy else "distance": value_text(row),
         }
         for row in shown
     )
     if len(found.annotators) > len(shown):
-        console.print(f"{len(found.annotators) - len(shown):,} more annotators are not shown.")
+        console.print(f"{format_count(len(found.annotators) - len(shown))} more annotators are not shown.")
 
 
 def _need_for_help(row: Mapping[str, Any]) -> float:

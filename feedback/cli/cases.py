@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from feedback.app.bootstrap import list_emails, load_settings, opened_project, opened_store
+from feedback.app.bootstrap import list_emails, list_names, load_settings, opened_project, opened_store
 from feedback.app.project_names import require_project
 from feedback.cli.arguments import AsJson, Project
 from feedback.cli.terminal import echo, print_json, print_table, screen
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from feedback.reports.case_report import CaseList, CaseReport
     from feedback.reports.review_report import ReviewFigures, TierForecast
     from feedback.review.review_metrics import LabelErrors
+    from feedback.review.reviewer_accuracy import ReviewerAccuracy
     from feedback.stats.intervals import Interval
     from feedback.store import CaseRow
 
@@ -65,7 +65,7 @@ def cases(
             if as_json:
                 print_json(asdict(measured) | {"forecast": ahead})
             else:
-                _print_figures(measured, ahead)
+                _print_figures(measured, ahead, list_names(settings, store))
             return
         policy, now_s, state = row.policy, time.time(), state or ALL * everything
         found = list_case_page(
@@ -123,10 +123,11 @@ def case(
         report = case_report(store, number)
         is_hidden = is_read_blind(report.case, policy) and not reveal
         report = hide_blind_answers(report, policy) if is_hidden else report
+        names = {} if as_json else list_names(settings, store)
     if as_json:
         print_json(report.to_json())
     else:
-        _print_case(report, label_studio=settings.label_studio_public_url or settings.label_studio_url)
+        _print_case(report, names, label_studio=settings.label_studio_public_url or settings.label_studio_url)
         if is_hidden:
             echo("This case is read blind, so no answer is shown before it is decided; --reveal shows all.")
 
@@ -153,30 +154,32 @@ def _print_cases(cases: Sequence[CaseRow]) -> None:
 
 def _print_list_notes(found: CaseList, project: str, first_tier: str, *, is_filtered: bool, clocked: bool) -> None:
     """Print that there is nothing, which page this is, and how many tasks of the first tier are not in the list."""
-    from feedback.reports.formatting import number
+    from ml_backend.number_format import format_count, format_counted
 
     if not found.total:
         echo("No case matches." if is_filtered else "Nothing waits for review.")
     if found.pages > 1:
         more = f" The next: --page {found.page + 1}." if found.page < found.pages else ""
-        echo(f"Page {found.page} of {found.pages}, {number(found.total)} cases.{more}")
+        echo(f"Page {found.page} of {found.pages}, {format_count(found.total)} cases.{more}")
     if found.clocked and not clocked:
-        late = f", {number(found.clocked_late)} of them late" if found.clocked_late else ""
-        tasks = "1 task" if found.clocked == 1 else f"{number(found.clocked)} tasks"
+        late = f", {format_count(found.clocked_late)} of them late" if found.clocked_late else ""
+        tasks = format_counted(found.clocked, "task", "tasks")
         echo(f"Not listed: {tasks} of {first_tier} with a running clock and nothing else{late}.")
         echo(f"  hitl cases {project} --clocked")
 
 
-def _print_case(report: CaseReport, *, label_studio: str) -> None:
+def _print_case(report: CaseReport, names: Mapping[int, str], *, label_studio: str) -> None:
     from feedback.reports.case_report import case_summary
+    from feedback.reports.formatting import person_name
     from feedback.review.review_task_content import format_answer, format_time
+    from ml_backend.number_format import format_percent
 
     case = report.case
     echo(f"Case {case.id}: task {case.task} of project {case.project}, {case.state} at {case.tier}, round {case.round}")
     echo(f"  opened because {case.why}" + (f" (rule {case.rule})" if case.rule else ""))
     if case.proposal is not None:
         by_model = case.confidence is not None and case.proposed_by == "model"
-        confidence = f", confidence {case.confidence:.0%}" if by_model else ""
+        confidence = f", confidence {format_percent(case.confidence)}" if by_model else ""
         echo(f"  proposed: {format_answer(case.proposal)}, by {case.proposed_by}{confidence}")
     if prediction := report.prediction:
         echo(f"  prediction: {prediction['answer']} ({prediction['model']}); explanation: {prediction['explanation']}")
@@ -186,70 +189,79 @@ def _print_case(report: CaseReport, *, label_studio: str) -> None:
         echo(f"  {'review task' if case.review_task is not None else 'task'}: {url}")
     echo("Events")
     for event in report.events:
-        who = f" by {event.person}" if event.person is not None else ""
+        who = f" by {person_name(names, event.person)}" if event.person is not None else ""
         at = format_time(event.at_s)
         echo(f"  {event.number:3} {at}  {event.event:9} {event.tier:4} {event.state:9}{who}  {event.note}")
     for review in report.reviews:
         counted = "" if review.counted else f" (not counted: {review.refused or 'skipped'})"
         texts = (review.verdict, format_answer(review.answer), review.reason, review.comment)
         text = "; ".join(filter(None, texts))
-        echo(f"Review by {review.person} at {review.tier}, {format_time(review.at_s)}: {text}{counted}")
+        by = person_name(names, review.person)
+        echo(f"Review by {by} at {review.tier}, {format_time(review.at_s)}: {text}{counted}")
     for request in report.requests:
         echo(f"Request {request.request}: {request.statement}")
 
 
-def _print_figures(measured: ReviewFigures, forecasts: Sequence[TierForecast]) -> None:
-    from feedback.reports.formatting import duration
+def _print_figures(measured: ReviewFigures, forecasts: Sequence[TierForecast], names: Mapping[int, str]) -> None:
+    from feedback.reports.formatting import person_name
+    from ml_backend.number_format import format_count, format_counted, format_money, format_number, format_seconds
 
-    console = screen()
+    console, n_audit = screen(), format_counted(measured.n_audit, "audit task", "audit tasks")
     print_table(
         {
             "tier": f"  {tier.segment}" if tier.segment else tier.tier,
-            "cases": tier.cases,
-            "open": tier.n_open,
+            "cases": format_count(tier.cases),
+            "open": format_count(tier.n_open),
             "escalated": _rate(tier.escalated),
             "breached": _rate(tier.breached),
-            "wait": "" if tier.wait_s is None else duration(tier.wait_s),
-            "decided in": "" if tier.decide_s is None else duration(tier.decide_s),
-            "resolved in": "" if tier.resolve_s is None else duration(tier.resolve_s),
-            "reviews/h": _decimal(tier.reviews_per_hour, 1),
-            "cost": _decimal(tier.cost, 2),
+            "wait": format_seconds(tier.wait_s),
+            "decided in": format_seconds(tier.decide_s),
+            "resolved in": format_seconds(tier.resolve_s),
+            "reviews/h": format_number(tier.reviews_per_hour),
+            "cost": format_money(tier.cost),
             "no reason": _rate(tier.no_reason),
         }
         for tier in measured.tiers
     )
-    print_table(map(_error_cells, measured.labels), title="The model, by label")
-    print_table(map(_error_cells, measured.blind_labels), title="The model, by label, on blind tasks")
+    print_table(
+        map(_error_cells, measured.labels), title=f"Model {measured.model}, by label, on {n_audit} answered blind"
+    )
     print_table(
         {
-            "person": person.person,
-            "reviews": person.n_reviews,
-            "not counted": person.refused,
-            "accuracy": person.accuracy if person.compared else "",
-            "of": person.compared,
-            "undecided": person.undecided,
-            "reviews/h": _decimal(person.reviews_per_hour, 1),
+            "person": person_name(names, person.person),
+            "reviews": format_count(person.n_reviews),
+            "not counted": format_count(person.refused),
+            "upheld": _upheld(person),
+            "undecided": format_count(person.undecided),
+            "reviews/h": format_number(person.reviews_per_hour),
         }
         for person in measured.people
     )
-    _print_segments(measured)
+    if measured.people:
+        console.print("Upheld: others gave the same answer to a case, or a later one settled it so. It is no accuracy.")
+    _print_segments(measured, names)
     for reviewer in measured.unreliable:
-        console.print(f"Person {reviewer} should pause: their accuracy is below the limit `gold.pause_below`.")
+        console.print(f"{person_name(names, reviewer)} is proven to be upheld less often than `gold.pause_below`.")
     if unsettled := [person for person in measured.people if person.is_open]:
-        named = ", ".join(f"{person.person} ({person.undecided} of {person.compared})" for person in unsettled)
+        named = ", ".join(
+            f"{person_name(names, person.person)} ({person.undecided} of {person.compared})" for person in unsettled
+        )
         console.print(
-            f"Not known yet for person {named}: others answered differently, and nobody has settled who is right. "
+            f"Not known yet for {named}: others answered differently, and nobody has settled who is right. "
             "A tier above, a third reviewer or honeypots would tell."
         )
     for ahead in forecasts:
-        cases = ", ".join(f"{queue} {expected:.1f}" for queue, expected in ahead.queues.items())
+        cases = ", ".join(f"{queue} {format_number(expected)}" for queue, expected in ahead.queues.items())
         arrivals = f" Expected cases: {cases}." if cases else ""
-        wait = duration(max(ahead.wait_s, default=0.0))
+        wait = format_seconds(max(ahead.wait_s, default=0.0))
         console.print(f"{ahead.tier}: longest wait ahead {wait}.{arrivals} {ahead.advice}")
 
 
-def _print_segments(measured: ReviewFigures) -> None:
+def _print_segments(measured: ReviewFigures, names: Mapping[int, str]) -> None:
     """Print the model's errors and the reviewers' accuracy in each tier and segment, where there are segments."""
+    from feedback.reports.formatting import person_name
+    from ml_backend.number_format import format_count, format_number
+
     if not any(tier.segment for tier in measured.tiers):
         return
     model = [
@@ -257,15 +269,15 @@ def _print_segments(measured: ReviewFigures) -> None:
         for tier in measured.tiers
         for label in tier.labels
     ]
-    print_table(model, title="The model, by segment")
+    print_table(model, title="Answers of the model that people of a tier changed, on cases")
     people = [
         {
             "tier": tier.tier,
             "segment": tier.segment,
-            "person": person.person,
-            "reviews": person.n_reviews,
-            "accuracy": f"{person.accuracy} of {person.compared}" if person.compared else "",
-            "reviews/h": _decimal(person.reviews_per_hour, 1),
+            "person": person_name(names, person.person),
+            "reviews": format_count(person.n_reviews),
+            "upheld": _upheld(person),
+            "reviews/h": format_number(person.reviews_per_hour),
         }
         for tier in measured.tiers
         for person in tier.people
@@ -278,10 +290,13 @@ def _error_cells(label: LabelErrors) -> dict[str, object]:
     return {"label": label.label, **rates}
 
 
-def _rate(share: Interval) -> str:
-    """Return a share with its interval; "" where there was nothing to count."""
-    return "" if math.isnan(share.value) else str(share)
+def _rate(figure: Interval) -> str:
+    from ml_backend.number_format import format_share
+
+    return format_share(figure.value, figure.low, figure.high)
 
 
-def _decimal(value: float | None, digits: int) -> str:
-    return "" if value is None else f"{value:.{digits}f}"
+def _upheld(person: ReviewerAccuracy) -> str:
+    from ml_backend.number_format import UNKNOWN, format_count
+
+    return f"{_rate(person.upheld)} of {format_count(person.compared)}" if person.compared else UNKNOWN

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from feedback.app.bootstrap import load_settings, make_client, opened_project, opened_store
+from feedback.app.bootstrap import list_names, load_settings, make_client, opened_project, opened_store
 from feedback.app.project_names import find_project_of
 from feedback.cli.arguments import AsJson, NamedProject, Task, project_argument
 from feedback.cli.terminal import echo, print_json, print_table
@@ -26,17 +26,19 @@ def history(
     """Show all annotations of a task, including changed and deleted versions, and which do not count and why."""
     from feedback.reports.uncounted_answers import list_uncounted
 
-    with opened_store(load_settings()) as store:
+    settings = load_settings()
+    with opened_store(settings) as store:
         row = find_project_of(store, project, task)
         versions = store.events.list_task_history(row.id, task)
         uncounted = {answer.annotation: answer.why for answer in list_uncounted(store, row, task)}
+        names = {} if as_json else list_names(settings, store)
     if as_json:
         print_json([asdict(version) | {"not_counted": uncounted.get(version.annotation, "")} for version in versions])
         return
     if not versions:
         echo(f"Task {task} has no annotation.")
         return
-    print_table((_version_cells(version, uncounted) for version in versions), title=f"Task {task}")
+    print_table((_version_cells(version, uncounted, names) for version in versions), title=f"Task {task}")
     echo(f"`hitl restore {row.id} VERSION` restores a version.")
 
 
@@ -59,13 +61,17 @@ def restore(
         print_json({"project": row.id, "annotations": done})
 
 
-def _version_cells(version: AnnotationVersion, uncounted: Mapping[int, str]) -> dict[str, object]:
+def _version_cells(
+    version: AnnotationVersion, uncounted: Mapping[int, str], names: Mapping[int, str]
+) -> dict[str, object]:
+    from feedback.reports.formatting import person_name
+
     body: Mapping[str, Any] = version.body or {}
     return {
         "version": version.seq,
         "annotation": version.annotation,
         "action": "skipped" if version.action == "saved" and body.get("was_cancelled") else version.action,
-        "person": body.get("person") or "",
+        "person": person_name(names, body["person"]) if body.get("person") else "",
         "answer": _answer_text(version),
         "time": version.version or datetime.fromtimestamp(version.received_s, UTC).isoformat(timespec="seconds"),
         "source": version.source,

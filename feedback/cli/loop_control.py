@@ -11,6 +11,7 @@ from feedback.app.bootstrap import load_settings, opened_project, opened_store, 
 from feedback.cli.arguments import AsJson, Project
 from feedback.cli.progress import report_progress
 from feedback.cli.terminal import echo, print_found, print_json
+from ml_backend.number_format import format_count
 
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the seconds of each stage of the turn.")]
 
@@ -40,7 +41,10 @@ def sweep(project: Project, as_json: AsJson = False) -> None:
     settings = load_settings()
     with opened_project(project, settings) as (store, row):
         done = run_project_sync(
-            settings, store, row.id, on_progress=lambda so_far: report_progress(f"{so_far.tasks:,} tasks compared")
+            settings,
+            store,
+            row.id,
+            on_progress=lambda so_far: report_progress(f"{format_count(so_far.tasks)} tasks compared"),
         )
     line = f"Project {row.id}: {done.tasks} tasks compared, {done.missed} missed changes collected."
     print_found({"project": row.id, "tasks": done.tasks, "missed": done.missed}, [line], as_json=as_json)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from feedback.store import OverrideRow
 
 _SPREADSHEET = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run such a text as a formula
-_MAX_PAIRS = 20
+_MEANING = (
+    "What people change is not how often a model is wrong: the queue asks hard tasks first, and people tend to accept "
+    "what they see. Audit tasks are drawn at random and answered without a prediction, so they tell."
+)
 
 
 def overrides(
@@ -31,14 +34,16 @@ def overrides(
     as_json: AsJson = False,
 ) -> None:
     """Show or export the human answers that differ from the prediction, with their reasons."""
+    from feedback.reports.review_report import measure_overrides
+
     with opened_project(project) as (store, row):
-        rows = store.overrides.list_overrides(row.id)
+        rows, figures = store.overrides.list_overrides(row.id), measure_overrides(store, row)
     chosen = [row for row in rows if kept or row.changed]
     if csv_file is None:
         if as_json:
-            print_json(chosen)
+            print_json(figures | {"rows": chosen})
         else:
-            _print(rows)
+            _print(figures)
         return
     text = io.StringIO()
     _write(chosen, text)
@@ -65,37 +70,28 @@ def _cell(value: object) -> object:
     return f"'{shown}" if isinstance(shown, str) and shown.startswith(_SPREADSHEET) else shown
 
 
-def _print(rows: list[OverrideRow]) -> None:
-    from collections import Counter
+def _print(found: Mapping[str, Any]) -> None:
+    from feedback.reports.figures import figure_text
+    from ml_backend.number_format import UNKNOWN, format_count, format_counted
 
-    from feedback.review.overrides import share_without_reason
-    from feedback.review.review_task_content import format_answer
-    from feedback.stats.intervals import wilson
-
-    if not rows:
+    if not found["models"]:
         echo("No answer to a task with a prediction yet.")
         return
-    seen, unseen = [row for row in rows if not row.blind], [row for row in rows if row.blind]
-    changed, other = ([row for row in part if row.changed] for part in (seen, unseen))
-    if seen:
-        share = wilson(len(changed), len(seen))
-        echo(f"People changed {len(changed)} of {len(seen)} answers to a prediction that they saw: {share}")
-    else:
-        echo("Nobody has answered a task with its prediction on screen yet.")
-    if unseen:
-        share = wilson(len(other), len(unseen))
-        echo(
-            "People who saw no prediction gave another answer than the model in "
-            f"{len(other)} of {len(unseen)}: {share}. They change nothing, and --csv marks them as blind."
-        )
-    bare, all_of_them = share_without_reason(seen)
-    if all_of_them:
-        echo(f"Without a reason: {bare} of {all_of_them}")
-    reasons: dict[tuple[str, str], Counter[str]] = {}
-    for row in changed:
-        reasons.setdefault((format_answer(row.shown), format_answer(row.answer)), Counter())[row.reason] += 1
-    most = sorted(reasons.items(), key=lambda pair: -pair[1].total())[:_MAX_PAIRS]
     print_table(
-        {"from": shown, "to": answer, "times": given.total(), "most frequent reason": given.most_common(1)[0][0]}
-        for (shown, answer), given in most
+        {
+            "model": row["model"],
+            "right on audit tasks": figure_text(row["accuracy"]) if row["accuracy"] else UNKNOWN,
+            "changed by people": figure_text(row["changed"]) if row["changed"] else UNKNOWN,
+        }
+        for row in found["models"]
+    )
+    echo(_MEANING)
+    if found["blind"]:
+        counted = format_counted(found["blind"], "answer of people who saw", "answers of people who saw")
+        echo(f"{counted} no prediction changed nothing; --csv --kept writes them, marked as blind.")
+    if changed := sum(row["count"] for row in found["reasons"]):
+        echo(f"Without a reason: {format_count(found['without_reason'])} of {format_count(changed)}")
+    print_table(
+        {"from": pair["from"], "to": pair["to"], "times": format_count(pair["count"]), "reason": pair["reason"]}
+        for pair in found["pairs"]
     )

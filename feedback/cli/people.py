@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
 
-from feedback.app.bootstrap import opened_project
+from feedback.app.bootstrap import list_names, load_settings, opened_project
 from feedback.cli.arguments import AsJson, Project
 from feedback.cli.terminal import echo, print_json, print_table
 
@@ -14,22 +15,27 @@ from feedback.cli.terminal import echo, print_json, print_table
 def people(
     project: Project,
     as_json: AsJson = False,
-    pseudonyms: Annotated[bool, typer.Option("--pseudonyms", help="Replace user ids by pseudonyms.")] = False,
+    pseudonyms: Annotated[bool, typer.Option("--pseudonyms", help="Replace names and user ids by pseudonyms.")] = False,
 ) -> None:
     """Show the figures of each person; those with the clearest problems come first."""
     from feedback.project.snapshot import load_counted_snapshot
     from feedback.reports.annotator_report import annotator_figures
-    from feedback.reports.formatting import pseudonym
+    from feedback.reports.formatting import person_name, pseudonym
 
-    with opened_project(project) as (store, row):
+    settings = load_settings()
+    with opened_project(project, settings) as (store, row):
+        project_id = row.id
         found = annotator_figures(store, load_counted_snapshot(store, row, row.policy))
         secret = store.secrets.get_or_create_secret("pseudonyms")
+        names = list_names(settings, store) if found and not pseudonyms else {}
     if pseudonyms:
         found = [figures | {"person": pseudonym(secret, figures["person"])} for figures in found]
+    else:
+        found = [{"person": row["person"], "name": person_name(names, row["person"]), **row} for row in found]
     if as_json:
         print_json(found)
     else:
-        _print(row.id, found)
+        _print(project_id, [row | {"person": row.get("name", row["person"])} for row in found])
 
 
 def _print(project: str, found: list[dict[str, Any]]) -> None:
@@ -60,44 +66,36 @@ def _people_by(found: list[dict[str, Any]], name: str) -> dict[str, str]:
     return {text: ", ".join(who) for text, who in people.items()}
 
 
-def _accuracy_cells(row: dict[str, Any]) -> dict[str, object]:
-    """Return the cells of the table of accuracy by column."""
-    against = f"{row['compared']} {'gold answers' if row['against'] == 'gold' else 'shared tasks'}"
+def _accuracy_cells(row: Mapping[str, Any]) -> dict[str, object]:
+    """Return the cells of the table of accuracy by column; the sentences below the table have the reasons."""
+    from feedback.reports.figures import figure_text, measure_text, points_text, share_text
+    from ml_backend.number_format import UNKNOWN, format_count
+
     weakest, onboarding = row["weakest_label"], row["onboarding"]
-    progress = onboarding and f"{onboarding['answered']} of {onboarding['total']}"
+    progress = onboarding and f"{format_count(onboarding['answered'])} of {format_count(onboarding['total'])}"
     return {
         "person": row["person"],
-        "answers": f"{row['answers']:,}",
-        "accuracy": _interval_text(row["accuracy"]),
-        "compared with": against if row["accuracy"] else "–",
-        "distance": _interval_text(row["distance"]),
-        "weakest label": f"{weakest['label']} {_interval_text(weakest)}" if weakest else "",
-        "onboarding": f"{progress}: {_interval_text(onboarding['accuracy'])}" if onboarding else "–",
-        "anchoring": _interval_text(row["anchoring"]),
+        "answers": format_count(row["answers"]),
+        "accuracy": figure_text(row["accuracy"]) if row["accuracy"] else UNKNOWN,
+        "distance": measure_text(row["distance"]),
+        "weakest label": f"{weakest['label']} {share_text(weakest)}" if weakest else UNKNOWN,
+        "onboarding": f"{progress}: {share_text(onboarding['accuracy'])}" if onboarding else UNKNOWN,
+        "anchoring": points_text(row["anchoring"]),
     }
 
 
-def _work_cells(row: dict[str, Any]) -> dict[str, object]:
+def _work_cells(row: Mapping[str, Any]) -> dict[str, object]:
     """Return the cells of the table of work: time, and how hours and practice change accuracy."""
+    from feedback.reports.figures import measure_text, points_text, share_text
+    from ml_backend.number_format import UNKNOWN, format_number
+
     longest = max(row["time_share"].items(), key=lambda pair: pair[1]["value"], default=None)
     return {
         "person": row["person"],
-        "hours": f"{row['hours']:.1f}",
-        "per hour": _interval_text(row["per_hour"], 0),
-        "median s": _interval_text(row["median_s"], 1),
-        "most time on": f"{longest[0]} {_interval_text(longest[1])}" if longest else "–",
-        "later hours": _change_text(row["by_hour"]),
-        "with practice": _change_text(row["by_practice"]),
+        "hours": format_number(row["hours"]),
+        "per hour": measure_text(row["per_hour"]),
+        "median s": measure_text(row["median_s"]),
+        "most time on": f"{longest[0]} {share_text(longest[1])}" if longest else UNKNOWN,
+        "later hours": points_text(row["by_hour"] and row["by_hour"]["change"]),
+        "with practice": points_text(row["by_practice"] and row["by_practice"]["change"]),
     }
-
-
-def _interval_text(figure: dict[str, Any] | None, digits: int = 2) -> str:
-    from feedback.reports.formatting import bounds, decimal
-
-    return f"{decimal(figure['value'], digits)} {bounds(figure['low'], figure['high'], digits)}" if figure else "–"
-
-
-def _change_text(trend: dict[str, Any] | None) -> str:
-    """Return the change of accuracy after the first hour or the first fifty answers."""
-    change = trend and trend["change"]
-    return f"{_interval_text(change)}{' proven' if change['proven'] else ''}" if change else "–"

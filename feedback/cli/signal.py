@@ -11,6 +11,7 @@ import typer
 from feedback.app.bootstrap import opened_project
 from feedback.cli.arguments import AsJson, Commands, Project
 from feedback.cli.terminal import print_found
+from ml_backend.number_format import format_number
 
 if TYPE_CHECKING:
     from feedback.store import Signal
@@ -83,7 +84,7 @@ def outcomes(project: Project, as_json: AsJson = False) -> None:
     with opened_project(project) as (store, row):
         found = summarize_outcomes(store, row.id, row.policy)
     lines = (
-        f"{summary.signal}: {summary.count}{'' if summary.mean is None else f', mean {summary.mean:.3g}'}; "
+        f"{summary.signal}: {summary.count}{'' if summary.mean is None else f', mean {format_number(summary.mean)}'}; "
         f"model {summary.model or 'none'}, policy {summary.policy or 'none'}, decision {summary.outcome or 'none'}"
         for summary in found
     )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from feedback.app.bootstrap import load_settings, make_client, make_media_fetcher, opened_store
+from feedback.app.bootstrap import list_names, load_settings, make_client, make_media_fetcher, opened_store
 from feedback.app.project_names import find_number, require_project
 from feedback.cli.arguments import AsJson, project_argument
 from feedback.cli.terminal import echo, print_json, screen
@@ -38,14 +40,14 @@ def status(
     trouble = False
     with suppress(KeyboardInterrupt):
         while True:
-            found, lost = _read_status(settings, project)
+            found, names, lost = _read_status(settings, project)
             trouble = bool(found["service"]["trouble"])
             if watch:
                 screen().clear()  # a pipe is not cleared
             if as_json:
                 print_json(found)
             else:
-                _print_status(found, lost=lost)
+                _print_status(found, names, lost=lost)
             if not watch:
                 break
             time.sleep(_WATCH_S)
@@ -53,8 +55,8 @@ def status(
         raise typer.Exit(1)
 
 
-def _read_status(settings: Settings, project: str) -> tuple[dict[str, Any], bool]:
-    """Return the state of the service and of the projects, and whether the store cannot be read."""
+def _read_status(settings: Settings, project: str) -> tuple[dict[str, Any], Mapping[int, str], bool]:
+    """Return the state of the service and of the projects, the names of people, and whether the store is away."""
     from feedback.reports.health import list_findings
     from feedback.reports.project_status import project_status, service_status
     from feedback.store import describe_place
@@ -69,11 +71,13 @@ def _read_status(settings: Settings, project: str) -> tuple[dict[str, Any], bool
             chosen = [require_project(store, project)] if project else store.projects.list_projects()
             found["projects"] = [project_status(store, item) for item in chosen]
             found["service"] |= service_status(store) | {"trouble": trouble}
+            needs_names = any(item["not_counted"] for item in found["projects"])
+            names = list_names(settings, store) if needs_names else {}
     except StoreError as error:
         away = Finding("store", "error", f"the store: {error}", error.hint)
         found["service"]["trouble"] = [away, *list_findings(settings, None)]
-        return found, True
-    return found, False
+        return found, {}, True
+    return found, names, False
 
 
 def doctor(
@@ -81,6 +85,7 @@ def doctor(
     as_json: AsJson = False,
 ) -> None:
     """Check the installation and a project for known problems. Exit code 1 if there is an error."""
+    from feedback.reports.formatting import person_name
     from feedback.reports.health import service_findings
     from feedback.reports.project_status import project_status
     from feedback.reports.uncounted_answers import uncounted_sentences
@@ -91,7 +96,9 @@ def doctor(
         project = project and find_number(store, client, project)
         row = store.projects.get_project(project) if project else None
         status = project_status(store, row) if row else {}
-        uncounted = list(uncounted_sentences(status.get("not_counted", ())))
+        counts = status.get("not_counted", ())
+        name = partial(person_name, list_names(settings, store) if counts else {})
+        uncounted = list(uncounted_sentences(counts, name=name))
         findings = service_findings(settings, store)
         findings += run_checks(
             client,
@@ -116,22 +123,24 @@ def doctor(
         raise SystemExit(1)
 
 
-def _print_status(found: dict[str, Any], *, lost: bool) -> None:
+def _print_status(found: dict[str, Any], names: Mapping[int, str], *, lost: bool) -> None:
     from feedback.reports.project_status import status_lines
+    from ml_backend.number_format import format_counted, format_number
 
     if not found["projects"] and not lost:
         echo("No project yet. Connect one: hitl connect PROJECT")
         echo()
     for item in found["projects"]:
         echo(f"Project {item['project']}  {item['title']}", bold=True)
-        for name, sentence in status_lines(item):
+        for name, sentence in status_lines(item, names):
             echo(f"  {name:<13} {sentence}")
         echo()
     service = found["service"]
     if not lost:
-        size = f"{service['store_bytes'] / (1 << 20):,.1f} MiB"
-        models = f"{service['models']:,} {'model' if service['models'] == 1 else 'models'}"
-        echo(f"Store: {service['store']} ({service['events']:,} events, {models}, {size}).")
+        size = f"{format_number(service['store_bytes'] / (1 << 20))} MiB"
+        events = format_counted(service["events"], "event", "events")
+        models = format_counted(service["models"], "model", "models")
+        echo(f"Store: {service['store']} ({events}, {models}, {size}).")
     trouble = service["trouble"]
     echo("Trouble: none." if not trouble else "Trouble:")
     for item in trouble:

@@ -15,6 +15,7 @@ from feedback.cli.arguments import AsJson, Commands, Project
 from feedback.cli.progress import report_progress
 from feedback.cli.terminal import confirm, echo, print_found, print_json
 from feedback.errors import FileError, StoreError
+from ml_backend.number_format import format_count, format_counted
 
 app = Commands(help="Verify or rebuild the store, and retry parked jobs.", no_args_is_help=True)
 
@@ -87,8 +88,10 @@ def backup(
         store.backup(file, may_replace=lambda: confirm(f"{file} exists. Replace it?", yes=yes))
         left = len(store.get_inbox_status().problems)
     size = file.stat().st_size
-    lines = [f"{file}: {size:,} bytes; `hitl restore-backup {file}` restores it."]
-    lines += [f"{left} webhook(s) that could not be processed are not in it; `hitl status` shows why."] if left else []
+    lines = [f"{file}: {format_count(size)} bytes; `hitl restore-backup {file}` restores it."]
+    if left:
+        webhooks = format_counted(left, "webhook", "webhooks")
+        lines += [f"Not in it: {webhooks} that could not be processed; `hitl status` shows why."]
     print_found({"file": str(file), "bytes": size, "left_out": left}, lines, as_json=as_json)
 
 

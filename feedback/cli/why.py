@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from feedback.app.bootstrap import load_settings, make_model_factory, opened_store
+from feedback.app.bootstrap import list_names, load_settings, make_model_factory, opened_store
 from feedback.app.project_names import find_project_of
 from feedback.cli.arguments import AsJson, Task, project_argument
 from feedback.cli.terminal import echo, print_json
+from ml_backend.number_format import format_percent
 
 if TYPE_CHECKING:
     from feedback.routing.router import DecisionExplanation
@@ -25,6 +27,7 @@ def why(
 ) -> None:
     """Show where a task is, where it was routed and why, with a replay, and what people did with it."""
     from feedback.reports.case_report import case_report, describe_case, hide_blind_answers, is_read_blind
+    from feedback.reports.formatting import person_name
     from feedback.reports.task_place import describe_place
     from feedback.reports.uncounted_answers import list_uncounted
     from feedback.routing.router import explain_decision
@@ -43,6 +46,7 @@ def why(
         explained = [_hide_inputs(entry) for entry in explained] if is_hidden else explained
         reasons, place = row.policy.reasons, describe_place(store, row, task)
         uncounted = list_uncounted(store, row, task)
+        name = partial(person_name, {} if as_json else list_names(settings, store))
     if as_json:
         rules = [entry.rule.model_dump(mode="json") if entry.rule else None for entry in explained]
         made = [asdict(entry) | {"rule": rule} for entry, rule in zip(explained, rules, strict=True)]
@@ -59,9 +63,8 @@ def why(
             source = signal.source or "unknown"
             echo(f"Signal {signal.name} = {signal.value!r} at {_time(signal.at_s)} from {source}")
         for answer in uncounted:
-            who = "somebody" if answer.person is None else f"person {answer.person}"
-            echo(f"Answer {answer.annotation} of {who} is not counted: {answer.why}")
-        for heading, *lines in (describe_case(report, reasons) for report in cases):
+            echo(f"Answer {answer.annotation} of {name(answer.person)} is not counted: {answer.why}")
+        for heading, *lines in (describe_case(report, reasons, name) for report in cases):
             for line in (heading, *(f"  {line}" for line in lines)):
                 echo(line)
     if any(entry.same is False for entry in explained):
@@ -106,7 +109,7 @@ def _prediction_text(entry: DecisionExplanation) -> str:
     if "answer" not in prediction:
         return f"explanation of the prediction: {explanation}"
     answer = format_answer(Answer.from_key(str(prediction["answer"])))
-    return f"predicted {answer}, confidence {prediction['confidence']:.0%}; explanation: {explanation}"
+    return f"predicted {answer}, confidence {format_percent(prediction['confidence'])}; explanation: {explanation}"
 
 
 def _time(at_s: float) -> str:

@@ -15,6 +15,7 @@ from feedback.errors import VotesError
 from feedback.stats.intervals import binomial_tail
 from feedback.votes import Floats, Ints, Votes
 from ml_backend.calibration import Calibrator
+from ml_backend.number_format import format_count, format_number
 
 Method = Callable[[Votes], Consensus]
 
@@ -84,11 +85,12 @@ def list_usable_methods(votes: Votes) -> UsableMethods:
     """
     n, k = float(votes.weights.sum()), votes.n_labels
     if np.count_nonzero(np.bincount(votes.tasks)) * k > max(_MAX_CELLS, _MAX_CELLS_PER_VOTE * n):
-        why = f"{k:,} different labels are too many for the other methods of consensus"
+        why = f"{format_count(k)} different labels are too many for the other methods of consensus"
         return UsableMethods({"majority": majority_vote}, f"only the majority vote is computed: {why}")
     people = np.count_nonzero(np.bincount(votes.people))
     if (rates := people * k**2) > max(_MAX_ERROR_RATES, _MAX_ERROR_RATES_PER_VOTE * n):
-        why = f"{rates:,} error rates of {people:,} people are too many for {n:,.0f} votes"
+        of = f"{format_count(rates)} error rates of {format_count(people)} people"
+        why = f"{of} are too many for {format_count(n)} votes"
         usable = {name: method for name, method in METHODS.items() if name not in _OF_ERROR_RATES}
         return UsableMethods(usable, f"{' and '.join(_OF_ERROR_RATES)} are left out: {why}")
     return UsableMethods(METHODS)
@@ -116,7 +118,8 @@ def select_method(votes: Votes) -> MethodSelection:
     per_task = len(votes) / np.count_nonzero(np.bincount(votes.tasks))
     per_person = len(votes) / np.count_nonzero(np.bincount(votes.people))
     if per_task < _MIN_VOTES_PER_TASK or per_person < _MIN_VOTES_PER_PERSON:
-        reason = f"{per_task:.1f} votes a task and {per_person:.1f} a person are too few to learn error rates"
+        votes_each = f"{format_number(per_task)} votes a task and {format_number(per_person)} a person"
+        reason = f"{votes_each} are too few to learn error rates"
         return select_majority(votes, reason)
     usable = list_usable_methods(votes)
     if not usable.with_tables:

@@ -28,10 +28,11 @@ from feedback.reports.case_report import (
     is_read_blind,
     list_case_page,
 )
-from feedback.reports.formatting import percent, when, within
+from feedback.reports.figures import figure_text, range_text
+from feedback.reports.formatting import person_name
 from feedback.reports.imported_answers import describe_imports
 from feedback.reports.project_status import count_cases, project_overview, project_state
-from feedback.reports.review_report import override_figures
+from feedback.reports.review_report import measure_overrides
 from feedback.reports.svg_charts import Point, interval_bar, over_time
 from feedback.reports.uncounted_answers import uncounted_sentences
 from feedback.review.case_state_machine import STATE_MEANINGS
@@ -200,7 +201,7 @@ class _Views:
     def overrides(self, project: str) -> Response:
         """Show where people changed the model's answers."""
         access = self._require_viewer(project)
-        figures = override_figures(self._store.overrides.count_overrides(project), access.policy.reasons)
+        figures = measure_overrides(self._store, access.row)
         return self._show_project("overrides", figures, access)
 
     def act(self, project: str, action: str, **more: str) -> Response:
@@ -245,7 +246,7 @@ class _Views:
             return "You"
         if _shows_names(access):
             names = self._config.accounts.names() if self._config.accounts else {}
-            return names.get(person, f"user {person}")
+            return person_name(names, person)
         return pseudonym(self._store.secrets.get_or_create_secret("pages"), access.row.id, person)
 
     def _show_project(self, template: str, figures: Mapping[str, Any], access: ProjectAccess, **more: Any) -> Response:
@@ -364,7 +365,7 @@ def _is_hidden(case: CaseRow, access: ProjectAccess) -> bool:
 def _accuracy_chart(points: Sequence[Mapping[str, Any]]) -> str:
     drawing = []
     for point in points:
-        text = f"{point['version']}: {percent(point['value'])} on {point['rows']} audit rows, {when(point['at_s'])}"
+        text = f"{point['version']}: {figure_text(point)}"
         drawing.append(Point(point["at_s"], point["value"], point["low"], point["high"], text))
     return over_time(drawing, label="Audit accuracy of the serving model over time, with 95 % intervals")
 
@@ -372,4 +373,4 @@ def _accuracy_chart(points: Sequence[Mapping[str, Any]]) -> str:
 def _accuracy_bar(figure: dict[str, Any] | None) -> str:
     if figure is None:
         return ""
-    return interval_bar(figure["value"], figure["low"], figure["high"], label=within(figure))
+    return interval_bar(figure["value"], figure["low"], figure["high"], label=range_text(figure))

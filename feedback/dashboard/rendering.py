@@ -16,13 +16,37 @@ from markupsafe import Markup, escape
 
 from feedback.dashboard.permissions import Visitor
 from feedback.errors import FeedbackError
+from feedback.reports import figures as figures_text
 from feedback.reports import formatting
+from feedback.reports.annotator_report import accuracy_text
+from feedback.reports.project_status import pairs_text
+from ml_backend import number_format
 from ml_backend.app.routes import json_response
 
 _log = logging.getLogger(__name__)
 _FOLDER = Path(__file__).parent
 _LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # without letters and digits that look alike
 _CODE = re.compile(r"`([^`]+)`")
+_FILTERS: dict[str, Callable[..., Any]] = {
+    "short": formatting.short,
+    "when": formatting.when,
+    "percent": number_format.format_percent,
+    "set_percent": number_format.format_set_percent,
+    "number": number_format.format_number,
+    "count": number_format.format_count,
+    "money": number_format.format_money,
+    "duration": number_format.format_seconds,
+    "coefficient": number_format.format_coefficient,
+    # of figures with an interval
+    "share": figures_text.share_text,
+    "range": figures_text.range_text,
+    "points": figures_text.points_text,
+    "measure": figures_text.measure_text,
+    "bounds": figures_text.bounds_text,
+    "sample": figures_text.sample_text,
+    "accuracy": accuracy_text,
+    "pairs_agreeing": pairs_text,
+}
 _STATIC_S = 86_400  # the URL changes with the content
 
 
@@ -73,10 +97,10 @@ def prepare(
     routes: Blueprint, *, has_problem: Callable[[], bool] = bool, clock: Callable[[], float] = time.time
 ) -> None:
     """Register template filters, error handlers, the URL of the style sheet, and whether the service has a problem."""
-    for name in ("percent", "within", "number", "duration", "when", "short"):
-        routes.add_app_template_filter(getattr(formatting, name))
+    for name, shown in _FILTERS.items():
+        routes.add_app_template_filter(shown, name)
     routes.add_app_template_filter(mark_code, "code")
-    routes.add_app_template_filter(lambda at_s: formatting.duration(max(0.0, clock() - at_s)) + " ago", "ago")
+    routes.add_app_template_filter(lambda at_s: f"{number_format.format_seconds(max(0.0, clock() - at_s))} ago", "ago")
     version = hashlib.sha256(b"".join(file.read_bytes() for file in sorted((_FOLDER / "static").iterdir()))).hexdigest()
 
     @routes.context_processor

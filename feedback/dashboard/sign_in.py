@@ -14,13 +14,11 @@ from feedback.dashboard.authentication import Authenticator, safe_redirect_path
 from feedback.dashboard.rendering import Refused, show
 from ml_backend.app.security import Attempts, TooManyAttempts
 from ml_backend.errors import LabelStudioError
-from ml_backend.labelstudio.accounts import User, WrongCredentials, check_password, check_token
-from ml_backend.labelstudio.client import Client
+from ml_backend.labelstudio.accounts import User, WrongCredentials, check_password, check_token, list_names
 
 _MAX_CONCURRENT = 2  # sign-ins of a worker that wait for Label Studio; predictions need the other threads
 _QUEUE_TIMEOUT_S = 2.0
 _NAMES_S = 300.0  # names of people are cached for so long
-_NAMES_TIMEOUT_S = 3.0  # then the page shows user ids instead of names
 _log = logging.getLogger(__name__)
 
 
@@ -61,8 +59,7 @@ class LabelStudioAccounts:
                 return self._names
             self._asked_s = now_s  # also after a failure, so that not every page waits for Label Studio
             try:
-                with Client(self._url, self._api_key, timeout_s=_NAMES_TIMEOUT_S, tries=1) as client:
-                    self._names = {int(user["id"]): _name(user) for user in client.users()}
+                self._names = list_names(self._url, self._api_key)
             except (LabelStudioError, KeyError, TypeError, ValueError) as error:
                 _log.warning("Label Studio did not return the names of people: %s", type(error).__name__)
         return self._names
@@ -146,8 +143,3 @@ def _page(
     if cookie:
         authenticator.set_cookie(response, cookie)
     return response
-
-
-def _name(user: Mapping[str, object]) -> str:
-    full = " ".join(str(user.get(part) or "") for part in ("first_name", "last_name")).strip()
-    return full or str(user.get("email") or f"user {user['id']}")

@@ -24,14 +24,15 @@ from feedback.demo.simulated_annotators import Annotator
 from feedback.errors import ServiceError
 from feedback.project.connect import connect
 from feedback.recipes import ProjectRecipe
-from feedback.reports.formatting import percent
-from feedback.reports.project_status import project_status, status_lines
+from feedback.reports.figures import share_text
+from feedback.reports.project_status import project_status, status_lines, verdict_json
 from feedback.settings import read_settings
 from feedback.store import Store
 from ml_backend.label_config import read_label_config
 from ml_backend.labelstudio.accounts import Account, sign_up
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.local_server import LocalLabelStudio, describe_log_end, free_port, is_healthy, stop_process
+from ml_backend.number_format import format_count, format_percent
 
 _SKILLS = {"Ada": 0.98, "Ben": 0.95, "Cleo": 0.88}  # a careful, a usual and a hasty annotator
 _LAST_TURN_S = 20.0  # after the last answer, for the loop to learn from it
@@ -167,7 +168,7 @@ def _close(
     people: Mapping[str, Account], studio: LocalLabelStudio, store: Store, project: str, console: Console
 ) -> None:
     status: dict[str, Any] = project_status(store, require_project(store, project))
-    verdicts = [record.body for record in store.records.list_records(project, "verdict")]
+    verdicts = [verdict_json(record) for record in store.records.list_records(project, "verdict")]
     console.print(render_verdicts(sorted(verdicts, key=lambda verdict: verdict["at_s"]), status))
     console.print(f"Log in: {studio.url}/projects/{project}/", soft_wrap=True)
     logins = {"administrator": (studio.email, studio.password)}
@@ -194,7 +195,7 @@ def render_progress(
     table.add_column(style="dim")
     table.add_row("answers", f"{done} of {goal}")
     for person in people:
-        table.add_row(f"  {person.name}", f"{person.answers} (skill {person.skill:.0%})")
+        table.add_row(f"  {person.name}", f"{person.answers} (skill {format_percent(person.skill)})")
     for name, sentence in status_lines(status):
         table.add_row(name, Text(sentence))
     title = Text(f"Label Studio {url}   {elapsed_s:.0f} s", style="bold")
@@ -210,9 +211,9 @@ def render_verdicts(verdicts: Sequence[Mapping[str, Any]], status: Mapping[str, 
         table.add_row(
             verdict["challenger"],
             verdict["gate"],
-            str(verdict["rows"]),
-            percent(verdict["accuracy"]),
-            percent(verdict["champion_accuracy"]),
+            format_count(verdict["rows"]),
+            share_text(verdict["accuracy"]),
+            share_text(verdict["champion_accuracy"]),
             Text("promoted", style="green") if verdict["promote"] else Text("kept out", style="yellow"),
             verdict["reason"],
         )

@@ -13,6 +13,7 @@ from feedback.policy.rule_matching import NOT_CERTIFIED
 from feedback.policy.rules import AUTO, HOLD, Rule, find_field
 from feedback.policy.schema import Policy
 from feedback.policy.tiers import Tier
+from ml_backend.number_format import format_set_number, format_set_percent
 
 _OPERATOR_TEXTS = {
     "eq": "is",
@@ -151,7 +152,9 @@ def _tier(policy: Policy, name: str, tier: Tier) -> Iterator[str]:
     else:
         yield "a review project"
         how = {"single": "one person decides", "two-reader": "two people answer separately, a third decides"}
-        yield how.get(tier.protocol, f"a panel of {tier.panel} votes, more than {tier.min_agreement:.0%} decide")
+        yield how.get(
+            tier.protocol, f"a panel of {tier.panel} votes, more than {format_set_percent(tier.min_agreement)} decide"
+        )
         if tier.blind:
             yield "blind: reviewers do not see the model's answer and earlier votes"
     if tier.skills:
@@ -217,11 +220,11 @@ def _questions(policy: Policy, controls: Collection[str] | None) -> Iterator[str
 
 def _second_look(policy: Policy) -> Iterator[str]:
     if policy.second_look.share and len(policy.tiers) > 1:
-        yield f"{policy.second_look.share:.1%} of human decisions are repeated blind by another person."
+        yield f"{format_set_percent(policy.second_look.share)} of human decisions are repeated blind by another person."
     if policy.second_look.honeypots:
-        yield f"{policy.second_look.honeypots:.1%} of the review tasks have a known answer."
+        yield f"{format_set_percent(policy.second_look.honeypots)} of the review tasks have a known answer."
     if policy.costs.error is not None:
-        yield f"A wrong answer that nobody reviewed costs {policy.costs.error:,g}."
+        yield f"A wrong answer that nobody reviewed costs {format_set_number(policy.costs.error)}."
 
 
 def _rights(policy: Policy) -> str:
@@ -249,4 +252,10 @@ def _operand(operand: Any, *, is_time: bool) -> str:
         return f'"{operand.text}"'
     if isinstance(operand, bool):
         return "true" if operand else "false"
-    return format_duration(operand) if is_time else f'"{operand}"' if isinstance(operand, str) else f"{operand:,}"
+    return (
+        format_duration(operand)
+        if is_time
+        else f'"{operand}"'
+        if isinstance(operand, str)
+        else format_set_number(operand)
+    )

@@ -14,6 +14,7 @@ from feedback.policy.policy_changes import describe_other_keys, list_changes
 from feedback.policy.rule_matching import NOT_CERTIFIED, Outcome, Router
 from feedback.policy.rules import AUTO, HOLD
 from feedback.policy.schema import Policy
+from ml_backend.number_format import format_count, format_money, format_number, format_percent
 
 DAY_S = 86_400.0
 DECISIONS = "decisions"  # the source of a history
@@ -58,8 +59,9 @@ class Span:
         '30 decisions within 14m24s, too short a time for a daily rate'
         """
         if self.is_long:
-            return f"{count:,} {source} over {self.days:.1f} days"
-        return f"{count:,} {source} within {format_duration(self.days * DAY_S)}, too short a time for a daily rate"
+            return f"{format_count(count)} {source} over {format_number(self.days)} days"
+        within = format_duration(self.days * DAY_S)
+        return f"{format_count(count)} {source} within {within}, too short a time for a daily rate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +119,9 @@ class Simulation:
         span = Span(self.days)
         for tier in dict.fromkeys([*self.before.tiers, *self.after.tiers]):
             change = span.rate(self.after.tiers.get(tier, 0) - self.before.tiers.get(tier, 0))
-            parts.append(f"{tier} load {change:+.1f} tasks/day" if span.is_long else f"{tier} load {change:+,} tasks")
+            parts.append(f"{tier} load {format_number(change, signed=True)} tasks{'/day' if span.is_long else ''}")
         if self.before.cost and self.after.cost is not None:
-            parts.append(f"cost {self.after.cost / self.before.cost - 1:+.0%}")
+            parts.append(f"cost {format_percent(self.after.cost / self.before.cost - 1, signed=True)}")
         return ", ".join(parts)
 
     @property
@@ -129,18 +131,18 @@ class Simulation:
         if not self.n:
             return list(filter(None, ["There is no task yet, so nothing can be simulated.", unseen]))
         span = Span(self.days)
-        lines = [f"{span.describe(self.n, self.source)}; {self.moved:,} would go elsewhere.", self.headline]
+        lines = [f"{span.describe(self.n, self.source)}; {format_count(self.moved)} would go elsewhere.", self.headline]
         if self.changed:
-            lines.append(f"{self.changed:,} would have another priority, queue or number of people.")
+            lines.append(f"{format_count(self.changed)} would have another priority, queue or number of people.")
         for tier in dict.fromkeys([*self.before.answers, *self.after.answers]):
             was, now = (span.rate(work.answers.get(tier, 0)) for work in (self.before, self.after))
-            change = f"{now - was:+.1f} answers/day ({was:.1f} -> {now:.1f})"
-            lines.append(f"{tier} load: {change if span.is_long else f'{now - was:+,} answers ({was:,} -> {now:,})'}")
+            change = f"{format_number(now - was, signed=True)} answers{'/day' if span.is_long else ''}"
+            lines.append(f"{tier} load: {change} ({format_number(was)} -> {format_number(now)})")
         if self.before.held or self.after.held:
-            lines.append(f"held: {self.before.held:,} -> {self.after.held:,} tasks")
+            lines.append(f"held: {format_count(self.before.held)} -> {format_count(self.after.held)} tasks")
         lines.append(self._cost(span))
         lines += [
-            f"{field} is unknown for {count:,} tasks: in this simulation they meet none of its rules"
+            f"{field} is unknown for {format_count(count)} tasks: in this simulation they meet none of its rules"
             for field, count in self.missing.items()
         ]
         return [*lines, unseen] if unseen else lines
@@ -150,8 +152,9 @@ class Simulation:
             return f"cost: unknown; {'; '.join(dict.fromkeys(self.before.unknown + self.after.unknown))}"
         was, now = span.rate(self.before.cost), span.rate(self.after.cost)
         if self.before.cost == 0:
-            return f"cost: {now:,.2f} {span.unit}, 0 before"
-        return f"cost: {now / was - 1:+.0%} ({was:,.2f} -> {now:,.2f} {span.unit})"
+            return f"cost: {format_money(now)} {span.unit}, 0 before"
+        change = format_percent(now / was - 1, signed=True)
+        return f"cost: {change} ({format_money(was)} -> {format_money(now)} {span.unit})"
 
 
 def simulate(old: Policy, new: Policy, history: TaskHistory) -> Simulation:
@@ -234,4 +237,4 @@ def cost_per_answer(policy: Policy, tier: str, handling_s: float | None) -> floa
 
 
 def _percent(part: int, whole: int) -> str:
-    return f"{part / whole:.0%}" if whole else "0%"
+    return format_percent(part / whole if whole else 0.0)

@@ -15,10 +15,19 @@ from feedback.policy.rules import HOLD
 from feedback.policy.schema import Policy
 from feedback.policy.simulate import Span, TaskHistory, answers_needed, cost_per_answer
 from feedback.stats.intervals import Interval, clopper_pearson
+from ml_backend.number_format import (
+    format_count,
+    format_money,
+    format_number,
+    format_percent,
+    format_set_percent,
+    format_share,
+)
 
 GRID = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.97, 0.98, 0.99)
 Floats = NDArray[np.float64]
 CONFIDENCE = 0.95  # joint coverage of all intervals of a table
+_ALL_HOLD = f"All intervals hold with {format_set_percent(CONFIDENCE)}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +70,15 @@ class ThresholdTable:
         """Return the table in sentences."""
         if not self.steps:
             return [f"No threshold can be compared: {self.reason}"]
-        loads = ", ".join(f"{tier} {count:.1f}" for tier, count in self.answers.items()) or "none"
-        cost = f", cost {self.cost:,.2f} {self.unit}" if self.cost is not None else ""
-        best = f"Best: {self.best:.0%}. " if self.best is not None else "No threshold is named best: "
+        loads = ", ".join(f"{tier} {format_number(each)}" for tier, each in self.answers.items()) or "none"
+        cost = f", cost {format_money(self.cost)} {self.unit}" if self.cost is not None else ""
+        best = f"Best: {format_set_percent(self.best)}. " if self.best is not None else "No threshold is named best: "
         return [
             f"{Span(self.days).describe(self.n, self.source)}.",
             f"If people decide everything: {loads} answers {self.unit}{cost}.",
             *(_row_text(step, self.unit) for step in self.steps),
             best + self.reason,
-            f"Errors are those on audited tasks, which no model learns. All intervals hold with {CONFIDENCE:.0%}.",
+            f"Errors are those on audited tasks, which no model learns. {_ALL_HOLD}",
             "Audit tasks stand for the others here: people always answer them, so they are never automated.",
             "The consensus of people counts as right. Nothing is automated before certificates exist.",
         ]
@@ -149,24 +158,26 @@ def _best(
     cost, step = min(priced, key=lambda pair: pair[0].high)
     if cost.high >= now:
         return None, (
-            f"even at {step.threshold:.0%} the cost may be as high as {cost.high:,.2f} {unit}, and is {now:,.2f} "
+            f"even at {format_set_percent(step.threshold)} the cost may be {format_money(cost.high)} {unit}, "
+            f"and is {format_money(now)} "
             f"if people decide everything. {step.checked} audited answers are too few."
         )
     rivals = [row.threshold for other, row in priced if row is not step and other.low < cost.high]
-    others = f" {', '.join(f'{rival:.0%}' for rival in rivals)} may be as good." if rivals else ""
+    others = f" {', '.join(map(format_set_percent, rivals))} may be as good." if rivals else ""
     return step.threshold, (
-        f"It costs {cost.low:,.2f} to {cost.high:,.2f} {unit}, and {now:,.2f} if people decide everything.{others}"
+        f"It costs {format_money(cost.low)} to {format_money(cost.high)} {unit}, and {format_money(now)} if people "
+        f"decide everything.{others}"
     )
 
 
 def _row_text(step: ThresholdRow, unit: str) -> str:
-    loads = ", ".join(f"{tier} {count:.1f}" for tier, count in step.answers.items()) or "nobody"
-    error = f"{step.error.value:.1%}" if step.checked else "unknown"
+    loads = ", ".join(f"{tier} {format_number(each)}" for tier, each in step.answers.items()) or "nobody"
     cost = ""
     if step.cost is not None:
-        middle = f"{step.cost.value:,.2f}, " if step.cost.value is not None else ""
-        cost = f"; cost {middle}{step.cost.low:,.2f} to {step.cost.high:,.2f} {unit}"
+        middle = f"{format_money(step.cost.value)}, " if step.cost.value is not None else ""
+        cost = f"; cost {middle}{format_money(step.cost.low)} to {format_money(step.cost.high)} {unit}"
     return (
-        f"from {step.threshold:.1%}: automates {step.automated:.0%}, error {error} "
-        f"[{step.error.low:.1%}, {step.error.high:.1%}] on {step.checked} audited; answers {unit}: {loads}{cost}"
+        f"from {format_set_percent(step.threshold)}: automates {format_percent(step.automated)}, "
+        f"error {format_share(step.error.value, step.error.low, step.error.high)} on {format_count(step.checked)} "
+        f"audited; answers {unit}: {loads}{cost}"
     )

@@ -8,6 +8,7 @@ from feedback.policy import Policy
 from feedback.policy.policy_changes import list_changes
 from feedback.policy.simulate import Simulation
 from feedback.store import ProjectRow, Store
+from ml_backend.number_format import format_count
 
 _OPEN = ("queued", "started", "waiting")  # states of a case on which people still have to act
 
@@ -23,11 +24,12 @@ def describe_activation(store: Store, project: ProjectRow, policy: Policy, simul
     yield from (change.sentence for change in changes)
     before, after = simulation.before.kept_back, simulation.after.kept_back
     if before != after:
-        yield f"tasks that nobody has answered and that are kept back from {policy.first_tier}: {before:,} -> {after:,}"
+        moved = f"{format_count(before)} -> {format_count(after)}"
+        yield f"tasks that nobody has answered and that are kept back from {policy.first_tier}: {moved}"
     made = store.review_projects.list_review_projects(project.id)
     if new := [tier for tier in list(policy.tiers)[1:] if tier not in made]:
         yield f"a review project is made in Label Studio for {', '.join(new)}, each with its first case"
     for (tier, state), count in sorted(store.cases.count_cases(project.id).items()):
         if tier not in policy.tiers and state in _OPEN:
             gone = f"{tier}, which the policy no longer has"
-            yield f"the {state} cases of {gone}, go to {policy.first_tier}: {count:,}"
+            yield f"the {state} cases of {gone}, go to {policy.first_tier}: {format_count(count)}"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -12,19 +13,30 @@ from typing import Any
 from feedback.agreement import Coefficient, load_measure, percent_agreement
 from feedback.agreement.interpretation import Interpretation, interpret_agreement, judge_coefficient
 from feedback.agreement.krippendorff_alpha import alpha_of_answers
+from feedback.annotators.accuracy import AccuracyTable, Reliability
+from feedback.annotators.gold import GoldTask
 from feedback.errors import VotesError
 from feedback.project.guidelines import guideline_at, list_guidelines
 from feedback.project.snapshot import ProjectSnapshot
-from feedback.reports.csv_table import counted
+from feedback.reports.annotator_report import accuracy_of_people
 from feedback.reports.formatting import answer_text
-from feedback.reports.vote_analysis import NUMBER_KINDS, Analysis, analyse_votes
+from feedback.reports.vote_analysis import (
+    NUMBER_KINDS,
+    Analysis,
+    analyse_votes,
+    distance_json,
+    notes_on_people,
+    reliability_json,
+)
 from feedback.reports.votes_file import describe_foreign_gold, parse_cell
+from feedback.stats.intervals import Interval
 from feedback.store import Store, Vote
 from feedback.training.dataset import single_label
 from feedback.votes import LABEL_KINDS, EncodedVotes, encode_votes
 from ml_backend.clean_text import clean_text, unify_spelling
 from ml_backend.errors import UnknownName
 from ml_backend.left_out import name_some
+from ml_backend.number_format import format_counted
 from ml_backend.records import Answer, field_value
 
 _LOG = logging.getLogger(__name__)
@@ -63,9 +75,16 @@ def agreement_figures(snapshot: ProjectSnapshot) -> dict[str, Any] | None:
 
 
 def analyse_project(
-    snapshot: ProjectSnapshot, *, gold: Mapping[str, str] | None = None, calibrate_gold: int = 0, segment: str = ""
+    snapshot: ProjectSnapshot,
+    *,
+    gold: Mapping[str, str] | None = None,
+    gold_tasks: Mapping[int, GoldTask] | None = None,
+    calibrate_gold: int = 0,
+    segment: str = "",
 ) -> Analysis:
     """Analyse the latest answers of people: agreement on the tasks drawn for it, consensus on all tasks.
+
+    People are compared on the tasks drawn for several people and on `gold_tasks`, those of the project, or on `gold`.
 
     Without drawn tasks, agreement is shown on all tasks but not interpreted: tasks that were chosen for several people
     because they are hard make people look worse than they are.
@@ -84,26 +103,32 @@ def analyse_project(
         spelling = unify_spelling([*gold.values(), *snapshot.control.labels])
         cells = {task.removesuffix(".0"): spelling.get(cell, cell) for task, cell in gold.items()}
         known = {task: parse_cell(cell, kind, where=f"gold of {task}") for task, cell in cells.items()}
+        gold_tasks = {int(task): GoldTask(int(task), answer, "") for task, answer in known.items() if task.isdecimal()}
     foreign = describe_foreign_gold([vote.answer for vote in snapshot.votes], known)
     if foreign and gold:
         raise VotesError(foreign, hint="Spell the labels as the label config does.")
     on_all = _analyse(snapshot.votes, None if foreign else known or None, calibrate_gold, drawn=False)
     if foreign:
         on_all = replace(on_all, notes=(*on_all.notes, foreign.removesuffix(".")))
+    people = sorted({vote.person for vote in snapshot.votes})
+    on_all = _with_people(on_all, people, accuracy_of_people(snapshot, gold_tasks or {}))
     drawn = _drawn(snapshot.votes, snapshot)
     on_drawn = _analyse(drawn, None, 0, drawn=True) if drawn else None
     if on_drawn is None or not any(figure.items for figure in on_drawn.agreement.values()):
+        headline = _measure(snapshot.votes, snapshot)
         return replace(
             on_all,
-            verdict=judge_coefficient(on_all.agreement["alpha"], drawn=False)[1],
+            headline=headline,
+            verdict=judge_coefficient(headline, drawn=False)[1],
             notes=(*on_all.notes, "no task that was drawn for agreement has two votes yet"),
         )
-    n_drawn = counted(len({vote.task for vote in drawn}), "task", "tasks")
-    note = f"agreement on {n_drawn} drawn for it, all else on all tasks"
+    headline = _measure(drawn, snapshot)
+    note = f"agreement on {format_counted(headline.items, 'task', 'tasks')} drawn for it, consensus on all tasks"
     return replace(
         on_all,
         agreement=on_drawn.agreement,
-        verdict=_read_agreement(drawn, _measure(drawn, snapshot)).text,
+        headline=headline,
+        verdict=_read_agreement(drawn, headline).text,
         pairs=on_drawn.pairs,
         by_label=on_drawn.by_label,
         by_month=_agreement_by_group(drawn, _months_of_tasks(drawn), snapshot),
@@ -156,7 +181,20 @@ def _analyse(votes: Sequence[Vote], gold: Mapping[str, Answer] | None, calibrate
         gold=gold and {task: _to_label(answer, single=single) for task, answer in gold.items()},
         calibrate_gold=calibrate,
         drawn=drawn,
+        with_people=False,
     )
+
+
+def _with_people(found: Analysis, people: Iterable[int], table: AccuracyTable) -> Analysis:
+    """Return the analysis with the people of a project, on the sample that every report on people uses."""
+    labels = [answer_text(key) for key in table.label_keys]
+    unknown = Interval(0.0, 1.0, math.nan)
+    alone = Reliability(0, 0, 0, unknown, (unknown,) * len(labels), "others", unknown, (unknown,) * len(labels))
+    rows = [reliability_json(person, table.records.get(person, alone), labels) for person in people]
+    if table.distances:
+        rows = [distance_json(person, record, "others") for person, record in table.distances.items()]
+    notes = notes_on_people(labels, list(table.records.values()), table.note)
+    return replace(found, annotators=tuple(rows), notes=(*found.notes, *notes))
 
 
 def _to_label(answer: Answer, *, single: bool) -> Any:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from feedback.annotators.accuracy import (
+    SAMPLES,
+    AccuracyTable,
     Reliability,
     advise_pause,
     encode_answers,
@@ -17,14 +19,34 @@ from feedback.annotators.accuracy import (
     measure_anchoring,
     onboarding_progress,
 )
-from feedback.annotators.gold import load_gold_tasks, matches_gold
+from feedback.annotators.gold import GoldTask, load_gold_tasks, matches_gold
 from feedback.annotators.speed import AccuracyTrend, accuracy_trends, measure_speed, time_share_by_label
 from feedback.policy import Policy
 from feedback.project.snapshot import ProjectSnapshot
+from feedback.reports.figures import figure_text, make_figure
 from feedback.reports.formatting import answer_text
 from feedback.stats.intervals import Interval
 from feedback.store import AnnotatorCounts, ProjectRow, Store, Vote
 from feedback.votes import LABEL_KINDS, Floats, Ints
+
+
+def accuracy_of_people(snapshot: ProjectSnapshot, gold: Mapping[int, GoldTask]) -> AccuracyTable:
+    """Return how often each person is right, on gold tasks or on those drawn for several people.
+
+    It is the one figure for a person's accuracy, in `hitl people`, in `hitl agree` and on the page on people. Reviewers
+    have another figure, of another sample: how often others uphold them (`feedback.review.reviewer_accuracy`).
+    """
+    tolerance = snapshot.policy.gold.tolerance
+    return measure_accuracy(snapshot.votes, gold, overlap_tasks=snapshot.overlap_sample, tolerance=tolerance)
+
+
+def accuracy_text(row: Mapping[str, Any]) -> str:
+    """Return a person's accuracy with its interval and its sample, or why there is none."""
+    figure = row["accuracy"]
+    if figure is None:
+        return row["reason"] or "nothing to compare with yet"
+    unknown = f": {row['reason'] or 'the votes do not tell'}" if figure["value"] is None else ""
+    return f"{figure_text(figure)}{unknown}"
 
 
 def annotator_figures(store: Store, snapshot: ProjectSnapshot) -> list[dict[str, Any]]:
@@ -47,7 +69,7 @@ def annotator_figures(store: Store, snapshot: ProjectSnapshot) -> list[dict[str,
     if not snapshot.votes:
         return []
     gold, tolerance = load_gold_tasks(store, snapshot.project.id), snapshot.policy.gold.tolerance
-    accuracy = measure_accuracy(snapshot.votes, gold, overlap_tasks=snapshot.overlap_sample, tolerance=tolerance)
+    accuracy = accuracy_of_people(snapshot, gold)
     onboarding = onboarding_progress(snapshot.votes, gold, onboarding_tasks=snapshot.onboarding, tolerance=tolerance)
     label_texts = [answer_text(key) for key in accuracy.label_keys]
     people, at_s, lead_time_s = _columns(snapshot.votes)
@@ -169,7 +191,7 @@ def _accuracy_json(record: Reliability | None, label_texts: Sequence[str], note:
     weakest = record.weakest_label
     figure = None if weakest is None else record.by_label[weakest].to_json(digits=4) | {"label": label_texts[weakest]}
     return {
-        "accuracy": record.accuracy.to_json(digits=4),
+        "accuracy": make_figure(record.accuracy, record.compared, SAMPLES[record.against]),
         "compared": record.compared,
         "against": record.against,
         "weakest_label": figure,

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from feedback.errors import FeedbackError
 from feedback.policy import Policy
-from feedback.reports.formatting import close_direction
+from feedback.reports.formatting import close_direction, unnamed
 from feedback.review.appeals import HumanReviewRequest, list_human_review_requests
 from feedback.review.case_state_machine import OPEN_STATES, STATE_MEANINGS, is_blind
 from feedback.review.honeypots import HONEYPOT_ROUND
@@ -220,7 +220,7 @@ def case_timeline(
     report: CaseReport,
     reasons: Mapping[str, str],
     *,
-    name: Callable[[int], str] = lambda person: f"person {person}",
+    name: Callable[[int], str] = unnamed,
 ) -> list[TimelineEntry]:
     """Return the events and reviews of a case as sentences, oldest first.
 
@@ -233,10 +233,10 @@ def case_timeline(
     return sorted(entries, key=lambda entry: entry.at_s)
 
 
-def describe_case(report: CaseReport, reasons: Mapping[str, str]) -> list[str]:
+def describe_case(report: CaseReport, reasons: Mapping[str, str], name: Callable[[int], str] = unnamed) -> list[str]:
     """Return the case as lines of text: a heading, the timeline, the requests for a person, and the state."""
     case = report.case
-    lines = [f"{format_time(entry.at_s)}  {entry.text}" for entry in case_timeline(report, reasons)]
+    lines = [f"{format_time(entry.at_s)}  {entry.text}" for entry in case_timeline(report, reasons, name=name)]
     answer = f": {format_answer(case.answer)}" if case.state in ("decided", "resolved") else ""
     meaning = STATE_MEANINGS[case.state]  # type: ignore[index]  # stored states come from this table
     requests = [request.statement for request in report.requests]

@@ -11,10 +11,10 @@ import numpy as np
 from feedback.consensus import Consensus
 from feedback.consensus.gold_calibration import consensus_log_odds, fit_confidence_model
 from feedback.errors import VotesError
-from feedback.reports.csv_table import counted
 from feedback.stats.intervals import json_number
 from feedback.votes import EncodedVotes, Floats, Ints, Votes
 from ml_backend.calibration import expected_calibration_error
+from ml_backend.number_format import format_counted
 
 _N_DRAWS = 20  # of gold for calibration, because one draw of 50 is off by several points
 Gold = TypeVar("Gold")  # one gold answer
@@ -102,9 +102,11 @@ def encode_gold(named: EncodedVotes, gold: Mapping[Hashable, Hashable]) -> tuple
     known[list(found)] = list(found.values())
     notes = []
     if unused := len(gold) - len(found):
-        notes.append(counted(unused, "gold answer is for a task", "gold answers are for tasks") + " without votes")
+        notes.append(
+            format_counted(unused, "gold answer is for a task", "gold answers are for tasks") + " without votes"
+        )
     if unseen := int((known == len(label)).sum()):
-        notes.append(counted(unseen, "gold answer is a label", "gold answers are labels") + " that nobody gave")
+        notes.append(format_counted(unseen, "gold answer is a label", "gold answers are labels") + " that nobody gave")
     return known, notes
 
 

@@ -74,11 +74,6 @@ def read_csv_table(path: Path, *wanted: Sequence[str], hint: str = "", ragged: b
     return table
 
 
-def counted(count: int, singular: str, plural: str) -> str:
-    """Return a count with its noun."""
-    return f"{count:,} {singular if count == 1 else plural}"
-
-
 def unify_column(cells: list[str]) -> list[str]:
     """Return cells in which names that a program has spelled in two ways are one, as `unify_spelling` finds them."""
     spelling = unify_spelling(cells)

@@ -1,12 +1,10 @@
-"""Numbers, times and texts as people read them, on the pages and in the terminal."""
+"""Times and texts as people read them, on the pages and in the terminal; `ml_backend.number_format` has the numbers."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import math
-from collections.abc import Hashable
-from typing import Any
+from collections.abc import Hashable, Mapping
 
 from feedback.review.review_task_content import format_answer, format_time
 from ml_backend.records import Answer
@@ -14,77 +12,6 @@ from ml_backend.records import Answer
 _MAX_CHARS = 160  # of a text from people: titles, labels, notes
 _PDF, _PDI = "\u202c", "\u2069"
 _OPENS = dict.fromkeys("\u202a\u202b\u202d\u202e", _PDF) | dict.fromkeys("\u2066\u2067\u2068", _PDI)
-_UNITS = (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
-
-
-def percent(value: float | None) -> str:
-    """Return a share as a percentage.
-
-    >>> percent(0.923), percent(1.0), percent(None)
-    ('92.3 %', '100 %', '–')
-    """
-    if value is None:
-        return "–"
-    text = f"{100 * value:.1f}".removesuffix(".0")
-    return f"{text} %"
-
-
-def within(figure: dict[str, Any] | None) -> str:
-    """Return the interval of a share as percentages.
-
-    >>> within({"value": 0.9, "low": 0.81, "high": 0.95})
-    '81 to 95 %'
-    """
-    return f"{100 * figure['low']:.0f} to {100 * figure['high']:.0f} %" if figure else ""
-
-
-def number(value: float | None) -> str:
-    """Return a count with thin spaces, or another number with two decimals.
-
-    >>> number(1234567), number(0.123), number(None)
-    ('1\\u202f234\\u202f567', '0.12', '–')
-    """
-    if value is None:
-        return "–"
-    if isinstance(value, float) and not value.is_integer():
-        return f"{value:.2f}"
-    return f"{int(value):,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
-
-
-def decimal(value: float | None, digits: int = 2) -> str:
-    """Return a number with a fixed number of decimals.
-
-    >>> decimal(0.5), decimal(float("nan")), decimal(None)
-    ('0.50', '–', '–')
-    """
-    return "–" if value is None or math.isnan(value) else f"{value:.{digits}f}"
-
-
-def bounds(low: float | None, high: float | None, digits: int = 2) -> str:
-    """Return the bounds of an interval; "…" for a bound that is unknown or infinite.
-
-    >>> bounds(0.44, 0.6), bounds(1.0, None)
-    ('[0.44, 0.60]', '[1.00, …]')
-    """
-    texts = [f"{end:.{digits}f}" if end is not None and math.isfinite(end) else "…" for end in (low, high)]
-    return f"[{texts[0]}, {texts[1]}]"
-
-
-def duration(seconds: float | None) -> str:
-    """Return a duration in its largest unit.
-
-    >>> duration(42.0), duration(5400), duration(None), duration(float("inf"))
-    ('42 seconds', '1.5 hours', '–', 'without end')
-    """
-    if seconds is None:
-        return "–"
-    if seconds == float("inf"):
-        return "without end"
-    for name, size in _UNITS:
-        if abs(seconds) >= size or size == 1:
-            count = round(seconds / size, 1 if abs(seconds) < 10 * size else None)
-            return f"{count:g} {name}{'' if count == 1 else 's'}"
-    return "–"
 
 
 def when(at_s: float) -> str:
@@ -135,6 +62,24 @@ def answer_text(key: str) -> str:
     ('spam, urgent', 'Fruit > Apple')
     """
     return format_answer(Answer.from_key(key))
+
+
+def person_name(names: Mapping[int, str], person: int | None) -> str:
+    """Return the name of a person by their user id, or words where there is none.
+
+    >>> person_name({3: "Ann Lee"}, 3), person_name({}, 3), person_name({}, None)
+    ('Ann Lee', 'person 3', 'somebody')
+    """
+    return "somebody" if person is None else close_direction(names.get(person, f"person {person}"))
+
+
+def unnamed(person: int | None) -> str:
+    """Return words for a person without a name.
+
+    >>> unnamed(3)
+    'person 3'
+    """
+    return person_name({}, person)
 
 
 def pseudonym(secret: str, person: Hashable) -> str:

@@ -20,12 +20,12 @@ from feedback.ingest.store_check import OTHER_STORE, check_store_of_service
 from feedback.jobs.heartbeat import is_dead_here
 from feedback.labelling_platform.service_account import find_bot
 from feedback.reports.file_access import access_findings
-from feedback.reports.formatting import duration, number
 from feedback.settings import Settings
 from feedback.store import Heartbeat, InboxStatus, Store, WebhookArrival, describe_place
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.doctor import Finding
+from ml_backend.number_format import format_counted, format_seconds
 
 # the names of findings, each a gauge of /metrics
 STORE, DISK, ACCESS, INBOX, JOB, REFUSED = "store", "disk", "file access", "inbox", "job", "refused requests"
@@ -130,16 +130,16 @@ def worker_findings(rows: Sequence[Heartbeat], *, now_s: float) -> Iterator[Find
         if row not in alive:
             has_died, is_here = is_dead_here(row.worker), host == socket.gethostname()
             why = "it has died" if has_died else "it is stopped" if is_here else "it is stopped or has died"
-            what = f"the worker {row.worker} has given no sign of life for {duration(silent_s)}: {why}."
+            what = f"the worker {row.worker} has given no sign of life for {format_seconds(silent_s)}: {why}."
             fix = f"Start `hitl serve` again on {host}. If it runs, compare both clocks."
             if is_here:
                 fix = "Start `hitl serve` again." if has_died else f"To go on, {end}"
             yield Finding(WORKER, "warning" if alive else "error", what, fix)
         elif waits_s > _SILENT_S:
-            what = f"the worker {row.worker} hangs: it has done nothing for {duration(waits_s)} {step}."
+            what = f"the worker {row.worker} hangs: it has done nothing for {format_seconds(waits_s)} {step}."
             yield Finding(WORKER, "error", what, f"If Label Studio or the database is slow, wait; else {end}")
         elif (computes_s := row.beat_s - row.step_s) > _LONG_S:
-            what = f"the worker {row.worker} has computed for {duration(computes_s)} {step}."
+            what = f"the worker {row.worker} has computed for {format_seconds(computes_s)} {step}."
             is_too_long = computes_s > _TOO_LONG_S
             yield Finding(WORKER, "error" if is_too_long else "warning", what, f"If no training takes so long, {end}")
     if trouble := next((row for row in alive if row.label_studio), None):
@@ -209,8 +209,8 @@ def _incident_findings(
         yield Finding(
             OTHER_STORE,
             "warning" if is_over else "error",
-            f"within a day {told}, the last one {duration(max(0.0, now_s - last_s))} ago: another store connected the "
-            "project.",
+            f"within a day {told}, the last one {format_seconds(max(0.0, now_s - last_s))} ago: another store "
+            "connected the project.",
             "Run `hitl serve` with the store, and the HITL_WEBHOOK_SECRET, with which `hitl connect` ran, or run `hitl "
             f"connect PROJECT` again with this one: {describe_place(settings.store_url)}",
         )
@@ -233,7 +233,8 @@ def _inbox_findings(waiting: InboxStatus, *, now_s: float) -> Iterator[Finding]:
             INBOX, "warning", what, "It is tried again when the worker starts. Please report it with the log."
         )
     if waiting.oldest_s is not None and (age_s := now_s - waiting.oldest_s) > _MAX_INBOX_AGE_S:
-        what = f"the inbox fills up: {number(waiting.deliveries)} webhook(s) have waited for {duration(age_s)}."
+        webhooks = format_counted(waiting.deliveries, "webhook has", "webhooks have")
+        what = f"the inbox fills up: {webhooks} waited for {format_seconds(age_s)}."
         yield Finding(INBOX, "error", what, "Check that `hitl worker` runs; its log says why it does not take them.")
 
 
@@ -243,12 +244,14 @@ def _webhook_findings(
     connected = {row.id for row in store.projects.list_projects() if row.connected}
     for row in arrivals:
         if row.polled and row.project in connected and now_s - row.polled_s > _ARRIVING_S:
-            last = f"the last one came {duration(now_s - row.arrived_s)} ago" if row.arrived_s else "none ever came"
+            last = (
+                f"the last one came {format_seconds(now_s - row.arrived_s)} ago" if row.arrived_s else "none ever came"
+            )
             yield ProjectFinding(
                 WEBHOOK,
                 "error",
-                f"webhooks of project {row.project} do not arrive ({last}): polls alone found {number(row.polled)} "
-                f"answer(s), so each is learned up to {settings.poll_s:.0f} s late.",
+                f"webhooks of project {row.project} do not arrive ({last}): polls alone found "
+                f"{format_counted(row.polled, 'answer', 'answers')}, each up to {settings.poll_s:.0f} s late.",
                 f"Label Studio must reach {settings.url}/webhook: look at proxy and firewall, and start it with "
                 f"SSRF_PROTECTION_ENABLED=false for a private network. `hitl doctor {row.project}` finds more.",
                 row.project,

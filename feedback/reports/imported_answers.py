@@ -9,12 +9,12 @@ from feedback.policy import Policy
 from feedback.policy.schema import Imports
 from feedback.project.incremental_caches import Changes
 from feedback.project.snapshot import load_snapshot
-from feedback.reports.formatting import number
 from feedback.store import Store
 from feedback.training.dataset import DatasetCache
 from feedback.training.imported_answers import GOLD_ASKED, count_imports
 from ml_backend.labelstudio.changed_tasks import count_imported_answers
 from ml_backend.labelstudio.client import Client
+from ml_backend.number_format import format_count
 
 _COUNTED = 1_000  # answered tasks that a dry run looks at
 # what becomes of the tasks, in the order in which it is told; `other` are those whose answers no model can learn
@@ -53,19 +53,21 @@ def describe_imports(imported: Mapping[str, Any]) -> str:
     n_tasks, lines = imported["tasks"], []
     if n_tasks:
         tasks = "task" if n_tasks == 1 else "tasks"
-        lines.append(f"{number(n_tasks)} {tasks} came with answers, which are never votes")
+        lines.append(f"{format_count(n_tasks)} {tasks} came with answers, which are never votes")
         known = {name: imported.get(name, 0) for name in _FATES}
         known["other"] += n_tasks - sum(known.values())  # of other controls, or unreadable
-        fates = "; ".join(f"{fate}: {number(known[name])}" for name, fate in _FATES.items() if known[name])
+        fates = "; ".join(f"{fate}: {format_count(known[name])}" for name, fate in _FATES.items() if known[name])
         lines.append("The policy ignores them" if imported["use"] == "ignore" else fates[:1].upper() + fates[1:])
         asked = _ASKED[imported["ask"]]
         if imported["ask"] == "none" and (still := imported.get("open")):
-            asked = f"{number(still)} of these tasks are still open in Label Studio, and asked as usual"
+            asked = f"{format_count(still)} of these tasks are still open in Label Studio, and asked as usual"
         if imported["use"] == "gold" and imported["ask"] != "all":
             asked = f"Everybody is asked up to {GOLD_ASKED} of the gold tasks"
         lines.append(asked)
     if copied := imported.get("copied"):
-        lines.append(f"Tasks with predictions that somebody made annotations, which no model learns: {number(copied)}")
+        lines.append(
+            f"Tasks with predictions that somebody made annotations, which no model learns: {format_count(copied)}"
+        )
     return "".join(f"{line}. " for line in lines).rstrip()
 
 
@@ -81,7 +83,7 @@ def describe_imports_at_connect(
     if dry_run and not counts.tasks:
         n_tasks = count_imported_answers(client, project, most=_COUNTED)
         more = " or more" if n_tasks >= _COUNTED else ""
-        found = [f"{number(n_tasks)} tasks{more} came with answers, which are never votes"] if n_tasks else []
+        found = [f"{format_count(n_tasks)} tasks{more} came with answers, which are never votes"] if n_tasks else []
     elif row is not None and counts.imported + counts.copied:
         snapshot = load_snapshot(store, row, policy)
         fates = count_imports(snapshot, DatasetCache().build(snapshot, (), Changes()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from feedback.ingest.left_out_records import count_left_out, list_left_out
@@ -11,7 +12,8 @@ from feedback.ingest.polling import DRAFTS, count_missed_changes, list_unreadabl
 from feedback.labelling_platform.deletion_schedule import count_deleted_predictions
 from feedback.policy import Policy
 from feedback.project.snapshot import load_splits
-from feedback.reports.formatting import duration, number, percent, when, within
+from feedback.reports.figures import figure_text, make_figure, sample_text
+from feedback.reports.formatting import person_name, when
 from feedback.reports.imported_answers import describe_imports, imported_json
 from feedback.reports.uncounted_answers import (
     EMPTY,
@@ -23,9 +25,12 @@ from feedback.reports.uncounted_answers import (
 from feedback.stats.intervals import wilson
 from feedback.store import CaseFilter, ProjectRow, Record, Store
 from feedback.training.challenger import learned_annotations
+from ml_backend.number_format import format_count, format_counted, format_percent, format_seconds, format_set_percent
 
 Figures = Mapping[str, Any]
+_NO_NAMES: Mapping[int, str] = {}
 _MAX_VERDICTS = 100  # newest, on the page of a project and behind the figures of the serving model
+_JUDGED_ON = "audit tasks that decided this verdict"
 _LATENCY_MODELS = 10  # newest promoted models: the latency of today, not of the first weeks
 
 
@@ -36,7 +41,7 @@ def project_status(store: Store, project: ProjectRow) -> dict[str, Any]:
     queue = store.windows.count_window(project.id) if project.connected else None  # disconnect removes it
     champion = store.registry.champion(project.id)
     turn = _latest(store, project.id, "turn")
-    verdicts = [record.body for record in store.records.list_records(project.id, "verdict", limit=_MAX_VERDICTS)]
+    verdicts = list_verdicts(store, project.id)
     jobs = [row for row in store.jobs.list_jobs() if row.project == project.id]
     return {
         "project": project.id,
@@ -55,7 +60,7 @@ def project_status(store: Store, project: ProjectRow) -> dict[str, Any]:
         "people": counts.people,
         "model": _model(store, project.id, champion.version) if champion else None,
         "first_model_waits_for": None if champion else turn.get("waits") or None,
-        "audit_accuracy": _audit_accuracy(verdicts, champion.version) if champion else None,
+        "audit_accuracy": model_accuracies(verdicts).get(champion.version) if champion else None,
         "agreement": _agreement(store, project.id),
         "window": asdict(queue) if queue else None,
         "verdict": dict(verdicts[0]) if verdicts else None,
@@ -114,6 +119,25 @@ def count_cases(store: Store, project: ProjectRow) -> list[dict[str, Any]]:
     return [{"tier": tier, "state": state, "count": count} for (tier, state), count in sorted(counts.items())]
 
 
+def list_verdicts(store: Store, project: str) -> list[dict[str, Any]]:
+    """Return the newest verdicts of a project as they are recorded, newest first."""
+    return [dict(row.body) for row in store.records.list_records(project, "verdict", limit=_MAX_VERDICTS)]
+
+
+def model_accuracies(verdicts: Iterable[Figures]) -> dict[str, dict[str, Any] | None]:
+    """Return how often each model is right, by version, as its newest verdict found it; `verdicts` come newest first.
+
+    On tune rows, which decide no promotion; where there are none, on the rows that decided it. It is the one figure for
+    the accuracy of a model: what people change in the queue says less, because the queue asks hard tasks first.
+    """
+    found: dict[str, dict[str, Any] | None] = {}
+    for verdict in verdicts:
+        for name in ("challenger", "champion"):
+            if version := verdict.get(name):
+                found.setdefault(version, _accuracy_of(verdict, challenger=name == "challenger"))
+    return found
+
+
 def accuracy_over_time(verdicts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the accuracy of the serving model at each verdict, oldest first; `verdicts` come newest first.
 
@@ -139,8 +163,8 @@ def verdict_json(record: Record) -> dict[str, Any]:
         "at_s": float(body.get("at_s") or 0.0),
         "promote": bool(body.get("promote")),
         "rows": rows,
-        "accuracy": accuracy_json(body.get("accuracy"), rows),
-        "champion_accuracy": accuracy_json(body.get("champion_accuracy"), rows),
+        "accuracy": _accuracy(body, "accuracy", rows, _JUDGED_ON),
+        "champion_accuracy": _accuracy(body, "champion_accuracy", rows, _JUDGED_ON),
         "e_value": body.get("e_value"),
         "detectable": body.get("detectable"),
         "serving_accuracy": _accuracy_of(body, challenger=bool(body.get("promote"))),
@@ -158,8 +182,8 @@ def project_state(project: ProjectRow) -> str:
     return "not connected: only webhooks are read"
 
 
-def service_gauges(store: Store) -> dict[str, float]:
-    """Return the gauges of /metrics that come from the store, summed over projects."""
+def service_gauges(store: Store) -> dict[str, float | dict[str, float]]:
+    """Return the gauges of /metrics that come from the store: summed over projects, or by project."""
     stats, jobs, waiting = store.get_stats(), store.jobs.list_jobs(), store.get_inbox_status()
     projects = store.projects.list_projects()
     deletions = [count_deleted_predictions(store, row.id) for row in projects]
@@ -178,7 +202,20 @@ def service_gauges(store: Store) -> dict[str, float]:
         "hitl_old_predictions_deleted_total": sum(counts["deleted"] for counts in deletions),
         "hitl_old_predictions_waiting": sum(counts["waiting"] for counts in deletions),
         **_stage_gauges(store, projects),
+        **_project_gauges(store, projects),
     }
+
+
+def _project_gauges(store: Store, projects: Iterable[ProjectRow]) -> dict[str, dict[str, float]]:
+    """Return the agreement and the accuracy of the serving model, as the pages show them, where they are known."""
+    found: dict[str, dict[str, float]] = {"hitl_agreement": {}, "hitl_model_accuracy": {}}
+    for row in projects:
+        champion = store.registry.champion(row.id)
+        accuracy = model_accuracies(list_verdicts(store, row.id)).get(champion.version) if champion else None
+        for name, figure in (("hitl_agreement", _agreement(store, row.id)), ("hitl_model_accuracy", accuracy)):
+            if figure and figure["value"] is not None:
+                found[name][row.id] = figure["value"]
+    return found
 
 
 def _stage_gauges(store: Store, projects: Iterable[ProjectRow]) -> dict[str, float]:
@@ -198,8 +235,8 @@ def service_status(store: Store) -> dict[str, Any]:
     return {"events": stats.events, "models": stats.models, "store_bytes": stats.bytes, "inbox": inbox}
 
 
-def status_lines(status: Figures) -> Iterator[tuple[str, str]]:
-    """Return the name and the sentence of each line that `hitl status` prints.
+def status_lines(status: Figures, names: Mapping[int, str] = _NO_NAMES) -> Iterator[tuple[str, str]]:
+    """Return the name and the sentence of each line that `hitl status` prints; `names` are those of people by user id.
 
     >>> counts = {"tasks": 0, "answers": 0, "answered": 0, "people": 0, "skips": 0, "unreadable": 0}
     >>> dict(status_lines({"state": "connected", **counts}))["answered"]
@@ -216,43 +253,37 @@ def status_lines(status: Figures) -> Iterator[tuple[str, str]]:
     if status.get("closure_rate") is not None:
         yield "closure", _closure_line(status)
     if found := status.get("missed_by_webhooks"):
-        yield "webhooks", f"{_counted(found, 'change', 'changes')} found by polling, not by webhook; nothing is lost"
-    yield from _uncounted_lines(status)
+        yield (
+            "webhooks",
+            f"{format_counted(found, 'change', 'changes')} found by polling, not by webhook; nothing is lost",
+        )
+    yield from _uncounted_lines(status, names)
     if routed := status.get("routed"):
-        yield "routed", ", ".join(f"{name} {number(count)}" for name, count in routed.items())
+        yield "routed", ", ".join(f"{name} {format_count(count)}" for name, count in routed.items())
     if kept_back := status.get("kept_back"):
-        yield "kept back", f"{number(kept_back)} tasks, by a rule of the policy"
+        yield "kept back", f"{format_count(kept_back)} tasks, by a rule of the policy"
     if waiting := status.get("signals_waiting"):
         see = f"hitl signal list {status['project']} --waiting"
-        yield "signals", f"{_counted(waiting, 'waits', 'wait')} for a task with their key: {see}"
+        yield "signals", f"{format_counted(waiting, 'waits', 'wait')} for a task with their key: {see}"
     for name, key in (("parked", "parked"), ("left out", "left_out"), ("note", "notes")):
         yield from ((name, reason) for reason in status.get(key) or ())
 
 
-def _uncounted_lines(status: Figures) -> Iterator[tuple[str, str]]:
+def _uncounted_lines(status: Figures, names: Mapping[int, str]) -> Iterator[tuple[str, str]]:
     """Yield what Label Studio has and does not count here."""
     if imported := status.get("imported"):
         yield "imported", describe_imports(imported)
     if drafts := status.get("drafts"):
-        yield "drafts", f"{_counted(drafts, 'task has one', 'tasks have one')} that nobody has submitted"
+        yield "drafts", f"{format_counted(drafts, 'task has one', 'tasks have one')} that nobody has submitted"
     if sentence := status.get("not_learned"):
         yield "not learned", sentence
-    for sentence in uncounted_sentences(status.get("not_counted") or ()):
+    for sentence in uncounted_sentences(status.get("not_counted") or (), name=partial(person_name, names)):
         yield "not counted", sentence
     if empty := status.get("empty_answers"):
-        yield "empty answers", f"{number(empty)}, with nothing marked; they are kept, and no model learns from them"
-
-
-def accuracy_json(value: float | None, rows: int) -> dict[str, Any] | None:
-    """Return an accuracy on `rows` rows with its 95 % interval as JSON; None where there is none.
-
-    >>> accuracy_json(0.9, 100)
-    {'value': 0.9, 'low': 0.8256, 'high': 0.9448, 'rows': 100}
-    """
-    if value is None or not rows:
-        return None
-    interval = wilson(round(value * rows), rows).to_json(digits=4)
-    return {**interval, "value": value, "rows": rows}
+        yield (
+            "empty answers",
+            f"{format_count(empty)}, with nothing marked; they are kept, and no model learns from them",
+        )
 
 
 def _explain_blind_tasks(*, has_model: bool, audit_share: float, overlap_share: float, window: Figures) -> list[str]:
@@ -261,17 +292,17 @@ def _explain_blind_tasks(*, has_model: bool, audit_share: float, overlap_share: 
     if not has_model and not window.get("imported"):
         lines.append("Every task is blind for now: no model serves yet.")
     if window.get("open"):
-        blind, n_open = number(window["blind_open"]), number(window["open"])
+        blind, n_open = format_count(window["blind_open"]), format_count(window["open"])
         lines.append(f"{blind} of the {n_open} open tasks of the queue are blind.")
     if audit_share > 0:
         lines.append(
-            f"{percent(audit_share)} of all tasks are audit tasks, drawn at random once and for all. Nobody sees a "
-            "prediction on them and no model learns from them, so their answers measure the model without bias."
+            f"{format_set_percent(audit_share)} of all tasks are audit tasks, drawn at random once and for all. Nobody "
+            "sees a prediction on them and no model learns from them, so their answers measure the model without bias."
         )
     if overlap_share > 0:
         lines.append(
-            f"{percent(overlap_share)} of all tasks are drawn for several people, who answer without a prediction, "
-            "so that it does not raise their agreement."
+            f"{format_set_percent(overlap_share)} of all tasks are drawn for several people, who answer without a "
+            "prediction, so that it does not raise their agreement."
         )
     if has_model:
         lines.append(
@@ -287,32 +318,39 @@ def _model(store: Store, project: str, version: str) -> dict[str, Any]:
     return {"version": version, **figures, "trained_s": body.get("at_s")}
 
 
-def _audit_accuracy(verdicts: Iterable[Figures], version: str) -> dict[str, Any] | None:
-    """Return the accuracy of the serving model by the newest verdict about it; None where there is none.
-
-    On tune rows, which decide no promotion; where there are none, on the rows that decided it (`chosen`).
-    """
-    for verdict in verdicts:
-        if version in (verdict.get("challenger"), verdict.get("champion")):
-            return _accuracy_of(verdict, challenger=verdict.get("challenger") == version)
-    return None
-
-
 def _accuracy_of(verdict: Figures, *, challenger: bool) -> dict[str, Any] | None:
-    """Return the accuracy of one of the two models of a verdict; `chosen` where its promotion depended on it."""
+    """Return the accuracy of one of the two models of a verdict, on rows that decided no promotion if there are any."""
     side = "" if challenger else "champion_"
-    free = accuracy_json(verdict.get(f"{side}free_accuracy"), int(verdict.get("free_rows") or 0))
-    found = free or accuracy_json(verdict.get(f"{side}accuracy"), int(verdict.get("rows") or 0))
-    return found and {**found, "chosen": free is None}
+    free_rows, rows = int(verdict.get("free_rows") or 0), int(verdict.get("rows") or 0)
+    return _accuracy(verdict, f"{side}free_accuracy", free_rows, "audit tasks") or _accuracy(
+        verdict, f"{side}accuracy", rows, "audit tasks that also decided its promotion, so it may be lower"
+    )
+
+
+def _accuracy(verdict: Figures, name: str, rows: int, sample: str) -> dict[str, Any] | None:
+    """Return an accuracy of a verdict with its 95 % interval; None where there is none."""
+    value = verdict.get(name)
+    if value is None or not rows:
+        return None
+    figure = make_figure(wilson(round(value * rows), rows), rows, sample, at_s=verdict.get("at_s"))
+    return {**figure, "value": value}
 
 
 def _agreement(store: Store, project: str) -> dict[str, Any] | None:
     body = _latest(store, project, "agreement")
     if not body:
         return None
-    agreed, figure = body["percent"], body["coefficient"]
-    figures = {"percent": agreed["value"], "items": agreed["items"], "reading": body["reading"], "clear": body["clear"]}
-    return figures | {"measure": figure["name"]} | {name: figure[name] for name in ("value", "low", "high")}
+    figure = body["coefficient"]
+    return {
+        "measure": figure["name"],
+        **{name: figure[name] for name in ("value", "low", "high")},
+        "n": figure["items"],
+        "sample": "tasks drawn at random for several people",
+        "at_s": body.get("at_s"),
+        "percent": body["percent"]["value"],
+        "reading": body["reading"],
+        "clear": body["clear"],
+    }
 
 
 def _closure(store: Store, project: str, version: str, turn: Figures) -> float | None:
@@ -346,22 +384,18 @@ def _answered_line(status: Figures) -> str:
     if not status["tasks"]:
         return "no task has come yet"
     extra = [
-        f"{number(status[name])} {word}"
+        f"{format_count(status[name])} {word}"
         for name, word in (("skips", "skipped"), ("unreadable", "unreadable and not counted"))
         if status[name]
     ]
     if not status["answers"]:
-        return ", ".join([f"none of {number(status['tasks'])} tasks yet", *extra])
-    done = f"{number(status['answered'])} of {number(status['tasks'])} tasks"
-    answers = _counted(status["answers"], "answer", "answers")
-    people = _counted(status["people"], "person", "people")
+        return ", ".join([f"none of {format_count(status['tasks'])} tasks yet", *extra])
+    done = f"{format_count(status['answered'])} of {format_count(status['tasks'])} tasks"
+    answers = format_counted(status["answers"], "answer", "answers")
+    people = format_counted(status["people"], "person", "people")
     if uncounted := status.get("answers_not_counted"):
-        people += f", of which {number(uncounted)} {'does' if uncounted == 1 else 'do'} not count"
+        people += f", of which {format_count(uncounted)} {'does' if uncounted == 1 else 'do'} not count"
     return ", ".join([f"{done}: {answers} by {people}", *extra])
-
-
-def _counted(count: int, singular: str, plural: str) -> str:
-    return f"{number(count)} {singular if count == 1 else plural}"
 
 
 def _model_line(status: Figures) -> str:
@@ -372,8 +406,8 @@ def _model_line(status: Figures) -> str:
         shown = "people see the imported predictions" if imported else "no prediction is shown"
         return f"none yet, so {shown}{f': {waits}' if waits else ''}"
     trained_at = f", made {when(model['trained_s'])}" if model.get("trained_s") else ""
-    imported = f", {number(model['imported'])} of them imported," if model.get("imported") else ""
-    learned = f" on {number(model['rows'])} tasks{imported} by {model['recipe']}" if model.get("rows") else ""
+    imported = f", {format_count(model['imported'])} of them imported," if model.get("imported") else ""
+    learned = f" on {format_count(model['rows'])} tasks{imported} by {model['recipe']}" if model.get("rows") else ""
     return f"{model['version']}, trained{learned}{trained_at}"
 
 
@@ -381,24 +415,28 @@ def _accuracy_line(figure: Figures | None, *, serves: bool) -> str:
     if not figure:
         when = "when the next model is judged" if serves else "once a model serves"
         return f"measured {when}, on audit tasks that it never learns from"
-    chosen = " that also decided its promotion, so it may be lower" if figure.get("chosen") else ""
-    return f"{percent(figure['value'])} ({within(dict(figure))}) on {number(figure['rows'])} audit tasks{chosen}"
+    return figure_text(figure)
 
 
 def _agreement_line(figure: Figures | None) -> str:
     if not figure:
         return "measured once two people have answered the same randomly drawn tasks"
-    return f"{percent(figure['percent'])} on {number(figure['items'])} random tasks. {figure['reading']}"
+    return f"{figure['reading']} {pairs_text(figure)}"
+
+
+def pairs_text(figure: Figures) -> str:
+    """Return the percent agreement behind an agreement coefficient, with its sample and its time, as a sentence."""
+    return f"Two people agree on {format_percent(figure['percent'])} of the {sample_text(figure)}."
 
 
 def _queue_line(status: Figures) -> str:
     window = status.get("window")
     if not window:
         return "Label Studio's own order" + (" until the first turn" if status.get("state") == "connected" else "")
-    return f"{number(window['open'])} of {number(window['rows'])} rows of {window['version']} still open"
+    return f"{format_count(window['open'])} of {format_count(window['rows'])} rows of {window['version']} still open"
 
 
 def _closure_line(status: Figures) -> str:
     latency = status.get("loop_latency_s")
-    wait = f"; {duration(latency)} from an answer to a model, median" if latency is not None else ""
-    return f"{percent(status['closure_rate'])} of the answers have reached the model{wait}"
+    wait = f"; {format_seconds(latency)} from an answer to a model, median" if latency is not None else ""
+    return f"{format_percent(status['closure_rate'])} of the answers that may train have reached the model{wait}"

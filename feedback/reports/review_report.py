@@ -10,8 +10,13 @@ from typing import Any
 
 from feedback.policy import Policy
 from feedback.policy.calendars import is_working_time
+from feedback.project.audit_splits import AUDIT_ROLES
+from feedback.project.snapshot import load_splits
+from feedback.reports.figures import Figure, make_figure
 from feedback.reports.formatting import answer_text
+from feedback.reports.project_status import list_verdicts, model_accuracies
 from feedback.review.capacity import Advice, advise, forecast
+from feedback.review.overrides import NOT_GIVEN
 from feedback.review.review_metrics import (
     LabelErrors,
     TierMetrics,
@@ -23,7 +28,8 @@ from feedback.review.review_metrics import (
 from feedback.review.review_task_content import format_time
 from feedback.review.reviewer_accuracy import ReviewerAccuracy, compute_reviewer_accuracy
 from feedback.stats.intervals import wilson
-from feedback.store import OverrideCount, Store
+from feedback.store import OverrideCount, ProjectRow, Store
+from ml_backend.number_format import format_percent
 
 _HISTORY_DAYS = 7  # arrivals of these days make the forecast
 _FORECAST_HOURS = 12
@@ -37,10 +43,11 @@ class ReviewFigures:
     """All figures of a project's review."""
 
     tiers: list[TierMetrics]
-    labels: list[LabelErrors]  # of the model
-    blind_labels: list[LabelErrors]  # of the model, where people saw no prediction
+    model: str  # the serving one; "" where none serves
+    labels: list[LabelErrors]  # of this model on audit tasks: drawn at random, and answered blind while it served
+    n_audit: int  # number of these tasks
     people: list[ReviewerAccuracy]
-    unreliable: list[int]  # reviewers whose accuracy is proven to be below `gold.pause_below`
+    unreliable: list[int]  # reviewers who are proven to be upheld less often than `gold.pause_below`
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +82,29 @@ def measure_review(
         first_tier=first,
     )
     overrides = store.overrides.list_overrides(project)
+    champion = store.registry.champion(project)
+    version, audit = champion.version if champion else "", _audit_tasks(store, project, policy)
+    audited = [row for row in overrides if row.blind and row.model == version and row.task in audit]
     reviews = [*votes_as_reviews(votes, cases, first), *store.reviews.list_reviews(project)]
     people = compute_reviewer_accuracy(cases, reviews)
     return ReviewFigures(
         compute_tier_metrics(cases, trails, reviews, overrides, policy, emails=emails, by_segment=by_segment),
-        compute_label_errors(overrides),
-        compute_label_errors(overrides, blind=True),
+        version,
+        compute_label_errors(audited),
+        len({row.task for row in audited}),
         people,
-        [row.person for row in people if row.compared and row.accuracy.high < policy.gold.pause_below],
+        [row.person for row in people if row.compared and row.upheld.high < policy.gold.pause_below],
     )
+
+
+def _audit_tasks(store: Store, project: str, policy: Policy) -> set[int]:
+    """Return the tasks that are drawn at random for the audit."""
+    row = store.projects.get_project(project)
+    if row is None:
+        return set()
+    splits, contents = load_splits(store, row, policy), store.tasks.list_content_hashes(project)
+    roles = splits.roles([splits.dedup_key_of(content) for content in contents.values()])
+    return {task for task, role in zip(contents, roles, strict=True) if role in AUDIT_ROLES}
 
 
 def forecast_tiers(
@@ -132,32 +153,53 @@ def forecast_tiers(
     return forecasts
 
 
-def override_figures(counts: Sequence[OverrideCount], reasons: Mapping[str, str]) -> dict[str, Any]:
-    """Return the rates of change with intervals, the changed answers and the reasons as JSON.
+def measure_overrides(store: Store, project: ProjectRow) -> dict[str, Any]:
+    """Return the figures of `override_figures` for a project."""
+    counts, reasons = store.overrides.count_overrides(project.id), project.policy.reasons
+    return override_figures(counts, model_accuracies(list_verdicts(store, project.id)), reasons)
 
-    `reasons` gives the text of each reason code. Blind answers are counted separately: people tend to accept a
-    prediction that they see, so only blind answers say how often the model is wrong.
+
+def override_figures(
+    counts: Sequence[OverrideCount], accuracies: Mapping[str, Figure | None], reasons: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return how often people changed what each model showed, with the changed answers and the reasons, as JSON.
+
+    `accuracies` are those of the models by version, `reasons` the text of each reason code. A share of changed answers
+    is no error of the model: the queue asks hard tasks first, and people tend to accept what they see. How often a
+    model is right is its accuracy on audit tasks, drawn at random and answered blind.
     """
+    seen = [row for row in counts if not row.blind]
     why: dict[tuple[str, str], Counter[str]] = {}
     given: Counter[str] = Counter()
-    for row in counts:
+    for row in seen:
         if row.changed:
             pair = (answer_text(row.shown) if row.shown else "", answer_text(row.answer))
             why.setdefault(pair, Counter())[row.reason] += row.times
-            given[row.reason] += 0 if row.blind else row.times
+            given[row.reason] += row.times
 
     def text_of(code: str) -> str:
-        return reasons.get(code, code) or "not given"
+        return reasons.get(code, code) or NOT_GIVEN
 
+    newest: dict[str, float] = {}
+    for row in counts:
+        newest[row.model] = max(row.last_s, newest.get(row.model, row.last_s))
     most = sorted(why.items(), key=lambda entry: -entry[1].total())[:_MAX_PAIRS]
     return {
-        "shown": _override_rate([row for row in counts if not row.blind]),
-        "blind": _override_rate([row for row in counts if row.blind]),
+        "models": [
+            {
+                "model": model,
+                "accuracy": accuracies.get(model),
+                "changed": _changed([r for r in seen if r.model == model]),
+            }
+            for model in sorted(newest, key=lambda model: -newest[model])
+        ],
+        "blind": sum(row.times for row in counts if row.blind),
+        "without_reason": given[NOT_GIVEN],
         "pairs": [
             {"from": shown, "to": answer, "count": codes.total(), "reason": text_of(codes.most_common(1)[0][0])}
             for (shown, answer), codes in most
         ],
-        "reasons": [{"reason": text_of(code), "count": count} for code, count in given.most_common() if count],
+        "reasons": [{"reason": text_of(code), "count": count} for code, count in given.most_common()],
     }
 
 
@@ -166,7 +208,7 @@ def _remedy_text(remedy: Advice, share: float) -> str:
     if remedy.people:
         ways.append(f"add {remedy.people} more people")
     if remedy.share is not None and remedy.share < share:
-        ways.append(f"lower second_look.share to {remedy.share:.1%}")
+        ways.append(f"lower second_look.share to {format_percent(remedy.share)}")
     return " or ".join(ways) or "none of its people works in those hours"
 
 
@@ -185,8 +227,7 @@ def _people_at_work(policy: Policy, tier: str, at_s: float) -> int:
     return sum(name is None or is_working_time(policy.calendars[name], at_s) for name in calendars)
 
 
-def _override_rate(counts: Sequence[OverrideCount]) -> dict[str, Any] | None:
+def _changed(counts: Sequence[OverrideCount]) -> dict[str, Any] | None:
+    """Return the share of changed answers among those to predictions that people saw."""
     total, changed = sum(row.times for row in counts), sum(row.times for row in counts if row.changed)
-    if not total:
-        return None
-    return {"changed": changed, "answers": total, **wilson(changed, total).to_json(digits=4)}
+    return make_figure(wilson(changed, total), total, "answers to predictions that people saw") if total else None

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 
+from ml_backend.number_format import format_percent
+
 _WIDTH, _HEIGHT = 720.0, 240.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 12.0, 12.0, 28.0
 _INSET = 10.0  # a point at the very edge would be cut
@@ -100,7 +102,8 @@ def _grid(floor: float, place: _Place) -> list[str]:
     shares = [1.0 - step * number for number in range(int((1.0 - floor) / step + 1e-9) + 1)]
     return [
         f'<path d="M{_LEFT} {place.y(share):.1f}H{_WIDTH - _RIGHT}" style="stroke: {_GRID}"/>'
-        f'<text x="{_LEFT - 8}" y="{place.y(share) + 4:.1f}" text-anchor="end" style="{_FONT}">{share:.0%}</text>'
+        f'<text x="{_LEFT - 8}" y="{place.y(share) + 4:.1f}" text-anchor="end" style="{_FONT}">'
+        f"{format_percent(round(share, 6))}</text>"
         for share in shares
     ]
 

@@ -8,11 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 from feedback.project.label_changes import REGION_KINDS, apply_label_changes, list_label_changes
-from feedback.reports.formatting import close_direction, number
+from feedback.reports.formatting import close_direction, unnamed
 from feedback.store import ProjectRow, Store, UncountedAnswer
 from feedback.store.repositories.uncounted import NO_ANSWER, UNREADABLE
 from ml_backend.errors import LabelConfigError
 from ml_backend.label_config import read_label_config
+from ml_backend.number_format import format_count, format_counted
 
 EMPTY = "is empty: nothing is marked in it"  # of spans or boxes, where that is an answer
 RELABELLED = "was given before its label changed; the task is asked again"
@@ -40,9 +41,7 @@ def count_uncounted(uncounted: Iterable[UncountedAnswer]) -> list[dict[str, Any]
     return [{"why": why, "person": person, "answers": answers} for (why, person), answers in ranked]
 
 
-def uncounted_sentences(
-    counts: Iterable[Mapping[str, Any]], *, name: Callable[[int], str] = lambda person: f"person {person}"
-) -> Iterator[str]:
+def uncounted_sentences(counts: Iterable[Mapping[str, Any]], *, name: Callable[[int], str] = unnamed) -> Iterator[str]:
     """Return one sentence for each reason, the most frequent first; `name` gives the name of a user id.
 
     >>> list(uncounted_sentences([{"why": "is not among the people of L1", "person": 3, "answers": 96}]))
@@ -56,7 +55,7 @@ def uncounted_sentences(
         known = [name(person) for person, _answers in people[:_PEOPLE_NAMED] if person is not None]
         more = f" and {len(people) - _PEOPLE_NAMED} more people" if len(people) > _PEOPLE_NAMED else ""
         who = f" of {', '.join(known)}{more}" if known else ""
-        yield f"{number(total)} {'answer' if total == 1 else 'answers'}{who}: {close_direction(why)}"
+        yield f"{format_counted(total, 'answer', 'answers')}{who}: {close_direction(why)}"
 
 
 def describe_not_learned(project: ProjectRow, uncounted: Iterable[UncountedAnswer], turn: Mapping[str, Any]) -> str:
@@ -71,10 +70,12 @@ def describe_not_learned(project: ProjectRow, uncounted: Iterable[UncountedAnswe
     if total < _MANY or total <= turn.get("rows", total):
         return ""
     if problem:
-        return f"{number(total)} answers lie outside what control {control!r} can learn: {close_direction(problem)}"
-    why = ", ".join(f"{reason} ({number(count)})" for reason, count in reasons.most_common(_REASONS_NAMED))
+        return (
+            f"{format_count(total)} answers lie outside what control {control!r} can learn: {close_direction(problem)}"
+        )
+    why = ", ".join(f"{reason} ({format_count(count)})" for reason, count in reasons.most_common(_REASONS_NAMED))
     more = len(reasons) - _REASONS_NAMED
-    return f"{number(total)} answers lie outside what control {control!r} can learn: {close_direction(why)}" + (
+    return f"{format_count(total)} answers lie outside what control {control!r} can learn: {close_direction(why)}" + (
         f", and {more} more reasons" if more > 0 else ""
     )
 

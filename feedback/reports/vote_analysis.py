@@ -35,6 +35,7 @@ from feedback.stats.intervals import Interval
 from feedback.votes import EncodedVotes, Floats, Votes, encode_votes
 from ml_backend.codecs import answer_distance
 from ml_backend.left_out import name_some
+from ml_backend.number_format import format_count
 from ml_backend.records import Answer
 
 NUMBER_KINDS = ("rating", "number")
@@ -54,6 +55,7 @@ class Analysis:
     """The result of `hitl agree`."""
 
     agreement: Mapping[str, Coefficient]
+    headline: Coefficient  # the measure that judges: that of the policy, or alpha
     verdict: str
     open_first: tuple[Hashable, ...]  # the tasks on which people differ most
     consensus: Mapping[str, ConsensusScore]
@@ -73,7 +75,7 @@ class Analysis:
         return {
             name: {key: figure.to_json() for key, figure in value.items()} if isinstance(value, Mapping) else value
             for name, value in values.items()
-        }
+        } | {"headline": {"measure": self.headline.name, **self.headline.to_json()}}
 
 
 def analyse_votes(
@@ -85,6 +87,7 @@ def analyse_votes(
     gold: Mapping[Any, Any] | None = None,
     calibrate_gold: int = 0,
     drawn: bool = True,
+    with_people: bool = True,
     notes: Sequence[str] = (),
 ) -> Analysis:
     """Analyse votes, one row each.
@@ -101,6 +104,8 @@ def analyse_votes(
         Number of gold answers drawn to calibrate the confidence; the others score it.
     drawn
         The tasks were drawn at random, so that agreement on labels may be interpreted.
+    with_people
+        Also compare people with gold, or with each other on all tasks.
     """
     named = encode_votes(tasks, people, labels)
     if kind == "number" or isinstance(labels[0], Answer):
@@ -108,7 +113,9 @@ def analyse_votes(
         if kind == "number":
             return _analyse_numbers(named, gold, notes)
         return _analyse_answers(kind, named, labels, gold, notes)
-    return _analyse_labels(named, gold, calibrate_gold, notes, ordered=kind == "rating", drawn=drawn)
+    return _analyse_labels(
+        named, gold, calibrate_gold, notes, ordered=kind == "rating", drawn=drawn, with_people=with_people
+    )
 
 
 def _analyse_labels(
@@ -119,6 +126,7 @@ def _analyse_labels(
     *,
     ordered: bool,
     drawn: bool,
+    with_people: bool,
 ) -> Analysis:
     votes = named.votes
     known, gold_notes = encode_gold(named, gold) if gold is not None else (None, [])
@@ -131,20 +139,22 @@ def _analyse_labels(
     figures = _ordered_figures(named) if ordered else _label_figures(votes)
     reading = interpret_agreement(votes, named.labels, coefficient=figures["alpha"], drawn=drawn)
     scorer = LabelScorer(crowd, truth, calibrate_gold)
-    people, people_note = compare_people(votes, gold=known)
+    people, people_note = compare_people(votes, gold=known) if with_people else ((), "")
+    labels = [str(label) for label in named.labels]
     best = scorer.score(choice.consensus, choose=lambda given: prefer_proven_on_gold(choice, given).consensus)
     return Analysis(
         figures,
+        figures["alpha"],
         reading.text,
         tuple(named.tasks[task] for task in reading.open_first),
         {"auto": replace(best, reason=choice.reason), **{name: scorer.score(fit) for name, fit in fits.items()}},
-        tuple(_reliability_json(named, record) for record in people),
+        tuple(reliability_json(named.people[record.person], record, labels) for record in people),
         (
             *notes,
             *gold_notes,
             *([usable.left_out] if usable.left_out else ()),
             *_notes_on_breakdowns(votes),
-            *_notes_on_people(named, people, people_note),
+            *notes_on_people(labels, people, people_note),
         ),
         pairs=_agreement_by_pair(named),
         by_label=_agreement_by_label(named),
@@ -177,6 +187,7 @@ def _analyse_numbers(named: EncodedVotes, gold: Mapping[Hashable, float] | None,
     by_gold = () if truth is None else distances_of_numbers(votes.tasks, votes.people, numbers, truth=truth)
     return Analysis(
         figures,
+        figures["alpha"],
         judge_coefficient(figures["alpha"])[1],
         tuple(named.tasks[task] for task in widest if middle.spread[task] > 0),
         {"auto": scores["median"], **scores},
@@ -216,6 +227,7 @@ def _analyse_answers(
     by_gold = () if truth is None else distances_of_answers(tasks, people, answers, distance, truth=truth)
     return Analysis(
         {"percent": percent_agreement(named.votes), "alpha": alpha},
+        alpha,
         judge_coefficient(alpha)[1],
         tuple(named.tasks[task] for _, task in worst[:_N_OPEN_FIRST]),
         {"auto": scores.get("fusion", scores["medoid"]), **scores},
@@ -277,34 +289,40 @@ def _agreement_by_label(named: EncodedVotes) -> dict[str, Coefficient]:
 def _notes_on_breakdowns(votes: Votes) -> list[str]:
     """Return which breakdowns are left out because they would take too long, or fill pages."""
     if len(votes) > _MAX_VOTES:
-        return [f"agreement by label and by pair of people is computed for up to {_MAX_VOTES:,} votes"]
+        return [f"agreement by label and by pair of people is computed for up to {format_count(_MAX_VOTES)} votes"]
     return [f"agreement by label is computed for up to {_MAX_LABELS} labels"] if votes.n_labels > _MAX_LABELS else []
 
 
-def _notes_on_people(named: EncodedVotes, people: Sequence[Reliability], note: str) -> list[str]:
+def notes_on_people(labels: Sequence[str], people: Sequence[Reliability], note: str) -> list[str]:
     """Return what the votes cannot tell, without names: readers may see pseudonyms. Notes end without a full stop."""
     reasons = Counter(record.reason for record in people if record.reason)
     notes = [note.removesuffix(".")] if note else []
-    notes += [f"{count} of {len(people)} people: {reason}" for reason, count in reasons.items()]
-    unclear = [str(named.labels[label]) for label in sorted({label for row in people for label in row.unclear_labels})]
+    notes += [f"{format_count(times)} of {format_count(len(people))} people: {why}" for why, times in reasons.items()]
+    unclear = [labels[label] for label in sorted({label for row in people for label in row.unclear_labels})]
     if unclear:
         notes.append(f"the votes do not tell of each person how often they find {name_some(unclear, most=_MAX_NAMED)}")
     return notes
 
 
-def _reliability_json(named: EncodedVotes, record: Reliability) -> dict[str, Any]:
+def reliability_json(person: Hashable, record: Reliability, label_names: Sequence[str]) -> dict[str, Any]:
+    """Return the accuracy of a person as JSON; `label_names` are in the order of its labels."""
     labels = {
-        str(label): _interval_json("accuracy", own)
-        for label, own in zip(named.labels, record.by_label, strict=True)
+        name: _interval_json("accuracy", own)
+        for name, own in zip(label_names, record.by_label, strict=True)
         if (own.low, own.high) != (0.0, 1.0)
     }
     weakest = record.weakest_label
     return (
-        _person_json(named, record, record.against)
+        _person_json(person, record, record.against)
         | _interval_json("accuracy", record.accuracy)
-        | {"labels": labels, "weakest_label": None if weakest is None else str(named.labels[weakest])}
-        | {"unclear_labels": [str(named.labels[label]) for label in record.unclear_labels], "reason": record.reason}
+        | {"labels": labels, "weakest_label": None if weakest is None else label_names[weakest]}
+        | {"unclear_labels": [label_names[label] for label in record.unclear_labels], "reason": record.reason}
     )
+
+
+def distance_json(person: Hashable, record: AnnotatorDistance, against: str, *, unit: float = 1.0) -> dict[str, Any]:
+    """Return the mean distance of a person from gold or from the others as JSON; `unit` is that of the numbers."""
+    return _person_json(person, record, against) | _interval_json("distance", record.distance.times(unit))
 
 
 def _distances_json(
@@ -317,14 +335,12 @@ def _distances_json(
     """Compare people with gold where they answered some of it, else with the others; `unit` is that of the numbers."""
     on_gold = {record.person: record for record in by_gold if record.compared > 1}
     return tuple(
-        _person_json(named, record, "gold" if record.person in on_gold else "others")
-        | _interval_json("distance", record.distance.times(unit))
+        distance_json(named.people[record.person], record, "gold" if record.person in on_gold else "others", unit=unit)
         for record in (on_gold.get(other.person, other) for other in by_others)
     )
 
 
-def _person_json(named: EncodedVotes, record: Reliability | AnnotatorDistance, against: str) -> dict[str, Any]:
-    person = named.people[record.person]
+def _person_json(person: Hashable, record: Reliability | AnnotatorDistance, against: str) -> dict[str, Any]:
     return {"worker": person, "votes": record.votes, "compared": record.compared, "against": against}
 
 

@@ -10,13 +10,14 @@ from typing import Any
 
 from feedback.errors import VotesError
 from feedback.project.label_changes import labels_in
-from feedback.reports.csv_table import CsvTable, counted, describe_odd_labels, read_csv_table, unify_column
+from feedback.reports.csv_table import CsvTable, describe_odd_labels, read_csv_table, unify_column
 from feedback.reports.vote_analysis import NUMBER_KINDS, Analysis, analyse_votes
 from ml_backend.clean_text import unify_spelling
 from ml_backend.codecs import get_codec
 from ml_backend.errors import CodecError, UnknownName
 from ml_backend.label_config import Control
 from ml_backend.left_out import name_some
+from ml_backend.number_format import format_counted
 from ml_backend.records import Answer
 
 _WORKER = ("worker", "annotator", "person", "user")
@@ -62,7 +63,7 @@ def read_votes(path: Path) -> VoteTable:
         kept = set(last.values())
         table = table.select([row in kept for row in range(len(tasks))])
         table.notes.append(
-            f"{counted(repeated, 'vote was', 'votes were')} repeated by the same worker: the last one counts"
+            f"{format_counted(repeated, 'vote was', 'votes were')} repeated by the same worker: the last one counts"
         )
     workers, tasks, labels = table.columns
     return VoteTable(tasks, workers, labels, table.rows, tuple(table.notes))
@@ -201,7 +202,9 @@ def _read(path: Path, *wanted: Sequence[str]) -> CsvTable:
         raise VotesError(f"{path.name}: the {names[-1]} column is empty in every row.", hint="Is this the right file?")
     if without := answers.count(""):
         table = table.select(list(map(bool, answers)))
-        table.notes.append(f"{counted(without, f'row of {path.name} has', f'rows of {path.name} have')} no answer")
+        table.notes.append(
+            f"{format_counted(without, f'row of {path.name} has', f'rows of {path.name} have')} no answer"
+        )
     table.columns[:] = map(unify_column, table.columns)
     return table
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from feedback.review.case_state_machine import ON_REQUEST, OPEN_STATES
 from feedback.review.review_task_content import format_answer, format_time
 from feedback.store import CaseEvent, CaseRow, Record, Store
+from ml_backend.number_format import format_percent, format_seconds
 from ml_backend.records import Answer
 
 
@@ -42,7 +43,7 @@ def _describe_request(record: Record, case: CaseRow, events: Sequence[CaseEvent]
     in_time = None if decision is None or due_s is None else decision.at_s - paused_s <= due_s
     lines = [f"On {format_time(body['asked_s'])} a person was asked for: {body['note'] or 'without a reason'}."]
     if body["answer"]:
-        confidence = f", {body['confidence']:.0%} sure" if body["confidence"] is not None else ""
+        confidence = f", {format_percent(body['confidence'])} sure" if body["confidence"] is not None else ""
         predicted = format_answer(Answer.from_key(body["answer"]))
         lines.append(f"The answer of the model {body['model']} was {predicted!r}{confidence}; policy {body['policy']}.")
     if decision is None:
@@ -52,7 +53,7 @@ def _describe_request(record: Record, case: CaseRow, events: Sequence[CaseEvent]
         key = decision.body.get("answer", case.answer.key if case.answer else None)
         answer = format_answer(Answer.from_key(key)) if key is not None else "that no answer is right"
         late = " That was later than promised." if in_time is False else ""
-        paused = f" For {paused_s / 60:.0f} minutes of it the case waited for an answer." if paused_s else ""
+        paused = f" For {format_seconds(paused_s)} of it the case waited for an answer." if paused_s else ""
         shown = _describe_shown(events, decision, model=bool(body["answer"]))
         reopened = " Since then it was opened again." if case.state in OPEN_STATES else ""
         when = format_time(decision.at_s)

@@ -21,6 +21,7 @@ from feedback.store import CaseEvent, CaseRow, ReviewRow, Skip, Store, Vote
 from feedback.training.dataset import ConsensusLabel
 from ml_backend.errors import NotFound
 from ml_backend.left_out import contained
+from ml_backend.number_format import format_percent
 from ml_backend.records import Annotation, Answer, Task
 
 _DECIDED = "came after the case was decided"
@@ -220,7 +221,7 @@ def _move_by_votes(
     """Settle, escalate or start a case by the consensus, votes and skips of its present round."""
     policy = context.policy
     if label is not None and votes:
-        note = f"{label.votes} answered, {label.support:.0%} the same"
+        note = f"{label.votes} answered, {format_percent(label.support)} the same"
         body = {"answer": label.answer.key}
         context.move(case, "settle", note=note, person=votes[-1].person, body=body, answer=label.answer)
         return

@@ -19,6 +19,7 @@ from feedback.store import CaseRow, ReviewRow, Skip, Store, Vote
 from feedback.store.log import events
 from feedback.store.tables.main_tables import UncountedAnswer
 from ml_backend.left_out import RequestRows, name_some
+from ml_backend.number_format import format_count, format_counted
 
 _MAX_TASKS_PER_TURN = 200  # each is a request of about 0.1 s, and the next turn waits for them
 
@@ -189,7 +190,7 @@ def describe_eligibility_change(snapshot: ProjectSnapshot, policy: Policy, email
 def _count_answers(rows: Collection[tuple[Vote, str]]) -> str:
     n_people = len({vote.person for vote, _why in rows})
     answers = "recorded answer" if len(rows) == 1 else "recorded answers"
-    return f"{len(rows):,} {answers} of {n_people:,} {'person' if n_people == 1 else 'people'}"
+    return f"{format_count(len(rows))} {answers} of {format_counted(n_people, 'person', 'people')}"
 
 
 def reopen_for_others(context: ReviewContext, platform: LabellingPlatform, eligible: EligibleVotes) -> None:

@@ -192,14 +192,11 @@ def _median(times: Iterable[float]) -> float | None:
     return median(values) if values else None
 
 
-def compute_label_errors(rows: Iterable[OverrideRow], *, blind: bool | None = None) -> list[LabelErrors]:
-    """Return the model's false positives and false negatives by label; of each task only the newest answer counts.
-
-    `blind=True` takes only answers of people who saw no answer, since a shown answer influences them.
-    """
+def compute_label_errors(rows: Iterable[OverrideRow]) -> list[LabelErrors]:
+    """Return the model's false positives and false negatives by label; of each task only the newest answer counts."""
     newest: dict[int, OverrideRow] = {}
     for row in sorted(rows, key=lambda row: (row.at_s, row.annotation)):
-        if row.shown is not None and blind in (None, row.blind):
+        if row.shown is not None:
             newest[row.task] = row
     pairs = [(format_answer(row.shown), format_answer(row.answer)) for row in newest.values()]
     return [_label_errors(label, pairs) for label in sorted({label for pair in pairs for label in pair})]

@@ -19,6 +19,7 @@ from feedback.store import CaseEvent, CaseRow, ReviewRow, Vote, urgency
 from feedback.training.prediction_explanation import format_explanation
 from ml_backend.codecs import cut_text, describe_answer, get_codec
 from ml_backend.label_config import Control, LabelConfig
+from ml_backend.number_format import format_percent
 from ml_backend.records import Answer, field_value
 
 PREFIX = "hitl_"
@@ -151,7 +152,7 @@ def _describe_case(case: CaseRow, snapshot: ProjectSnapshot, *, adjudicates: boo
         if case.proposal is not None:
             shown["Proposed answer"] = f"{format_answer(case.proposal, text)} (by {case.proposed_by})"
         if case.confidence is not None and case.proposed_by == "model":
-            shown["The model's confidence"] = f"{case.confidence:.0%}"
+            shown["The model's confidence"] = format_percent(case.confidence)
         if case.prediction:
             shown |= _describe_prediction(case, text)
     if case.due_s is not None:
@@ -250,7 +251,7 @@ def _describe_prediction(case: CaseRow, text: str) -> dict[str, str]:
     answer = Answer.from_key(str(prediction["answer"]))
     shown: dict[str, str] = {}
     if case.proposed_by != "model" or answer != case.proposal:
-        sure = f", {prediction['confidence']:.0%} sure" if prediction.get("confidence") is not None else ""
+        sure = f", {format_percent(prediction['confidence'])} sure" if prediction.get("confidence") is not None else ""
         shown["The model's answer"] = f"{format_answer(answer, text)}{sure}"
     return {**shown, "Reasons for the model's answer": format_explanation(prediction)}
 

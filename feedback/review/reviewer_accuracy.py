@@ -28,7 +28,7 @@ class ReviewerAccuracy:
     refused: int
     compared: int
     undecided: int  # of the compared: others answered differently, and nobody else has settled who is right
-    accuracy: Interval  # from "wrong wherever undecided" to "right wherever undecided"
+    upheld: Interval  # share of the compared; from "wrong wherever undecided" to "right wherever undecided"
     reviews_per_hour: float | None
 
     @property
@@ -40,7 +40,10 @@ class ReviewerAccuracy:
 def compute_reviewer_accuracy(
     cases: Sequence[CaseRow], reviews: Sequence[ReviewRow], *, of: Sequence[ReviewRow] | None = None
 ) -> list[ReviewerAccuracy]:
-    """Return the accuracy of each reviewer against final answers, the least accurate first (by the upper bound).
+    """Return how often others uphold the answers of each reviewer, the least first (by the upper bound).
+
+    It is measured on cases, which rules and disagreement choose, and so is another figure than the accuracy of an
+    annotator (`feedback.annotators.accuracy`).
 
     Leave-one-out: a review is right or wrong by a final answer that another person's review gave, too; otherwise one's
     own answer would confirm itself. Where the others gave the same answer, it is right; where they gave another one and
@@ -71,7 +74,7 @@ def compute_reviewer_accuracy(
         rate = reviews_per_hour(lead_times_s(own))
         compared, accuracy = outcomes.total() - outcomes["nothing"], _accuracy(outcomes, n_answers)
         found.append(ReviewerAccuracy(person, len(own), refused, compared, outcomes["undecided"], accuracy, rate))
-    return sorted(found, key=lambda row: (row.accuracy.high, row.person))
+    return sorted(found, key=lambda row: (row.upheld.high, row.person))
 
 
 def _accuracy(outcomes: Mapping[_Outcome, int], n_answers: int) -> Interval:

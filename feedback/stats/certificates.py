@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 
 from feedback.stats.e_processes import rate_below
 from feedback.stats.intervals import Bools, EvidenceError, Floats, check_share, upper_bound
+from ml_backend.number_format import format_percent, format_set_percent
 
 COVERAGES = tuple(np.linspace(0.3, 1.0, 10).round(4).tolist())  # a smaller coverage hardly saves work
 _GROWTH = 1.25  # a scheduled look needs a quarter more rows than the last look
@@ -207,10 +208,10 @@ def _certificate(
     """Return the certificate of the last passing threshold, the one with the largest coverage."""
     best, n_rows = passing[-1] if passing else None, rows.confidence.size
     n, k = rows.accepted(grid[0] if best is None else best)
-    promise = f"{max_error:.1%} wrong at {confidence:.0%} confidence"
+    promise = f"{format_set_percent(max_error)} wrong at {format_set_percent(confidence)} confidence"
     if people_error is not None and max_error < people_error:
         best, missing = None, 0
-        reason = f"cannot certify below people's own disagreement of {people_error:.1%}"
+        reason = f"cannot certify below people's own disagreement of {format_percent(people_error)}"
     elif best is not None:
         reason = f"at most {promise}: {k} wrong of {n} accepted rows"
     elif missing >= _MAX_ROWS:

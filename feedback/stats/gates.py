@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import betainc, gammaln, logsumexp, xlog1py, xlogy
 
 from feedback.stats.intervals import EvidenceError, Floats, check_share
+from ml_backend.number_format import format_number, format_percent, format_set_percent
 
 Ints = NDArray[np.int64]
 
@@ -53,12 +54,12 @@ def refresh_gate(d: Sequence[int] | NDArray[Any], *, max_loss: float = 0.02, alp
     wins, losses, ties = _count(d)
     n = wins + losses + ties
     e = float(worse(wins, losses, ties, max_loss=max_loss))
-    description = f"{_describe_gain(wins, losses, n)} (e = {e:.3g}, proof at {1 / alpha:.3g})"
+    description = f"{_describe_gain(wins, losses, n)} (e = {format_number(e)}, proof at {format_number(1 / alpha)})"
     if e >= 1.0 / alpha:
-        return Verdict(False, f"proven worse by more than {max_loss:.1%}: {description}", e, n)
+        return Verdict(False, f"proven worse by more than {format_set_percent(max_loss)}: {description}", e, n)
     seen = detectable_loss(n, wins / n if n else 0.0, max_loss=max_loss, alpha=alpha)
-    reason = f"not proven worse by more than {max_loss:.1%}: {description}; {_describe_detectable(n, seen, 'loss')}"
-    return Verdict(True, reason, e, n, seen)
+    description += f"; {_describe_detectable(n, seen, 'loss')}"
+    return Verdict(True, f"not proven worse by more than {format_set_percent(max_loss)}: {description}", e, n, seen)
 
 
 def change_gate(d: Sequence[int] | NDArray[Any], *, alpha: float = 0.05, challenger_number: int = 1) -> Verdict:
@@ -75,9 +76,8 @@ def change_gate(d: Sequence[int] | NDArray[Any], *, alpha: float = 0.05, challen
     n = wins + losses + ties
     wanted = 1.0 / change_alpha(alpha, challenger_number)
     e = float(better(wins, losses))
-    description = (
-        f"{_describe_gain(wins, losses, n)} (e = {e:.3g}, proof at {wanted:.3g}, challenger {challenger_number})"
-    )
+    proof = f"proof at {format_number(wanted)}, challenger {challenger_number}"
+    description = f"{_describe_gain(wins, losses, n)} (e = {format_number(e)}, {proof})"
     if e >= wanted:
         return Verdict(True, f"proven better: {description}", e, n)
     seen = detectable_gain(n, losses / n if n else 0.0, alpha=1.0 / wanted)
@@ -197,10 +197,10 @@ def _describe_detectable(n: int, seen: float | None, kind: str) -> str:
     verb = "seen" if kind == "loss" else "proven"
     if seen is None:
         return f"on {n} rows no {kind} would have been {verb}"
-    return f"on {n} rows only a {kind} above {100 * seen:.0f} points would have been {verb}"
+    return f"on {n} rows only a {kind} above {format_number(100 * seen)} points would have been {verb}"
 
 
 def _describe_gain(wins: int, losses: int, n: int) -> str:
     if n == 0:
         return "no judge row yet"
-    return f"{wins} rows won, {losses} lost of {n}, {(wins - losses) / n:+.1%}"
+    return f"{wins} rows won, {losses} lost of {n}, {format_percent((wins - losses) / n, signed=True)}"

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import bdtrc, betaincinv, ndtri, stdtrit
 
 from feedback.errors import FeedbackError
+from ml_backend.number_format import format_estimate
 
 Floats: TypeAlias = NDArray[np.float64]
 Bools: TypeAlias = NDArray[np.bool_]
@@ -39,7 +40,7 @@ class Interval:
     confidence: float = 0.95  # nominal coverage of [low, high]
 
     def __str__(self) -> str:
-        return f"{self.value:.2f} [{self.low:.2f}, {self.high:.2f}]"
+        return format_estimate(self.value, self.low, self.high)
 
     def __contains__(self, figure: float) -> bool:
         return self.low <= figure <= self.high

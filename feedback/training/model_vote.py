@@ -19,6 +19,7 @@ from ml_backend.calibration import fit_temperature
 from ml_backend.errors import NotTrained
 from ml_backend.models import Recipe
 from ml_backend.models.failing_rows import fit_rows, predict_rows
+from ml_backend.number_format import format_percent
 
 Bools = NDArray[np.bool_]
 
@@ -87,7 +88,9 @@ def cross_validated_weights(
         joint = people * _bounded(proba)
         joint /= joint.sum(axis=1, keepdims=True)
     elif (gain := _share_of_surprise_removed(proba[usable], y[usable])) < _LEAST_SURPRISE_REMOVED:
-        return ModelVote(reason=f"the model explains only {max(gain, 0):.0%} of the answers, too little to vote")
+        return ModelVote(
+            reason=f"the model explains only {format_percent(max(gain, 0.0))} of the answers, too little to vote"
+        )
     else:
         joint = combine_with_model(_as_coded_votes(rows, votes, code), np.where(usable[:, None], proba, np.nan)).proba
     return _as_model_vote(rows, labels, y, joint, usable)

@@ -8,6 +8,7 @@ from typing import Any
 from feedback.training.model_cache import Floats
 from ml_backend.left_out import contained
 from ml_backend.models.explanations import strongest_contributions
+from ml_backend.number_format import format_number
 from ml_backend.registry import Bundle
 
 NONE_GIVEN = "this model gives no reasons"
@@ -41,4 +42,7 @@ def format_explanation(prediction: Mapping[str, Any]) -> str:
     reasons = prediction.get("reasons")
     if reasons is None:
         return str(prediction.get("note") or NONE_GIVEN)
-    return ", ".join(f"{what} {weight:+.2f}" for what, weight in reasons) or "no part of the task has a large weight"
+    return (
+        ", ".join(f"{what} {format_number(weight, signed=True)}" for what, weight in reasons)
+        or "no part of the task has a large weight"
+    )

@@ -16,6 +16,7 @@ from feedback.policy import Policy
 from feedback.stats.gates import change_gate, refresh_gate
 from feedback.training.dataset import Row
 from ml_backend.left_out import collect_left_out
+from ml_backend.number_format import format_number
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -128,7 +129,8 @@ def _first(challenger: _Predicts, rows: Sequence[Row], taught: Sequence[Row], no
         (_log_loss(challenger, proba[is_read], read), _prior_loss(read, taught)) if read else (np.inf, 0.0)
     )
     better = loss < prior_loss
-    comparison = f"log-loss {loss:.3f} against the class prior's {prior_loss:.3f} on {len(read)} audit rows"
+    own, prior = (format_number(each, digits=3) for each in (loss, prior_loss))
+    comparison = f"log-loss {own} against the class prior's {prior} on {len(read)} audit rows"
     reason = ("" if better else "not better than the class prior: ") + comparison + note
     accuracy = _mean(_is_right(challenger, proba, rows))
     return Verdict(better, reason, "first", challenger.version, "", len(rows), accuracy, None)

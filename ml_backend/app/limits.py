@@ -15,6 +15,7 @@ import orjson
 
 from ml_backend.app.request_source import mime_type
 from ml_backend.errors import BodyError, TooLarge, WrongContentType
+from ml_backend.number_format import format_count
 
 _JSON = re.compile(r"application/([a-z0-9.-]+\+)?json")
 _ENDS = "wsgi.input_terminated"  # set by servers whose input ends where the body does
@@ -56,7 +57,7 @@ def read_json(environ: Mapping[str, Any], limits: Limits) -> Any:
     if len(body) > limits.values:
         values = body.count(b",") + body.count(b"[") + body.count(b"{")
         if values > limits.values:
-            wanted = f"the body holds more than {limits.values:,} JSON values."
+            wanted = f"the body holds more than {format_count(limits.values)} JSON values."
             raise TooLarge(wanted, limit="values", hint="Send fewer tasks at once.")
     try:
         value = orjson.loads(body)
@@ -138,7 +139,7 @@ def _limit_pauses(environ: Mapping[str, Any], seconds: float) -> None:
 
 
 def _too_many_bytes(limits: Limits) -> TooLarge:
-    wanted = f"the body is larger than {limits.body_bytes:,} bytes."
+    wanted = f"the body is larger than {format_count(limits.body_bytes)} bytes."
     return TooLarge(wanted, limit="bytes", hint="Select fewer tasks at once.")
 
 

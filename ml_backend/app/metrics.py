@@ -10,7 +10,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-Gauges = Callable[[], Mapping[str, float]]  # name (with "hitl_") -> value, read at each scrape
+# name (with "hitl_") -> value, or values by project; read at each scrape
+Values = Mapping[str, "float | Mapping[str, float]"]
+Gauges = Callable[[], Values]
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # 1 and 3 s: Label Studio's timeouts
@@ -75,11 +77,17 @@ class Metrics:
 
 
 class _Values(Collector):
-    def __init__(self, values: Mapping[str, float]) -> None:
+    def __init__(self, values: Values) -> None:
         self._values = values
 
     def collect(self) -> Iterable[GaugeMetricFamily | CounterMetricFamily]:
         """Yield names in `_total` as counters, as Prometheus wants, and others as gauges."""
         for name, value in sorted(self._values.items()):
-            kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
-            yield kind(name, name.replace("_", " "), value=value)
+            kind, text = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily, name.replace("_", " ")
+            if not isinstance(value, Mapping):
+                yield kind(name, text, value=value)
+                continue
+            family = kind(name, text, labels=["project"])
+            for project, own in value.items():
+                family.add_metric([project], own)
+            yield family

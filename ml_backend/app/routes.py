@@ -17,6 +17,7 @@ from ml_backend.app.security import Guard
 from ml_backend.errors import BodyError, TooLarge
 from ml_backend.label_config import read_label_config
 from ml_backend.labelstudio.parsing import json_type, read_project_id
+from ml_backend.number_format import format_count
 from ml_backend.predictor import Predictor
 
 HealthDetails = Callable[[], Mapping[str, Any]]
@@ -101,7 +102,7 @@ class _ModelViews:
         if not isinstance(tasks, list):
             raise BodyError("tasks is missing or not a list.", hint="Wanted a list of task objects in 'tasks'.")
         if len(tasks) > self._limits.tasks:
-            wanted = f"the body holds more than {self._limits.tasks:,} tasks."
+            wanted = f"the body holds more than {format_count(self._limits.tasks)} tasks."
             raise TooLarge(wanted, limit="tasks", hint="Select fewer at once.")
         results = self._predictor.predict(project, _text(body, "label_config"), tasks)
         version = results[0]["model_version"] if results else self._predictor.version(project)

@@ -10,6 +10,7 @@ from ml_backend import plugins
 from ml_backend.codecs.regions import place_of
 from ml_backend.label_config import Control
 from ml_backend.left_out import contained, describe_error
+from ml_backend.number_format import format_count
 from ml_backend.records import Answer
 
 _MAX_WORDS = 2_000  # characters of an answer in words
@@ -105,7 +106,7 @@ def cut_text(text: str, length: int) -> str:
     >>> cut_text("spam", 3)
     'spa… (cut: 4 characters)'
     """
-    return text if len(text) <= length else f"{text[:length]}… (cut: {len(text):,} characters)"
+    return text if len(text) <= length else f"{text[:length]}… (cut: {format_count(len(text))} characters)"
 
 
 def answer_distance(a: Answer, b: Answer) -> float:

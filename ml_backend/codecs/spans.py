@@ -16,6 +16,7 @@ from ml_backend.codecs.regions import (
 )
 from ml_backend.errors import CodecError
 from ml_backend.label_config import Control
+from ml_backend.number_format import format_set_number
 from ml_backend.records import Answer
 
 Span = tuple[float, float, str]  # start, end (not included), label
@@ -83,7 +84,7 @@ def _describe_span(span: Span, text: str) -> str:
     quoted = (
         f' "{" ".join(covered[:_MAX_QUOTED].split())}{"…" if len(covered) > _MAX_QUOTED else ""}"' if covered else ""
     )
-    return f"{label}{quoted} ({start:,} to {end:,})"
+    return f"{label}{quoted} ({format_set_number(start)} to {format_set_number(end)})"
 
 
 def _int_if_whole(offset: float) -> float:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -12,11 +13,13 @@ from urllib.parse import parse_qs, urljoin, urlsplit
 import httpx
 
 from ml_backend.errors import LabelStudioError
+from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.transport import Transport, as_object, json_or_none
 from ml_backend.labelstudio.verified_writes import create_once
 
 _TIMEOUT_S = 30.0
 _LOGIN_TIMEOUT_S = 10.0  # a person waits for a page
+_NAMES_TIMEOUT_S = 3.0  # then readers get user ids instead of names
 _REVOKE = "Revoke the old one in Label Studio under Account & Settings > Personal Access Token, or allow replacing it."
 
 
@@ -38,6 +41,23 @@ class Account(User):
 
 class WrongCredentials(LabelStudioError):
     """Label Studio does not accept this token, or this e-mail address and password."""
+
+
+def list_names(url: str, token: str) -> dict[int, str]:
+    """Return the name of each user, or the e-mail address of one without a name, by user id; two are never equal.
+
+    Readers wait for it, so it asks once and for seconds only. LabelStudioError where Label Studio does not answer.
+    """
+    with Client(url, token, timeout_s=_NAMES_TIMEOUT_S, tries=1) as client:
+        users = client.users()
+    names = {int(user["id"]): _full_name(user) or str(user.get("email") or f"person {user['id']}") for user in users}
+    often = Counter(names.values())
+    emails = {int(user["id"]): str(user.get("email") or user["id"]) for user in users}
+    return {user: name if often[name] == 1 else f"{name} ({emails[user]})" for user, name in names.items()}
+
+
+def _full_name(user: Mapping[str, object]) -> str:
+    return " ".join(str(user.get(part) or "") for part in ("first_name", "last_name")).strip()
 
 
 def check_password(url: str, email: str, password: str) -> User:

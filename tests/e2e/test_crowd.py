@@ -140,7 +140,7 @@ def test_a_careless_annotator_is_found_asked_about_and_outweighed(crowd: Crowd):
     first, *rest = kept.body["people"]
     assert first["person"] == crowd.user(2)
     assert first["against"] == "gold"
-    assert "proven below 0.75" in first["advice"]
+    assert "proven below 75 %" in first["advice"]
     assert [one["advice"] for one in rest] == ["", ""]
     assert min(one["accuracy"]["low"] for one in rest) > first["accuracy"]["high"]
     assert all(one["onboarding"]["answered"] == one["onboarding"]["total"] == GOLD for one in kept.body["people"])

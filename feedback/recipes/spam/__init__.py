@@ -11,7 +11,8 @@ from feedback.errors import RecipeError, VotesError
 from feedback.policy import Policy
 from feedback.policy.schema import Overlap, Queue
 from feedback.recipes import ProjectRecipe
-from feedback.reports.csv_table import counted, describe_odd_labels, read_csv_table, unify_column
+from feedback.reports.csv_table import describe_odd_labels, read_csv_table, unify_column
+from ml_backend.number_format import format_counted
 
 _MOST_LABELS = 100  # more than that is free text, not a label
 _LONGEST_NAME = 38  # of the file, in the project's title: Label Studio allows 50 characters
@@ -39,7 +40,7 @@ def make(*, data: Path | None, text: str, label: str, limit: int | None) -> Proj
     texts, names = complete.columns
     rows, notes = [*zip(texts, unify_column(names), strict=True)][:limit], table.notes
     if without := len(table.rows) - len(complete.rows):
-        left_out = counted(without, f"row of {data.name} has", f"rows of {data.name} have")
+        left_out = format_counted(without, f"row of {data.name} has", f"rows of {data.name} have")
         notes.append(f"{left_out} no text or no label and {'is' if without == 1 else 'are'} left out")
     labels = sorted({name for _, name in rows})
     _refuse_unusable(data, label, labels)

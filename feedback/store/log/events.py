@@ -17,6 +17,7 @@ from ml_backend.errors import BodyError
 from ml_backend.label_config import MAX_BYTES
 from ml_backend.labelstudio.parsing import ParsedWebhook, utc
 from ml_backend.left_out import describe_error
+from ml_backend.number_format import format_count, format_seconds
 from ml_backend.records import Annotation, Task
 
 Entity = Literal["annotation", "task", "project"]
@@ -33,7 +34,7 @@ _LONGEST_PROJECT = 80
 _LONGEST_TITLE = 200
 AHEAD_S = 300.0  # how far a sender's clock may be ahead of ours
 FUTURE = (  # one sentence, without the number of the annotation, so that it is recorded once
-    f"a webhook is dated more than {AHEAD_S / 60:.0f} minutes ahead of our clock, so it is not believed; the next poll "
+    f"a webhook is dated more than {format_seconds(AHEAD_S)} ahead of our clock, so it is not believed; the next poll "
     "reads the answer from Label Studio. Check the clocks of both hosts."
 )
 EVENT_FIELDS = ("project", "entity", "entity_id", "version", "action", "source", "seen_s")  # besides its bodies
@@ -115,7 +116,9 @@ def events_from_webhook(
         found += _try_event(unread, Event, project, deleted.entity, deleted.id, "", "deleted", "webhook")
     if intake.label_config is not None and len(intake.label_config) > MAX_BYTES:
         if unread is not None:
-            unread.append(f"the label config of a webhook has more than {MAX_BYTES:,} characters; it is not stored.")
+            unread.append(
+                f"the label config of a webhook has more than {format_count(MAX_BYTES)} characters; it is not stored."
+            )
     elif intake.label_config is not None:
         found += _try_event(unread, event_from_project, project, intake.title or "", intake.label_config, "webhook")
     # the dates of their author order the votes

@@ -30,12 +30,14 @@ _OVERRIDES = RowMapper(OverrideRow, override)
 class OverrideCount(NamedTuple):
     """How many human answers have the same values in all other fields."""
 
+    model: str
     shown: str | None  # Answer.key of the model's answer; on a blind vote, of the answer that it would have given
     answer: str  # Answer.key
     blind: bool
     changed: bool
     reason: str  # "" where nothing was changed
     times: int
+    last_s: float  # time of the newest, epoch seconds
 
 
 class ReviewsRepository(Repository):
@@ -208,8 +210,8 @@ class OverridesRepository(Repository):
     def count_overrides(self, project: str) -> list[OverrideCount]:
         """Count pairs of model answer and human answer, the most frequent first."""
         table = override.c
-        alike = (table.shown, table.answer, table.blind, table.changed, table.reason)
-        query = select(*alike, func.count()).where(table.project == project).group_by(*alike)
+        alike = (table.model, table.shown, table.answer, table.blind, table.changed, table.reason)
+        query = select(*alike, func.count(), func.max(table.at_s)).where(table.project == project).group_by(*alike)
         query = query.order_by(func.count().desc(), table.answer, table.reason)
         return [OverrideCount(*row) for row in self._list_rows(query)]
 

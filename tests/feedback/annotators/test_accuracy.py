@@ -80,7 +80,7 @@ def test_a_pause_is_advised_only_when_the_upper_bound_is_below():
 
     many_answers, few_answers = against_gold(votes, truth)[3], against_gold(few, truth)[3]
 
-    assert "proven below 0.8" in advise_pause(many_answers, below=0.8)
+    assert "proven below 80 %" in advise_pause(many_answers, below=0.8)
     assert advise_pause(many_answers, below=0.55) == ""
     assert advise_pause(few_answers, below=few_answers.family_accuracy.high - 1e-6) == ""
 

@@ -64,7 +64,7 @@ def test_recorded_decisions_are_compared_with_the_consensus_on_audited_tasks(wor
     lowest = table["steps"][0]
     assert lowest["automated"] == 1.0
     assert 5 <= lowest["checked"] < 20  # of the audit half, without what certificates need
-    assert "from 50.0%: automates 100%" in text
+    assert "from 50 %: automates 100 %" in text
     assert "No threshold is named best" in text  # so few audited answers prove nothing
 
 

@@ -119,8 +119,8 @@ def test_reviewers_whose_differences_nobody_settled_are_said_to_be_unknown(world
     shown = " ".join(run("cases", PROJECT, "--figures").split())
 
     assert [(row["person"], row["compared"], row["undecided"]) for row in people] == [(1, 1, 1), (2, 1, 1)]
-    assert all(row["accuracy"]["low"] == 0.0 and row["accuracy"]["high"] == 1.0 for row in people)
-    assert "Not known yet for person 1 (1 of 1), 2 (1 of 1): others answered differently" in shown
+    assert all(row["upheld"]["low"] == 0.0 and row["upheld"]["high"] == 1.0 for row in people)
+    assert "Not known yet for person 1 (1 of 1), person 2 (1 of 1): others answered differently" in shown
 
 
 @pytest.mark.slow
@@ -165,7 +165,7 @@ def test_overrides_are_exported_and_never_as_a_formula(world: World, tmp_path: P
 
     assert (row["answer"], row["shown"], row["reason"], row["blind"]) == ("'=cmd()", "spam", "boundary", "False")
     assert len((tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()) == 3
-    assert "People changed 1 of 2 answers" in run("overrides", PROJECT)
+    assert "of 2 answers to predictions that people saw" in run("overrides", PROJECT)
 
 
 def test_answers_of_people_who_saw_no_prediction_change_none(world: World):
@@ -174,11 +174,11 @@ def test_answers_of_people_who_saw_no_prediction_change_none(world: World):
     world.store.overrides.save_overrides([an_override(1, project=PROJECT), *blind])
     text = run("overrides", PROJECT)
 
-    assert "People changed 1 of 1 answers to a prediction that they saw" in text
-    assert "People who saw no prediction gave another answer than the model in 3 of 5" in text
+    assert "of 1 answer to predictions that people saw" in text
+    assert "5 answers of people who saw no prediction changed nothing" in text
     assert "Without a reason: 0 of 1" in text
     world.store.overrides.save_overrides([an_override(1, project=PROJECT, blind=True)])
-    assert "Nobody has answered a task with its prediction on screen yet." in run("overrides", PROJECT)
+    assert "Without a reason" not in run("overrides", PROJECT)
 
 
 def test_only_the_question_of_a_waiting_case_is_answered(world: World):

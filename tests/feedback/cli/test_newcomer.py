@@ -85,7 +85,7 @@ def test_status_shows_webhooks_that_wait_and_then_takes_them_in(hitl: Hitl, fold
 
     done = hitl("status", "1")
 
-    assert "the inbox fills up: 1 webhook(s) have waited for 1 minute." in done.stdout
+    assert "the inbox fills up: 1 webhook has waited for 1 minute." in done.stdout
     assert "2 of 2 tasks: 2 answers by 1 person" in done.stdout
 
 

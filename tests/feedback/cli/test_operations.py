@@ -208,7 +208,7 @@ def test_a_backup_reports_what_is_missing_in_it(store_with_votes: Store, tmp_pat
     with store_with_votes._box.write() as connection:
         connection.execute(main_tables.inbox.update().values(delivery=b"half a deli"))
 
-    assert "1 webhook(s) that could not be processed are not in it" in hitl("backup", tmp_path / "b.db").output
+    assert "Not in it: 1 webhook that could not be processed" in hitl("backup", tmp_path / "b.db").output
 
 
 def test_a_backup_replaces_a_file_only_with_a_yes(store_with_votes: Store, tmp_path: Path, hitl: Hitl):

@@ -150,7 +150,7 @@ def test_people_are_compared_with_gold_and_can_have_pseudonyms(store_with_votes:
     assert "ann" not in written.replace("annotators", "")
     assert "bob" not in written
     assert "gold" in hitl("people", 7).stdout
-    assert "10 of 10: 0.50 [0.19, 0.81]" in hitl("people", 7).stdout
+    assert "10 of 10: 50 % (19 to 81 %)" in hitl("people", 7).stdout
 
 
 def test_relabel_reports_its_changes_and_refuses_invalid_options(store_with_votes: Store):

@@ -101,7 +101,7 @@ def test_a_simulation_changes_nothing_and_prints_the_differences(home: Path, sto
     body = json.loads(hitl("policy", "simulate", "7", home / "new.toml", "--json").output)
 
     assert "10 decisions within 0s, too short a time for a daily rate; 6 would go elsewhere." in done.output
-    assert "automation 0% -> 70% asked for, certified error: none yet (no certificate allows it yet" in done.output
+    assert "automation 0 % -> 70 % asked for, certified error: none yet (no certificate allows it yet" in done.output
     assert "L2 load: +6 answers (1 -> 7)" in done.output
     assert active is not None
     assert active.options["policy"]["routing"][0]["when"] == {"data": {"amount": {"gte": 9000}}}
@@ -280,7 +280,7 @@ def test_a_signal_is_pushed_once_and_listed(home: Path, store_with_tasks: Store)
     assert (first.output, again.output) == ("stored: r1\n", "already known: r1\n")
     assert flag.output.startswith("stored: ")
     assert "user_report = 'scam' about task 3, from hitl signal" in listed.output
-    assert "chargeback: 1, mean 1; model none, policy none, decision none" in outcomes.output
+    assert "chargeback: 1, mean 1.0; model none, policy none, decision none" in outcomes.output
 
 
 def test_a_text_that_looks_like_a_number_stays_a_text(home: Path, store_with_tasks: Store):

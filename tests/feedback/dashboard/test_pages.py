@@ -38,7 +38,7 @@ def test_every_verdict_is_shown_with_its_reason_and_intervals(browser: FlaskClie
     page = words(browser.get("/projects/7", headers=HTML).text)
 
     assert "rejected m3-5ccd against m2-3dde refresh · 2026-01-04 00:00 UTC e-value 31: proven worse" in page
-    assert "83 % (76 to 88 %) against 85 % (79 to 90 %) on 150 audit rows, e-value 1.70" in page
+    assert "83 % (76 to 88 %) against 85 % (79 to 90 %) of 150 audit tasks that decided this, e-value 1.7" in page
     assert "promoted m1-1eef first · 2026-01-02 00:00 UTC" in page
 
 
@@ -47,7 +47,7 @@ def test_accuracy_over_time_is_drawn_with_its_band(browser: FlaskClient):
 
     assert page.count("<circle") == 3
     assert page.count("<polygon") == 1
-    assert "m2-3dde: 85 % on 150 audit rows, 2026-01-04" in page  # the champion stayed, judged on more rows
+    assert "m2-3dde: 85 % (79 to 90 %) of 150 audit tasks" in page  # the champion stayed, judged on more rows
 
 
 def test_json_gives_the_same_figures(browser: FlaskClient, store_with_projects: Store):
@@ -285,20 +285,21 @@ def test_annotators_see_no_review(store_with_projects: Store, numbers: list[int]
     assert browser(store_with_projects, 4).get(f"/projects/7/{path}", headers=HTML).status_code == 403
 
 
-def test_overrides_separate_shown_and_blind_answers(store_with_projects: Store, numbers: list[int]):
+def test_overrides_are_told_by_model_and_leave_blind_answers_out(store_with_projects: Store, numbers: list[int]):
     ann = browser(store_with_projects, 2)
 
     figures = ann.get("/projects/7/overrides", headers=JSON).json
     page = words(ann.get("/projects/7/overrides", headers=HTML).text)
 
-    assert (figures["shown"]["changed"], figures["shown"]["answers"]) == (10, 20)
-    assert (figures["blind"]["changed"], figures["blind"]["answers"]) == (0, 20)
-    assert figures["shown"]["low"] < 0.5 < figures["shown"]["high"]
+    (row,) = figures["models"]
+    assert (row["model"], row["accuracy"], figures["blind"]) == ("m2", None, 20)
+    assert (row["changed"]["value"], row["changed"]["n"]) == (0.5, 20)
+    assert row["changed"]["low"] < 0.5 < row["changed"]["high"]
     assert figures["pairs"] == [
         {"from": "spam", "to": "people disagree", "count": 10, "reason": "Right label, wrong extent"}
     ]
     assert {row["count"] for row in figures["reasons"]} == {5}
-    assert "50 % 30 to 70 %, 10 of 20" in page
+    assert "m2 not measured 50 % (30 to 70 %) 20 answers to predictions that people saw" in page
 
 
 def test_empty_pages_explain_themselves(store_with_projects: Store):
@@ -313,15 +314,15 @@ def test_thresholds_are_shown_with_their_intervals(store_with_projects: Store, n
     error = {"low": 0.01, "high": 0.09, "value": 0.03}
     cost = {"low": 12.0, "value": 14.0, "high": 19.5}
     step = {"threshold": 0.9, "automated": 0.44, "error": error, "checked": 120, "answers": {"L1": 5.0}, "cost": cost}
-    sentences = ["1,000 decisions over 10.0 days.", "from 90%", "Best: 90%. It saves.", "Errors are.", "Nothing is."]
+    sentences = ["1,000 decisions over 10.0 days.", "from 90 %", "Best: 90 %. It saves.", "Errors are.", "Nothing is."]
     body = {"n": 1000, "cost": 20.0, "steps": [step], "best": 0.9, "sentences": sentences, "at_s": 0.0}
     store_with_projects.records.create_record("7", "thresholds", body)
     page = words(browser(store_with_projects, 2).get("/projects/7/thresholds", headers=HTML).text)
     figures = browser(store_with_projects, 2).get("/projects/7/thresholds", headers=JSON).json
 
     assert "No thresholds yet" in empty
-    assert "90 % best 44 % 3 % 1 to 9 % 120 L1 5.0 12.00 to 19.50" in page
-    assert "Best: 90%. It saves." in page
+    assert "90 % best 44 % 3.0 % (1.0 to 9.0 %) 120 L1 5.0 12.00 to 19.50" in page
+    assert "Best: 90 %. It saves." in page
     assert figures["best"] == 0.9
 
 

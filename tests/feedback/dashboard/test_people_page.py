@@ -17,7 +17,7 @@ def figures(person: int, **more: Any) -> dict[str, Any]:
     share = {"value": 0.8, "low": 0.7, "high": 0.9}
     return {
         "person": person,
-        "accuracy": {"value": 0.86, "low": 0.49, "high": 0.97},
+        "accuracy": {"value": 0.86, "low": 0.49, "high": 0.97, "n": 7, "sample": "gold answers"},
         "compared": 7,
         "against": "gold",
         "weakest_label": None,
@@ -47,27 +47,27 @@ def test_the_page_shows_work_practice_and_onboarding_with_intervals(store_with_p
     page = browser.get("/projects/7/people", headers=HTML).text
     text = words(page)
 
-    assert "62 55 to 70" in text
-    assert "41 s 38.50 to 44" in text
-    assert "7 of 10 49 to 97 % right" in text
-    assert "-12 points -20 to -4, proven" in text
-    assert "+5 points -2 to +12" in text
+    assert "62 (55 to 70)" in text
+    assert "41 (38 to 44)" in text
+    assert "7 of 10 86 % (49 to 97 %) right" in text
+    assert "-12 points (-20 to -4.0), proven" in text
+    assert "+5.0 points (-2.0 to +12)" in text
     assert "should pause: right on 0.30 of 20 gold answers: proven below 0.6." in text
     assert "<script>alert" not in page
 
 
 def test_the_page_says_where_votes_do_not_tell(store_with_projects: Store, browser: FlaskClient):
-    wide = {"value": None, "low": 0.2, "high": 1.0}
+    wide = {"value": None, "low": 0.2, "high": 1.0, "n": 7, "sample": "shared tasks"}
     unknown = {"unclear_labels": ["ham", EVIL], "reason": "the votes do not tell how often the answers are right"}
     alone = {"accuracy": None, "compared": 0, "against": None, "unclear_labels": [], "reason": "only two people"}
     record(store_with_projects, figures(2, accuracy=wide, against="others", **unknown), figures(3, **alone), figures(4))
     page = browser.get("/projects/7/people", headers=HTML).text
     text = words(page)
 
-    assert "20 to 100 %, 7 compared: the votes do not tell how often the answers are right" in text
+    assert "20 to 100 % of 7 shared tasks: the votes do not tell how often the answers are right" in text
     assert "cannot tell: ham" in text
     assert "only two people" in text
-    assert "86 % 49 to 97 %, 7 gold answers" in text
+    assert "86 % (49 to 97 %) of 7 gold answers" in text
     assert "<script>alert" not in page
 
 

@@ -20,11 +20,11 @@ COUNTS = {"state": "connected", "tasks": 0, "answers": 0, "answered": 0, "people
 
 def test_the_live_table_has_the_lines_of_the_status():
     reading = "kappa 0.70 [0.50, 0.90] on 6 items: too few to interpret"
-    status = COUNTS | {"agreement": {"percent": 1.0, "items": 6, "reading": reading}}
+    status = COUNTS | {"agreement": {"percent": 1.0, "n": 6, "sample": "random tasks", "reading": reading}}
 
     live = shown(render_progress(status, (), goal=10, elapsed_s=1.0, url="http://127.0.0.1"))
 
-    assert f"100 % on 6 random tasks. {reading}" in live
+    assert f"{reading} Two people agree on 100 % of the 6 random tasks." in live
     assert "no task has come yet" in live
 
 

@@ -95,7 +95,7 @@ def test_the_first_tier_is_not_explained_as_a_review_project():
     sentences = "\n".join(explain_policy(read_policy(text)))
 
     assert "Tier L1: the Label Studio project itself, decided within 4h, a breach is only notified" in sentences
-    assert "Tier L2: a review project, a panel of 3 votes, more than 50% decide" in sentences
+    assert "Tier L2: a review project, a panel of 3 votes, more than 50 % decide" in sentences
 
 
 def test_reasons_hours_and_rights_are_explained():

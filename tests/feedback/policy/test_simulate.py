@@ -59,13 +59,13 @@ def test_automation_load_and_cost_are_compared_with_the_active_policy():
     assert (found.moved, found.changed) == (40, 0)
     given = "\n".join(found.sentences)
     assert found.headline == (
-        "automation 0% -> 31% asked for, certified error: none yet (no certificate allows it yet, so people "
-        "decide), L1 load -4.0 tasks/day, L2 load +4.0 tasks/day, cost +920%"
+        "automation 0 % -> 31 % asked for, certified error: none yet (no certificate allows it yet, so people "
+        "decide), L1 load -4.0 tasks/day, L2 load +4.0 tasks/day, cost +920 %"
     )
     assert found.headline in given
-    assert "L1 load: -4.0 answers/day (10.0 -> 6.0)" in given
-    assert "L2 load: +8.0 answers/day (0.0 -> 8.0)" in given
-    assert "cost: +920% (5.00 -> 51.00 per day)" in given
+    assert "L1 load: -4.0 answers/day (10 -> 6.0)" in given
+    assert "L2 load: +8.0 answers/day (0 -> 8.0)" in given
+    assert "cost: +920 % (5.00 -> 51.00 per day)" in given
 
 
 def test_the_same_policy_changes_nothing():
@@ -111,7 +111,7 @@ def test_less_than_a_day_gives_totals_and_no_daily_rate(days: float, unit: str):
         assert "too short a time for a daily rate; 40 would go elsewhere." in given
         assert "L2 load: +80 answers (0 -> 80)" in given
         assert "L1 load -40 tasks, L2 load +40 tasks" in given
-        assert "cost: +920% (50.00 -> 510.00 in all)" in given
+        assert "cost: +920 % (50.00 -> 510.00 in all)" in given
 
 
 def test_tasks_are_counted_that_nobody_answered_and_the_first_tier_will_not_see():

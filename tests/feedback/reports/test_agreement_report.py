@@ -59,7 +59,7 @@ def test_an_unclear_task_is_reported_with_its_confused_labels_and_ten_tasks_to_o
     assert body["coefficient"]["items"] == body["percent"]["items"] == 180
     assert (body["coefficient"]["name"], body["clear"]) == ("alpha", False)
     assert "the task definition is unclear" in body["reading"]
-    assert "hate ↔ offensive (100% of all disagreement)" in body["reading"]
+    assert "hate ↔ offensive (100 % of all disagreement)" in body["reading"]
     assert body["confused_labels"] == {"answers": ["hate", "offensive"], "share": 1.0}
     assert len(body["open_first"]) == 10
     assert all(task % 3 == 1 for task in body["open_first"])
@@ -161,7 +161,7 @@ def test_agreement_without_drawn_tasks_is_not_interpreted():
     found = analyse_project(snapshot_of(choices(dict.fromkeys(range(50), "ab"))))
 
     assert found.agreement["percent"].value == 0.0
-    assert "chosen as hard" in found.verdict
+    assert "none of these items was drawn at random" in found.verdict
     assert "unclear" not in found.verdict
     assert any("no task that was drawn" in note for note in found.notes)
 

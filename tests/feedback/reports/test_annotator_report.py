@@ -48,7 +48,7 @@ def test_the_careless_person_stands_first_and_should_pause(store: Store):
     assert first["person"] == 3
     assert first["against"] == "others"
     assert first["accuracy"]["low"] < 0.5 < first["accuracy"]["high"] < 0.62
-    assert "proven below 0.6" in first["advice"]
+    assert "proven below 60 %" in first["advice"]
     assert all(row["accuracy"]["high"] > 0.97 and not row["advice"] for row in others)
 
 

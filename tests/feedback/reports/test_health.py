@@ -71,7 +71,7 @@ def test_webhooks_that_nobody_takes_in_fill_the_inbox_until_somebody_does(settin
 
     old.ingest_inbox()
 
-    assert "1 webhook(s) have waited for 1 hour" in waits.what
+    assert "1 webhook has waited for 1 hour" in waits.what
     assert "hitl worker" in waits.fix
     assert not any(found.name == "inbox" for found in problems(settings, old))
 

@@ -43,7 +43,7 @@ def test_what_serves_is_the_challenger_once_promoted_and_the_champion_where_it_w
 
     points = accuracy_over_time([verdict_json(record) for record in newest_first])
 
-    assert [(entry["version"], entry["value"], entry["rows"]) for entry in points] == [
+    assert [(entry["version"], entry["value"], entry["n"]) for entry in points] == [
         ("m1", 0.8, 100),
         ("m3", 0.85, 100),
         ("m3", 0.9, 200),
@@ -138,7 +138,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     ids=["project", "people"],
 )
 def test_a_page_of_a_hundred_thousand_tasks_comes_within_a_second(large: Store, figures):
-    row = large.project("7")
+    row = large.projects.get_project("7")
     assert row is not None
     policy = row.policy
     figures(large, row, policy)  # imports, and the database's first look
@@ -190,19 +190,19 @@ def test_the_accuracy_is_that_of_the_serving_model_on_rows_that_did_not_choose_i
     judged(store, "m1", "", promote=True, accuracy=0.9, champion_accuracy=None)
     figure, line = accuracy_of_serving(store)
     assert figure is not None
-    assert (figure["value"], figure["chosen"]) == (0.9, True)
-    assert "on 30 audit tasks that also decided its promotion, so it may be lower" in line
+    assert figure["value"] == 0.9
+    assert "of 30 audit tasks that also decided its promotion, so it may be lower" in line
 
     judged(store, "m2", "m1", promote=True, free_rows=40, free_accuracy=0.7, champion_free_accuracy=0.8)
     figure, line = accuracy_of_serving(store)
     assert figure is not None
-    assert (figure["value"], figure["rows"], figure["chosen"]) == (0.7, 40, False)
-    assert line.endswith("on 40 audit tasks")
+    assert (figure["value"], figure["n"], figure["sample"]) == (0.7, 40, "audit tasks")
+    assert line == "70 % (55 to 82 %) of 40 audit tasks, as of 1970-01-01 00:00 UTC"
 
     judged(store, "m3", "m2", promote=False, free_rows=50, free_accuracy=0.9, champion_free_accuracy=0.72)
     figure, _line = accuracy_of_serving(store)
     assert figure is not None
-    assert (figure["value"], figure["rows"]) == (0.72, 50)
+    assert (figure["value"], figure["n"]) == (0.72, 50)
 
 
 def test_a_model_that_no_verdict_measured_is_not_shown_with_the_figure_of_another(opened: Any, url: str):

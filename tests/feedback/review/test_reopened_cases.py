@@ -136,7 +136,7 @@ def test_honeypots_stand_among_the_cases_and_find_who_errs(world: World):
         )
         if case.person == EVA
     ]
-    assert (eva.compared, eva.accuracy.value) == (1, 0.0)
+    assert (eva.compared, eva.upheld.value) == (1, 0.0)
 
 
 @pytest.mark.slow

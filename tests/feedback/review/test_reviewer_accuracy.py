@@ -51,7 +51,7 @@ def test_the_interval_holds_the_truth_of_everybody(settled, right, labels):
         missed = np.zeros(len(right), dtype=int)
         for _ in range(draws):
             found = measured(*pairs(rng, right, settled, n, labels))
-            missed += [truth not in found[person].accuracy for person, truth in enumerate(right)]
+            missed += [truth not in found[person].upheld for person, truth in enumerate(right)]
 
         assert missed.max() <= binom.ppf(1 - 1e-5, draws, 0.1), (n, missed)
 
@@ -78,7 +78,7 @@ def test_a_careless_decision_on_an_appeal_makes_no_careful_reviewer_careless(rig
         missed = np.zeros(len(right), dtype=int)
         for _ in range(draws):
             found = measured(*appeals(rng, right, n, share))
-            missed += [person in found and truth not in found[person].accuracy for person, truth in enumerate(right)]
+            missed += [person in found and truth not in found[person].upheld for person, truth in enumerate(right)]
 
         assert missed.max() <= binom.ppf(1 - 1e-5, draws, 0.1), (n, share, missed)
 
@@ -90,16 +90,16 @@ def test_a_careless_reviewer_whose_differences_stay_open_does_not_stand_at_one()
     assert careless.compared == 100
     assert careless.undecided > 15
     assert careless.is_open
-    assert careless.accuracy.value < 0.95
-    assert 0.78 in careless.accuracy
-    assert careless.accuracy.high - careless.accuracy.low > 0.2  # nobody can tell which of the two is careless
+    assert careless.upheld.value < 0.95
+    assert 0.78 in careless.upheld
+    assert careless.upheld.high - careless.upheld.low > 0.2  # nobody can tell which of the two is careless
 
 
 def test_settled_differences_tell_who_is_careless():
     found = measured(*pairs(np.random.default_rng(0), (0.78, 0.97), 0.6, 400))
 
-    assert found[0].accuracy.high < 0.9 < found[1].accuracy.value
-    assert found[0].accuracy.value == pytest.approx(0.78, abs=0.06)
+    assert found[0].upheld.high < 0.9 < found[1].upheld.value
+    assert found[0].upheld.value == pytest.approx(0.78, abs=0.06)
 
 
 def test_two_who_never_agree_are_not_both_right():
@@ -108,8 +108,8 @@ def test_two_who_never_agree_are_not_both_right():
 
     for row in compute_reviewer_accuracy(cases, looks):
         assert (row.compared, row.undecided) == (40, 40)
-        assert row.accuracy.value == pytest.approx(0.5)
-        assert (row.accuracy.low, row.accuracy.high) == (0.0, 1.0)
+        assert row.upheld.value == pytest.approx(0.5)
+        assert (row.upheld.low, row.upheld.high) == (0.0, 1.0)
 
 
 def test_an_override_that_nobody_confirmed_confirms_nobody():
@@ -119,8 +119,8 @@ def test_an_override_that_nobody_confirmed_confirms_nobody():
     found = {row.person: row for row in compute_reviewer_accuracy(cases, below + above)}
 
     assert found[7].undecided == 30
-    assert found[7].accuracy.low == 0.0
-    assert found[5].accuracy.value < 0.1
+    assert found[7].upheld.low == 0.0
+    assert found[5].upheld.value < 0.1
 
 
 def test_honeypots_count_as_known_answers():
@@ -128,4 +128,4 @@ def test_honeypots_count_as_known_answers():
     looks = [look(n, 5, SPAM if n > 8 else HAM, round=HONEYPOT_ROUND, counted=False) for n in range(1, 41)]
     (row,) = compute_reviewer_accuracy(cases, looks)
 
-    assert (row.compared, row.undecided, row.accuracy.value) == (40, 0, pytest.approx(0.8))
+    assert (row.compared, row.undecided, row.upheld.value) == (40, 0, pytest.approx(0.8))

@@ -81,7 +81,7 @@ def test_a_certificate_explains_what_is_missing():
 
     assert certificate.threshold is None
     assert certificate.reason == (
-        "cannot certify at most 2.0% wrong at 95% confidence: 124 more error-free accepted rows "
+        "cannot certify at most 2 % wrong at 95 % confidence: 124 more error-free accepted rows "
         "(about 248 audit tasks); now 0 wrong of 100"
     )
 
@@ -90,7 +90,7 @@ def test_below_peoples_own_disagreement_nothing_is_certified():
     certificate = certify_monitored(certify_rows(5000), GRID, max_error=0.02, people_error=0.06)
 
     assert certificate.threshold is None
-    assert certificate.reason == "cannot certify below people's own disagreement of 6.0%"
+    assert certificate.reason == "cannot certify below people's own disagreement of 6.0 %"
 
 
 def test_a_monitored_certificate_stops_at_the_first_threshold_that_fails():

@@ -45,7 +45,7 @@ def test_a_refresh_proven_worse_is_refused_with_its_figures():
     assert not verdict.promote
     assert verdict.e_value >= 20
     assert verdict.n == 100
-    assert verdict.reason.startswith("proven worse by more than 2.0%: 5 rows won, 30 lost of 100, -25.0%")
+    assert verdict.reason.startswith("proven worse by more than 2 %: 5 rows won, 30 lost of 100, -25 %")
 
 
 def test_a_change_proven_better_goes_live_and_later_challengers_need_more():
@@ -53,7 +53,7 @@ def test_a_change_proven_better_goes_live_and_later_challengers_need_more():
     first, tenth = (change_gate(d, challenger_number=j) for j in (1, 10))
 
     assert first.promote
-    assert first.reason.startswith("proven better: 14 rows won, 2 lost of 200, +6.0%")
+    assert first.reason.startswith("proven better: 14 rows won, 2 lost of 200, +6.0 %")
     assert not tenth.promote
     assert tenth.e_value == first.e_value
 

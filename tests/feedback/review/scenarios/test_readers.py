@@ -121,7 +121,7 @@ def test_one_who_is_always_wrong_is_found_and_changes_nothing(world: World) -> N
     dan = site.number(DAN)
     seen = measure_review(world.store, world.project, read_policy(PANEL), {}, control="")
     assert {row.person: row.compared for row in seen.people} == {site.number(row): 6 for row in (CLEO, DAN, EVA)}
-    assert [row.accuracy.value for row in seen.people] == [0.0, 1.0, 1.0]
+    assert [row.upheld.value for row in seen.people] == [0.0, 1.0, 1.0]
     assert seen.unreliable == [dan]
 
     # a case whose answer is known now stands among new ones, and tells the same of him; nobody can tell it from others
