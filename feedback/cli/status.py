@@ -137,7 +137,7 @@ def _print_status(found: dict[str, Any], names: Mapping[int, str], *, lost: bool
         echo()
     service = found["service"]
     if not lost:
-        size = f"{format_number(service['store_bytes'] / (1 << 20))} MiB"
+        size = f"{format_number(round(service['store_bytes'] / (1 << 20), 1))} MiB"
         events = format_counted(service["events"], "event", "events")
         models = format_counted(service["models"], "model", "models")
         echo(f"Store: {service['store']} ({events}, {models}, {size}).")

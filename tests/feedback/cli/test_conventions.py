@@ -189,7 +189,7 @@ def test_exit_codes(hitl: Hitl, command: str, code: int):
 
 def test_rows_for_a_spreadsheet_go_to_standard_output(hitl: Hitl):
     assert hitl("overrides", "7", "--csv", "-").stdout.startswith("project,annotation,task")
-    assert json.loads(hitl("overrides", "7", "--json").stdout) == []
+    assert json.loads(hitl("overrides", "7", "--json").stdout)["rows"] == []
 
 
 def test_status_is_shown_again_until_it_is_interrupted(hitl: Hitl, monkeypatch: pytest.MonkeyPatch):

@@ -152,7 +152,7 @@ def test_answers_that_polls_alone_found_name_the_project_until_a_webhook_comes(
     healthy.ingest_inbox()
 
     assert soon == []
-    assert "webhooks of project 7 do not arrive (none ever came): polls alone found 3 answer(s)" in found.what
+    assert "webhooks of project 7 do not arrive (none ever came): polls alone found 3 answers" in found.what
     assert "http://127.0.0.1:9/webhook" in found.fix
     assert health_gauges([found]) | {"hitl_ready": 0.0, "hitl_findings_webhook": 1.0} == health_gauges([found])
     assert problems(settings, healthy) == []
