@@ -94,7 +94,7 @@ class VotesError(FeedbackError):
 
 
 class FileError(FeedbackError):
-    """A file that the command line names cannot be written."""
+    """A file that the command line names cannot be written, or is not what the command reads."""
 
 
 class RecipeError(FeedbackError):

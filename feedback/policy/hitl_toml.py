@@ -94,7 +94,7 @@ def _describe(error: ValidationError, positions: KeyPositions | None = None) -> 
         cause = item.get("ctx", {}).get("error")
         problems = cause.problems if isinstance(cause, PolicyProblems) else [(path, _sentence(item))]
         for place, sentence in problems:
-            where = positions.describe(place) if positions else ""
+            where = positions.describe(positions.refine(place, sentence)) if positions else ""
             found.append(f"{where}: {sentence}" if where else sentence)
     return "; ".join(found)
 

@@ -46,20 +46,32 @@ class KeyPositions:
             path = path[:-1]
         return describe_offset(self.text, self.offsets[path]) if path else ""
 
+    def refine(self, path: KeyPath, sentence: str) -> KeyPath:
+        """Return the path of the test that an error about a plain `when` names; the given path where there is none."""
+        if path[-1:] != ("when",) or path not in self.offsets:
+            return path
+        tests = self._get(path)
+        if not isinstance(tests, Mapping) or tests.keys() & {"all", "any", "not"}:
+            return path  # the same test may be there twice
+        return self.find(sentence.partition(".when: ")[2], path) or path
+
     def find(self, name: str, start: KeyPath = ()) -> KeyPath | None:
         """Return the path of a dotted name below `start`; None where the file does not have exactly that key.
 
         An entry of a list is named by its `id` or `name`, as in "routing.big". A text may follow the name.
         """
-        table: Any = self.raw
-        for part in start:
-            table = table[part]
-        for key, path in sorted(_named_entries(table), key=lambda entry: len(entry[0]), reverse=True):
+        for key, path in sorted(_named_entries(self._get(start)), key=lambda entry: len(entry[0]), reverse=True):
             if name == key or name.startswith((f"{key}:", f"{key} ")):
                 return start + path
             if name.startswith(f"{key}.") and (found := self.find(name[len(key) + 1 :], start + path)):
                 return found
         return None
+
+    def _get(self, path: KeyPath) -> Any:
+        table: Any = self.raw
+        for part in path:
+            table = table[part]
+        return table
 
 
 def describe_offset(text: str, offset: int) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from feedback.errors import FeedbackError, StoreError
+from feedback.errors import FeedbackError, FileError, StoreError
 from feedback.store.database.drivers import make_private
 from feedback.store.log.inbox import inbox_url
 from feedback.store.store import Store, open_store
@@ -31,12 +32,12 @@ class Restored:
 def restore(backup: Path, target: Path, *, erase: Callable[[Store, str, int], object]) -> Restored:
     """Replace a store by a backup; the replaced store is kept in the same folder under another name.
 
-    StoreError, with nothing changed, where the backup is broken or a process still has the store open. A sweep of every
-    project is wanted: Label Studio knows what happened since. `erase` takes a person out of a project, wherever that
-    reaches.
+    FileError where the file is no backup, and StoreError where the backup is broken or a process still has the store
+    open; nothing is changed then. A sweep of every project is wanted: Label Studio knows what happened since. `erase`
+    takes a person out of a project, wherever that reaches.
     """
     if not backup.is_file():
-        raise StoreError(f"there is no file {backup}.", hint=_WANTED)
+        raise FileError(f"there is no file {backup}.", hint=_WANTED)
     _check_is_backup(backup)
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     part = target.with_name(target.name + ".restoring")
@@ -45,10 +46,10 @@ def restore(backup: Path, target: Path, *, erase: Callable[[Store, str, int], ob
         make_private(part)
         shutil.copyfile(backup, part)
         with closing(_opened(part, backup)) as store:  # brings an older backup to our revision
-            found = store.verify()
-            if (found["chain"], found["projection"]) != ("ok", "ok"):
-                raise StoreError(f"the backup is damaged: {found['chain']}, {found['projection']}.")
+            found = _verified(store, "the backup is damaged")
             n_erased = _repeat_erasures(target, store, erase) if target.exists() else 0
+            if n_erased:
+                found = _verified(store, "the backup cannot be used with what was erased since")
             for row in store.projects.list_projects():
                 store.jobs.request_job(row.id, "sweep")
         kept = _rename_replaced(target) if target.exists() else None
@@ -59,22 +60,30 @@ def restore(backup: Path, target: Path, *, erase: Callable[[Store, str, int], ob
     return Restored(int(found["events"]), kept, n_erased)
 
 
+def _verified(store: Store, problem: str) -> Mapping[str, Any]:
+    """Return what a check of the whole store found; StoreError where something is wrong."""
+    found = store.verify()
+    if (found["chain"], found["projection"]) != ("ok", "ok"):
+        raise StoreError(f"{problem}: {found['chain']}, {found['projection']}.")
+    return found
+
+
 def _check_is_backup(backup: Path) -> None:
-    """Raise StoreError for a file that is no store; opening it would make an empty store of an empty file."""
+    """Raise FileError for a file that is no store; opening it would make an empty store of an empty file."""
     try:
         with closing(sqlite3.connect(f"{backup.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
             tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     except sqlite3.Error as error:
-        raise StoreError(f"{backup} is not a backup: {error}.", hint=_WANTED) from None
+        raise FileError(f"{backup} is not a backup: {error}.", hint=_WANTED) from None
     if "event" not in tables or "payload" not in tables:
-        raise StoreError(f"{backup} is not a backup: it has no event log.", hint=_WANTED)
+        raise FileError(f"{backup} is not a backup: it has no event log.", hint=_WANTED)
 
 
 def _opened(path: Path, backup: Path) -> Store:
     try:
         return open_store(f"sqlite:///{path.absolute()}")
     except FeedbackError as error:
-        raise StoreError(f"{backup} is not a backup: {error}", hint=_WANTED) from error
+        raise FileError(f"{backup} is not a backup: {error}", hint=_WANTED) from error
 
 
 def _repeat_erasures(target: Path, store: Store, erase: Callable[[Store, str, int], object]) -> int | None:

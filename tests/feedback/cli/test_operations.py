@@ -14,7 +14,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from feedback.cli import app
-from feedback.errors import FeedbackError, NotConfirmed
+from feedback.errors import FeedbackError, FileError, NotConfirmed
 from feedback.store import ProjectRow, Store, open_store
 from feedback.store.tables import main_tables
 from tests.support.make_events import annotation_event, deletion_event, skip_event, task, task_events
@@ -241,7 +241,7 @@ def test_a_file_that_is_no_backup_is_refused_under_its_own_name(
     store_with_votes.close()
     refused = CliRunner().invoke(app, ["restore-backup", str(tmp_path / name)])
 
-    assert isinstance(refused.exception, FeedbackError)
+    assert isinstance(refused.exception, FileError)  # wrong use: exit code 2
     assert str(refused.exception).startswith(f"{tmp_path / name} is not a backup: ")
     assert "restoring" not in str(refused.exception)
     again = opened(folder)
@@ -266,9 +266,11 @@ def test_an_erased_person_is_not_restored_by_a_backup(
     hitl("forget", "1", "--person", "7", "--yes")
     store_with_votes.close()
 
-    assert "erased again" in hitl("restore-backup", tmp_path / "b.db").output
+    done = hitl("restore-backup", tmp_path / "b.db").output
+    assert "erased again" in done
 
     again = opened(folder)
+    assert f"Restored {again.get_stats().events} events" in done  # as `hitl status` counts them
     assert again.events.list_versions_by_person("1", 7) == []
     assert again.verify() | {"events": 0} == {"events": 0, "chain": "ok", "projection": "ok"}
     again.close()
