@@ -80,7 +80,7 @@ class EvaluationError(FeedbackError):
 class NotConnected(FeedbackError):
     """The project is not connected, or the address of Label Studio is missing."""
 
-    hint = "Set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, then run `hitl connect PROJECT`."
+    hint = "Run `hitl init`, or set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY; then run `hitl connect PROJECT`."
 
 
 class UnknownProject(NotConnected):

@@ -1,29 +1,45 @@
-"""Settings: read from environment variables, checked once, kept in one frozen record."""
+"""Settings: read from the environment, a .env file and secret files, checked once, kept in one frozen record."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+import warnings
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
+from dotenv.parser import parse_stream
 from platformdirs import user_data_path
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
 
 import ml_backend.errors
 from feedback.errors import SettingsError
-from ml_backend.host_names import read_host_names, read_media_hosts
+from ml_backend.host_names import is_loopback, read_host_names, read_media_hosts
 
-# wherever a command runs, it finds the same store
-_DATA_DIR = user_data_path("label-studio-hitl")
+ENV_FILE = ".env"  # in the working directory; the environment wins
+# read by libraries; taken from the .env file, too
+CONNECTION_VARIABLES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 _TEST_ONLY = frozenset({"HITL_PROOF", "HITL_DATA_SETS"})  # read by the project's own tests
+_WANTED = {"int_parsing": "a whole number", "int_from_float": "a whole number", "float_parsing": "a number"}
+
+_Folder = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
+_Count = Annotated[int, Field(ge=1, le=256)]
+_Seconds = Annotated[float, Field(ge=1.0, le=31_536_000.0)]
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(BaseSettings):
     """All settings. Each field is the variable HITL_<NAME>; label_studio_* are LABEL_STUDIO_*.
+
+    `Settings(...)` itself reads nothing: `read_settings` does.
 
     Examples
     --------
@@ -31,32 +47,48 @@ class Settings:
     'http://127.0.0.1:9191'
     """
 
-    data_dir: Path = _DATA_DIR
-    database_url: str = ""  # "" : SQLite in data_dir
+    model_config = SettingsConfigDict(
+        env_prefix="HITL_", env_ignore_empty=True, extra="forbid", frozen=True, str_strip_whitespace=True
+    )
+
+    data_dir: _Folder = user_data_path("label-studio-hitl")  # wherever a command runs, it finds the same store
+    secrets_dir: _Folder = Path("/run/secrets")  # a file for each secret, as Docker mounts them
+    database_url: str = Field("", repr=False)  # "" : SQLite in data_dir
     host: str = "127.0.0.1"
-    port: int = 9090
+    port: Annotated[int, Field(ge=0, le=65_535)] = 9090
     public_url: str = ""  # our address as Label Studio reaches it; "" : http://host:port
-    label_studio_url: str = ""
-    label_studio_api_key: str = ""  # personal access token, or legacy token
-    label_studio_public_url: str = ""  # where browsers reach Label Studio, for links; "" : label_studio_url
-    webhook_secret: str = ""  # several, comma-separated, for rotation; "" : one is created in the store
+    label_studio_url: str = Field("", validation_alias="label_studio_url")
+    # personal access token, or legacy token
+    label_studio_api_key: str = Field("", validation_alias="label_studio_api_key", repr=False)
+    # where browsers reach Label Studio, for links; "" : label_studio_url
+    label_studio_public_url: str = Field("", validation_alias="label_studio_public_url")
+    # several, comma-separated, for rotation; "" : one is created in the store
+    webhook_secret: str = Field("", repr=False)
     basic_auth_user: str = ""
-    basic_auth_password: str = ""
+    basic_auth_password: str = Field("", repr=False)
     trusted_proxies: str = ""  # networks of proxies whose X-Forwarded-For is trusted, comma-separated
     allowed_hosts: str = ""  # further names under which we are reached, comma-separated; public_url's is always one
-    max_body_mib: int = 256
-    max_tasks: int = 200_000
+    max_body_mib: Annotated[int, Field(ge=1, le=4096)] = 256
+    max_tasks: Annotated[int, Field(ge=1, le=10_000_000)] = 200_000
     durability: Literal["full", "normal"] = "full"  # "normal": safe against a killed process, not against a power cut
-    web_workers: int = 2
-    web_threads: int = 4
-    tick_s: float = 2.0  # how often the worker polls the job rows
-    poll_s: float = 15.0  # how often Label Studio is polled for changes that webhooks missed
-    sweep_s: float = (
-        3600.0  # how often everything is compared with Label Studio, which finds deletions without a webhook
-    )
-    lock_ttl_s: float = 86_400.0  # Label Studio's TASK_LOCK_TTL: for so long an opened task stays locked
+    web_workers: _Count = 2
+    web_threads: _Count = 4
+    tick_s: Annotated[float, Field(ge=0.05, le=3600.0)] = 2.0  # how often the worker polls the job rows
+    # how often Label Studio is polled for changes that webhooks missed
+    poll_s: Annotated[float, Field(ge=0.2, le=86_400.0)] = 15.0
+    # how often everything is compared with Label Studio, which finds deletions without a webhook
+    sweep_s: _Seconds = 3600.0
+    lock_ttl_s: _Seconds = 86_400.0  # Label Studio's TASK_LOCK_TTL: for so long an opened task stays locked
     media_hosts: str = ""  # hosts in addition to Label Studio from which images are loaded, comma-separated
-    log_level: str = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_others: Any, **_named: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read nothing but the arguments."""
+        del settings_cls
+        return (init_settings,)
 
     @property
     def url(self) -> str:
@@ -77,12 +109,7 @@ class Settings:
     @property
     def loopback(self) -> bool:
         """Return whether we listen on this machine only."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
     @property
     def open_to_look(self) -> bool:
@@ -94,20 +121,16 @@ class Settings:
         """Return whether we can call Label Studio; otherwise we learn from webhooks only."""
         return bool(self.label_studio_url and self.label_studio_api_key)
 
-    def __repr__(self) -> str:
-        """Return the settings without secrets."""
-        return (
-            f"Settings(data_dir={str(self.data_dir)!r}, url={self.url!r}, label_studio_url={self.label_studio_url!r})"
-        )
 
+def read_settings(environ: Mapping[str, str], folder: Path | None = None) -> Settings:
+    """Return the checked settings: of an environment, else of `.env` in `folder`, else of secret files.
 
-def read_settings(environ: Mapping[str, str]) -> Settings:
-    """Return the checked settings of an environment.
+    Secret files stand in HITL_SECRETS_DIR, each with the name of its variable, such as label_studio_api_key.
 
     Raises
     ------
     SettingsError
-        With the variable, what was wanted and what to do.
+        With the variable, the file where it stands, what was wanted and what to do.
 
     Examples
     --------
@@ -115,87 +138,139 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     Traceback (most recent call last):
     feedback.errors.SettingsError: HITL_PROT is not a setting; did you mean HITL_PORT?
     """
-    known = {_variable(field.name): field for field in fields(Settings)}
-    for name in environ:
-        if name.startswith("HITL_") and name not in known and name not in _TEST_ONLY:
-            near = get_close_matches(name, known, n=1)
-            suggestion = f"; did you mean {near[0]}?" if near else ""
-            raise SettingsError(f"{name} is not a setting{suggestion}", hint=f"Settings: {', '.join(sorted(known))}.")
-    given = {
-        field.name: _read(name, environ[name], field.default) for name, field in known.items() if environ.get(name)
+    file = folder / ENV_FILE if folder is not None and (folder / ENV_FILE).is_file() else None
+    lines = read_env_file(file := file.absolute()) if file is not None else {}
+    secret_dir = _secret_dir(environ.get("HITL_SECRETS_DIR") or lines.get("HITL_SECRETS_DIR", ("", 0))[0])
+    secrets = {path.name.upper(): path for path in sorted(secret_dir.iterdir())} if secret_dir else {}
+    places = {name: f" ({path})" for name, path in secrets.items()}
+    places |= {name: f" ({file}, line {line})" for name, (_, line) in lines.items()}
+    _check_names(places | dict.fromkeys(environ, ""))
+    places |= dict.fromkeys((name for name, value in environ.items() if value), "")
+    found: dict[str, Any] = {
+        field: environ[_variable(field)] for field in Settings.model_fields if environ.get(_variable(field))
     }
-    settings = Settings(**given)
-    _check(settings)
+    if lines:
+        read = DotEnvSettingsSource(Settings, file, "utf-8-sig")()
+        found = {field: value for field, value in read.items() if field in Settings.model_fields} | found
+    if secret_dir:
+        found = _read_secrets(secret_dir) | found
+
+    def named(field: str) -> str:
+        return _variable(field) + places.get(_variable(field), "")
+
+    try:
+        settings = Settings(**found)
+    except ValidationError as error:
+        raise _describe(error, named) from None
+    _check(settings, named)
     return settings
 
 
-def _variable(name: str) -> str:
-    return name.upper() if name.startswith("label_studio_") else f"HITL_{name.upper()}"
-
-
-def _read(variable: str, text: str, default: Any) -> Any:
-    if isinstance(default, Path):
-        return Path(text.strip()).expanduser().absolute()
-    kind = type(default)
+def read_env_file(file: Path) -> dict[str, tuple[str, int]]:
+    """Return each variable of a .env file with its value and line; SettingsError where it cannot be read."""
     try:
-        return kind(text.strip())
-    except ValueError:
-        wanted = "a whole number" if kind is int else "a number"
-        raise SettingsError(f"{variable} is {text!r}; wanted {wanted}.") from None
+        with file.open(encoding="utf-8-sig") as stream:
+            rows = list(parse_stream(stream))
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        raise SettingsError(f"{file} cannot be read: {reason}.") from None
+    found = {}
+    for row in rows:
+        text = row.original.string
+        line = row.original.line + text[: len(text) - len(text.lstrip())].count("\n")
+        if row.error or (row.key is not None and row.value is None):
+            raise SettingsError(f"{file}, line {line}: wanted NAME=value.")
+        if row.key is not None:
+            found[row.key] = (row.value or "", line)
+    return found
 
 
-def _check(settings: Settings) -> None:
-    ranges = {
-        "port": (0, 65535),
-        "max_body_mib": (1, 4096),
-        "max_tasks": (1, 10_000_000),
-        "web_workers": (1, 256),
-        "web_threads": (1, 256),
-        "tick_s": (0.05, 3600.0),
-        "poll_s": (0.2, 86_400.0),
-        "sweep_s": (1.0, 31_536_000.0),
-        "lock_ttl_s": (1.0, 31_536_000.0),
-    }
-    for name, (low, high) in ranges.items():
-        if not low <= getattr(settings, name) <= high:
-            raise SettingsError(f"{_variable(name)} is {getattr(settings, name)}; wanted {low} to {high}.")
-    if settings.durability not in ("full", "normal"):
-        raise SettingsError(f"HITL_DURABILITY is {settings.durability!r}; wanted full or normal.")
-    if settings.log_level not in ("debug", "info", "warning", "error"):
-        raise SettingsError(f"HITL_LOG_LEVEL is {settings.log_level!r}; wanted debug, info, warning or error.")
-    _check_addresses(settings)
+def _secret_dir(given: str) -> Path | None:
+    folder = Path(given or Settings.model_fields["secrets_dir"].default).expanduser()
+    if folder.is_dir():
+        return folder
+    if given:
+        raise SettingsError(f"HITL_SECRETS_DIR is {given!r}; wanted a folder with a file for each secret.")
+    return None
+
+
+def _read_secrets(folder: Path) -> dict[str, Any]:
+    try:
+        with warnings.catch_warnings(action="error"):  # a file that it leaves out
+            return SecretsSettingsSource(Settings, folder)()
+    except (OSError, ValueError, UserWarning) as error:
+        raise SettingsError(f"a secret in {folder} cannot be read: {error}.") from None
+
+
+def _variable(field: str) -> str:
+    return field.upper() if field.startswith("label_studio_") else f"HITL_{field.upper()}"
+
+
+def _check_names(places: Mapping[str, str]) -> None:
+    """Raise SettingsError for a name that only looks like one of ours; `places` say where each stands."""
+    known = {_variable(field) for field in Settings.model_fields}
+    for name, place in places.items():
+        if name.startswith("HITL_") and name not in known | _TEST_ONLY:
+            near = get_close_matches(name, known, n=1)
+            suggestion = f"; did you mean {near[0]}?" if near else ""
+            hint = f"Settings: {', '.join(sorted(known))}."
+            raise SettingsError(f"{name}{place} is not a setting{suggestion}", hint=hint)
+
+
+def _describe(error: ValidationError, named: Callable[[str], str]) -> SettingsError:
+    """Return the first error as one of ours."""
+    first = error.errors()[0]
+    field = str(first["loc"][0])
+    bounds = [
+        getattr(bound, kind)
+        for bound in Settings.model_fields[field].metadata
+        for kind in ("ge", "le")
+        if hasattr(bound, kind)
+    ]
+    if first["type"] == "literal_error":
+        wanted = first["ctx"]["expected"].replace("'", "")
+    else:
+        wanted = _WANTED.get(first["type"]) or " to ".join(map(str, bounds))
+    return SettingsError(f"{named(field)} is {first['input']!r}; wanted {wanted}.")
+
+
+def _check(settings: Settings, named: Callable[[str], str]) -> None:
+    """Check what concerns more than the type of one setting."""
+    _check_addresses(settings, named)
     if bool(settings.basic_auth_user) != bool(settings.basic_auth_password):
         raise SettingsError("HITL_BASIC_AUTH_USER and HITL_BASIC_AUTH_PASSWORD belong together; only one is set.")
-    _check_proxies(settings.trusted_proxies)
-    try:
-        read_host_names(settings.allowed_hosts.split(","))
-        read_media_hosts(settings.media_hosts.split(","))
-    except ml_backend.errors.SettingsError as error:
-        raise SettingsError(str(error), hint=error.hint) from error
+    _check_proxies(settings.trusted_proxies, named("trusted_proxies"))
+    for name, read in (("allowed_hosts", read_host_names), ("media_hosts", read_media_hosts)):
+        try:
+            read(getattr(settings, name).split(","))
+        except ml_backend.errors.SettingsError as error:
+            raise SettingsError(str(error).replace(_variable(name), named(name)), hint=error.hint) from error
     if not settings.loopback and not (settings.secrets and settings.basic_auth_password):
         raise SettingsError(
-            f"HITL_HOST is {settings.host}, which others can reach, and a secret or a password is missing.",
+            f"{named('host')} is {settings.host}, which others can reach, and a secret or a password is missing.",
             hint="Set HITL_WEBHOOK_SECRET, HITL_BASIC_AUTH_USER and HITL_BASIC_AUTH_PASSWORD, or bind to 127.0.0.1.",
         )
 
 
-def _check_addresses(settings: Settings) -> None:
+def _check_addresses(settings: Settings, named: Callable[[str], str]) -> None:
     for name in ("label_studio_url", "label_studio_public_url", "public_url"):
         value = getattr(settings, name)
         try:
             parts = urlsplit(value)
-        except ValueError:  # http://[::1
-            parts = urlsplit("")
-        if value and (parts.scheme not in ("http", "https") or not parts.hostname):
-            raise SettingsError(f"{_variable(name)} is {value!r}; wanted http://host:port or https://host.")
-        if "@" in parts.netloc:  # it would appear in links, logs and errors
-            raise SettingsError(f"{_variable(name)} contains a user or password; wanted the address only.")
+            usable = parts.scheme in ("http", "https") and bool(parts.hostname and parts.hostname.encode("idna"))
+            usable = usable and (parts.port or 1) > 0
+        except ValueError:  # http://[::1, http://host:99999, http://a..b
+            usable = False
+        if "@" in value.partition("?")[0]:  # it would appear in links, logs and errors
+            raise SettingsError(f"{named(name)} contains a user or password; wanted the address only.")
+        if value and not usable:
+            raise SettingsError(f"{named(name)} is {value!r}; wanted http://host:port or https://host.")
 
 
-def _check_proxies(text: str) -> None:
+def _check_proxies(text: str, variable: str) -> None:
     for part in filter(None, (network.strip() for network in text.split(","))):
         try:
             ip_network(part, strict=False)
         except ValueError:
             wanted = "wanted addresses or networks such as 10.0.0.7, 172.16.0.0/12"
-            raise SettingsError(f"HITL_TRUSTED_PROXIES has {part!r}; {wanted}.") from None
+            raise SettingsError(f"{variable} has {part!r}; {wanted}.") from None

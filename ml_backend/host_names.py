@@ -44,6 +44,21 @@ class KnownHosts:
         return self.beyond_loopback or address.is_loopback
 
 
+def is_loopback(host: str) -> bool:
+    """Return whether a host, without port, is this machine itself.
+
+    >>> [is_loopback(host) for host in ("localhost", "127.1.2.3", "::1", "0.0.0.0", "label-studio")]
+    [True, True, True, False, False]
+    """
+    name = host.lower().rstrip(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
 def host_name(host: str) -> str:
     """Return the name in a Host header, in small letters and without port; "" where it is none.
 

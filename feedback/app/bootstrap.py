@@ -9,12 +9,13 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from feedback.app.project_names import require_project
 from feedback.errors import NotConnected, PolicyError, StoreError
 from feedback.labelling_platform.service_account import find_bot
-from feedback.settings import Settings, read_settings
+from feedback.settings import CONNECTION_VARIABLES, ENV_FILE, Settings, read_env_file, read_settings
 
 if TYPE_CHECKING:
     from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter
@@ -31,8 +32,15 @@ _POST_TIMEOUT_S = 5.0
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
-    """Read and check the settings of this process."""
-    return read_settings(os.environ if environ is None else environ)
+    """Read and check the settings of this process, with the `.env` of its working directory.
+
+    What that file says about certificates and proxies goes into the environment, where libraries look for it.
+    """
+    settings = read_settings(os.environ if environ is None else environ, Path())
+    for name, (value, _) in (read_env_file(Path(ENV_FILE)) if Path(ENV_FILE).is_file() else {}).items():
+        if name.upper() in CONNECTION_VARIABLES and value:
+            os.environ.setdefault(name, value)
+    return settings
 
 
 def prepare_store(settings: Settings) -> None:
@@ -218,10 +226,14 @@ def worker_id() -> str:
 
 def post_json(url: str, body: bytes, headers: Mapping[str, str]) -> str:
     """POST a notification without following redirects; return "" for any 2xx, else why it did not arrive."""
-    import httpx
+    from ml_backend import connections  # reason: httpx takes 60 ms to import
 
+    setting = "the url of its entry in [notify] of the policy"
     try:
-        answer = httpx.post(url, content=body, headers=dict(headers), timeout=_POST_TIMEOUT_S, follow_redirects=False)
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        return f"{type(error).__name__}: {error}"[:200]
-    return "" if answer.is_success else f"it answered HTTP {answer.status_code}"
+        with connections.http_client(url, timeout=_POST_TIMEOUT_S) as client:
+            answer = client.post(url, content=body, headers=dict(headers))
+    except (*connections.FAILURES, ValueError) as error:
+        return str(connections.describe_failure(error, url, setting=setting))
+    location = answer.headers.get("Location", "")
+    failure = connections.describe_answer(answer.status_code, answer.text[:2000], location, url, setting=setting)
+    return "" if answer.is_success else str(failure or f"it answered HTTP {answer.status_code}")

@@ -13,8 +13,10 @@ from feedback.cli import (
     cases,
     connect,
     demo,
+    doctor,
     gold,
     history,
+    init,
     loop_control,
     open_page,
     overrides,
@@ -36,7 +38,7 @@ from ml_backend.errors import BackendError
 from ml_backend.printable import make_streams_printable
 
 _PANELS = {  # in the order of `hitl --help`
-    "Start": (demo.demo, serve.serve, status.doctor, connect.connect, connect.disconnect),
+    "Start": (demo.demo, init.init, serve.serve, doctor.doctor, connect.connect, connect.disconnect),
     "Inspect": (
         status.status,
         open_page.open_page,
@@ -60,8 +62,8 @@ _GROUPS = {
 }
 _WITHOUT_PROGRESS = ("demo", "serve", "web", "worker")  # they have their own, or run until they are stopped
 _FIRST_STEPS = (
-    "To try it, run hitl demo. To use it with your Label Studio, set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, "
-    "run hitl serve, and run hitl connect PROJECT in another terminal. "
+    "To try it, run hitl demo. To use it with your Label Studio, run hitl init, which asks for LABEL_STUDIO_URL and "
+    "LABEL_STUDIO_API_KEY; then run hitl serve, and hitl connect PROJECT in another terminal. "
     "Exit codes: 0 fine, 1 trouble found (or the store or Label Studio is away), 2 wrong use."
 )
 

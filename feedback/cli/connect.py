@@ -11,17 +11,26 @@ import typer
 from feedback.app.bootstrap import load_settings, make_client, make_media_fetcher, opened_store
 from feedback.app.project_names import find_number, require_project
 from feedback.cli.arguments import AsJson, NamedProject
+from feedback.cli.doctor import describe_findings
 from feedback.cli.open_page import HOW_TO_START, annotation_link
 from feedback.cli.terminal import print_found
+
+_SCORE = (
+    "Beside the model's name Label Studio shows 0.00 % at each task: that is its place in our order, no confidence."
+)
 
 
 def connect(
     project: NamedProject,
     policy: Annotated[Path | None, typer.Option(help="A policy file. Default: ./hitl.toml, if it exists.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="List all changes, make none.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List all changes and problems; change nothing.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Connect a project: set its webhook, ML backend and task order. Safe to repeat."""
+    """Connect a project: set its webhook, ML backend and task order. Safe to repeat.
+
+    Exit code 1, and no change, where `hitl doctor` finds a problem with which it would fail.
+    """
+    from feedback.app.doctor import examine
     from feedback.policy.hitl_toml import read_policy_file, read_policy_text, read_positions
     from feedback.project import connect
     from feedback.reports.imported_answers import describe_imports_at_connect
@@ -34,6 +43,9 @@ def connect(
     with opened_store(settings) as store, make_client(settings) as client:
         project = find_number(store, client, project)
         unreached = connect.require_own_store(settings, store)
+        findings = examine(settings, store, project, before_connect=unreached).findings
+        fails = any(finding.stops for finding in findings)
+        dry_run |= fails
         changes = connect.connect(
             settings, store, client, project, policy=wanted, positions=positions, dry_run=dry_run, now_s=time.time()
         )
@@ -52,12 +64,20 @@ def connect(
         done = "these changes would be made" if dry_run else "changed"
         lines = [f"Project {project}: {done}", *(f"  • {change}" for change in changes)]
     lines += ["The loop", *(f"  • {line}" for line in describe_learning)]
-    lines += [f"Store: {place}", *(f"But {finding.what} {finding.fix}" for finding in unreached)]
-    if not dry_run:
+    lines.append(f"Store: {place}")
+    if dry_run:
+        lines += describe_findings(findings)
+    else:
+        lines += [f"But {finding.what} {finding.fix}" for finding in unreached]
         lines.append(f"Annotators open {link} and {HOW_TO_START} (docs/annotators.md is for them).")
+        lines.append(_SCORE)
         lines.append(f"See `hitl status {project}` and the pages at {settings.url}.")
+    if fails:
+        lines.append(f"Nothing is changed: project {project} cannot be connected as it is now.")
     found = {"project": project, "changes": changes, "loop": describe_learning, "annotate_at": link, "store": place}
-    print_found(found | {"dry_run": dry_run, "unreached": unreached}, lines, as_json=as_json)
+    print_found(found | {"dry_run": dry_run, "findings": findings}, lines, as_json=as_json)
+    if fails:
+        raise typer.Exit(1)
 
 
 def disconnect(project: NamedProject, as_json: AsJson = False) -> None:

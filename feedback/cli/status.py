@@ -1,33 +1,25 @@
-"""hitl status, hitl doctor: the state of each project, and problems of the service, its setup and a project."""
+"""hitl status: the state of each project, and problems of the service."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from feedback.app.bootstrap import list_names, load_settings, make_client, make_media_fetcher, opened_store
-from feedback.app.project_names import find_number, require_project
+from feedback.app.bootstrap import list_names, load_settings, opened_store
+from feedback.app.project_names import require_project
 from feedback.cli.arguments import AsJson, project_argument
 from feedback.cli.terminal import echo, print_json, screen
 from feedback.errors import StoreError
 
 _WATCH_S = 2.0
-_LEFT_OUT = "Correct the row in Label Studio; everything else goes on without it. The log has more about it."
-_NOT_LEARNED = "Change the label config, or choose another control with [model] control in the policy."
-_UNCOUNTED = (
-    "`hitl history {project} TASK` and `hitl why {project} TASK` name them; "
-    "who may answer is in [people] of the policy."
-)
 _COLOURS = {"error": typer.colors.RED, "warning": typer.colors.YELLOW}
 
 if TYPE_CHECKING:
     from feedback.settings import Settings
-    from ml_backend.labelstudio.doctor import Finding
 
 
 def status(
@@ -80,49 +72,6 @@ def _read_status(settings: Settings, project: str) -> tuple[dict[str, Any], Mapp
     return found, names, False
 
 
-def doctor(
-    project: Annotated[str, project_argument("Default: check only the installation.")],
-    as_json: AsJson = False,
-) -> None:
-    """Check the installation and a project for known problems. Exit code 1 if there is an error."""
-    from feedback.reports.formatting import person_name
-    from feedback.reports.health import service_findings
-    from feedback.reports.project_status import project_status
-    from feedback.reports.uncounted_answers import uncounted_sentences
-    from ml_backend.labelstudio.doctor import Finding, run_checks
-
-    settings = load_settings()
-    with opened_store(settings) as store, make_client(settings) as client:
-        project = project and find_number(store, client, project)
-        row = store.projects.get_project(project) if project else None
-        status = project_status(store, row) if row else {}
-        counts = status.get("not_counted", ())
-        name = partial(person_name, list_names(settings, store) if counts else {})
-        uncounted = list(uncounted_sentences(counts, name=name))
-        findings = service_findings(settings, store)
-        findings += run_checks(
-            client,
-            project,
-            backend_url=settings.url,
-            connected=row is not None and row.connected,
-            missed=status.get("missed_by_webhooks", 0),
-            control=row.policy.model.control if row else "",
-            hosted=bool(row and row.policy.model.hosted),
-            check_address=make_media_fetcher(settings).check,
-        )
-        if sentence := status.get("not_learned"):
-            findings.append(Finding("answers not learned", "warning", f"{sentence}.", _NOT_LEARNED))
-        who = _UNCOUNTED.format(project=project)
-        findings += [Finding("answers do not count", "warning", f"{sentence}.", who) for sentence in uncounted]
-        findings += [Finding("rows left out", "warning", line, _LEFT_OUT) for line in status.get("left_out", ())]
-    if as_json:
-        print_json(findings)
-    else:
-        _print_findings(findings, f"project {project}" if project else "the installation")
-    if any(finding.severity == "error" for finding in findings):
-        raise SystemExit(1)
-
-
 def _print_status(found: dict[str, Any], names: Mapping[int, str], *, lost: bool) -> None:
     from feedback.reports.project_status import status_lines
     from ml_backend.number_format import format_counted, format_number
@@ -145,15 +94,3 @@ def _print_status(found: dict[str, Any], names: Mapping[int, str], *, lost: bool
     echo("Trouble: none." if not trouble else "Trouble:")
     for item in trouble:
         echo(f"  • {item.what} {item.fix}".rstrip(), fg=_COLOURS[item.severity])
-
-
-def _print_findings(findings: list[Finding], examined: str) -> None:
-    """Print each problem without line breaks inside, so that addresses can be copied."""
-    for finding in findings:
-        echo(f"{finding.severity}  {finding.name}", fg=_COLOURS[finding.severity], bold=True)
-        echo(f"  {finding.what}")
-        echo(f"  → {finding.fix}")
-        echo()
-    errors = sum(finding.severity == "error" for finding in findings)
-    count = f"{errors} {'error' if errors == 1 else 'errors'}, {len(findings) - errors} other, in {examined}."
-    echo(count if findings else f"No problem found in {examined}.")

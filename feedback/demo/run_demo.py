@@ -100,7 +100,12 @@ def running_service(
     log = data_dir / "hitl.log"
     with log.open("ab") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "feedback", "serve"], env=environ, stdout=out, stderr=out, start_new_session=True
+            [sys.executable, "-m", "feedback", "serve"],
+            cwd=data_dir,  # without the .env of where the demo was started
+            env=environ,
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
         )
         try:
             if not is_healthy(process, f"http://127.0.0.1:{port}", timeout_s=_START_S):

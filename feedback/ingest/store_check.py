@@ -15,6 +15,7 @@ import httpx
 from feedback.settings import Settings
 from feedback.store import Store, describe_place
 from ml_backend.app.security import UNCOUNTED
+from ml_backend.connections import FAILURES, describe_failure, http_client
 from ml_backend.labelstudio.doctor import Finding
 from ml_backend.labelstudio.parsing import SECRET_HEADER
 from ml_backend.labelstudio.transport import json_or_none
@@ -52,13 +53,19 @@ def check_store_of_service(settings: Settings, store: Store, *, is_secret_new: b
         if is_secret_new and answer.status_code == HTTPStatus.UNAUTHORIZED:
             time.sleep(_SECRETS_AGE_S)
             answer = _ask(url, settings, store, nonce)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        return [_not_reached(f"the web process does not answer at {settings.url}: {error}.")]
+    except FAILURES as error:
+        failure = describe_failure(error, url, setting="HITL_PUBLIC_URL", proxied=False)
+        what = f"the web process does not answer at {settings.url}: {failure.what}."
+        # with an address of its own, Label Studio may reach it although this command does not
+        fix = f"Start `hitl serve` if it does not run. {failure.fix}"
+        return [Finding("service not reached", "error", what, fix, stops=not settings.public_url)]
     body = json_or_none(answer)
     if isinstance(body, dict) and hmac.compare_digest(str(body.get("signature")), _sign(store, "answer", nonce)):
         return []
     if not isinstance(body, dict) or not (answer.status_code == HTTPStatus.UNAUTHORIZED or body.get("status")):
-        return [_not_reached(f"{url} does not answer as this service does (HTTP {answer.status_code}).")]
+        what = f"{url} does not answer as this service does (HTTP {answer.status_code})."
+        fix = "Start `hitl serve`; where Label Studio reaches it by another address, set HITL_PUBLIC_URL."
+        return [Finding("service not reached", "error", what, fix, stops=not settings.public_url)]
     here = describe_place(settings.store_url)
     what = f"the service at {settings.url} works on another store than this command, whose store is {here}."
     return [Finding(OTHER_STORE, "error", what, _SAME_STORE)]
@@ -68,14 +75,10 @@ def _ask(url: str, settings: Settings, store: Store, nonce: str) -> httpx.Respon
     body = {"action": ACTION, "nonce": nonce, "signature": _sign(store, "ask", nonce)}
     secret = next(iter(settings.secrets), store.secrets.get_secret("webhook"))
     headers = {SECRET_HEADER: secret} if secret else {}
-    return httpx.post(f"{url}?{UNCOUNTED}", json=body, headers=headers, timeout=_TIMEOUT_S, trust_env=False)
+    with http_client(url, proxied=False, timeout=_TIMEOUT_S) as client:
+        return client.post(f"{url}?{UNCOUNTED}", json=body, headers=headers)
 
 
 def _sign(store: Store, purpose: str, nonce: str) -> str:
     key = store.secrets.get_or_create_secret("store")
     return hmac.new(key.encode(), f"{purpose} {nonce}".encode(), hashlib.sha256).hexdigest()
-
-
-def _not_reached(what: str) -> Finding:
-    fix = "Start `hitl serve`; where Label Studio reaches it by another address, set HITL_PUBLIC_URL."
-    return Finding("service not reached", "error", what, fix)

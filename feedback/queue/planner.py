@@ -19,14 +19,14 @@ from feedback.queue.task_priority import audit_quota, rank_tasks
 from feedback.store import Store, WindowRow
 from feedback.training.consensus_labels import ConsensusLabels
 from feedback.training.model_cache import PredictionCache
-from ml_backend.labelstudio.queue_writer import SCORE_SPAN
+from ml_backend.labelstudio.queue_writer import PLACES
 from ml_backend.predictor import NO_MODEL_VERSION
 from ml_backend.registry import Bundle
 
-_LAST_PLACE = SCORE_SPAN - 200_000  # a version that grew so far is replaced; a window has up to 100,000 rows
+_LAST_PLACE = PLACES - 200_000  # a version that grew so far is replaced; a window has up to 100,000 rows
 _FIRST_PLACE = 100  # room before a window for urgent tasks that come later; more is made as the first ones are answered
 _STEPS = 1_000  # that late rows divide a gap between two rows into; each arrival takes as few as it needs
-_LEAST_GAP = 1e-6  # between two places; a thousand million times what Label Studio's scores can tell apart
+_LEAST_GAP = 1e-6  # between two places; ten thousand times what their scores, which are doubles, can tell apart
 _WINDOW_WITH_IMPORTED = 5_000  # open rows; before the first model the order of a longer window does not get stale
 _MOST_ROWS = 50_000  # of served windows that are kept, of all projects but the one used last
 _SECOND_OPINION_EVERY = 4  # second opinions are woven into a served window at every fourth place

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from feedback.errors import FeedbackError
 from feedback.ingest.incidents import IncidentCounts, describe_incidents
@@ -223,7 +223,8 @@ def _job_findings(store: Store) -> Iterator[Finding]:
         if row.tries and row.reason:
             what = f"project {row.project}: {row.kind} failed {row.tries} times: {row.reason}"
             fix = f"It is tried again by itself; `hitl store unpark {row.project}` tries it now. The log has more."
-            yield ProjectFinding(JOB, "error" if row.state == "parked" else "warning", what, fix, row.project)
+            severity: Literal["error", "warning"] = "error" if row.state == "parked" else "warning"
+            yield ProjectFinding(JOB, severity, what, fix, project=row.project)
 
 
 def _inbox_findings(waiting: InboxStatus, *, now_s: float) -> Iterator[Finding]:
@@ -254,5 +255,5 @@ def _webhook_findings(
                 f"{format_counted(row.polled, 'answer', 'answers')}, each up to {settings.poll_s:.0f} s late.",
                 f"Label Studio must reach {settings.url}/webhook: look at proxy and firewall, and start it with "
                 f"SSRF_PROTECTION_ENABLED=false for a private network. `hitl doctor {row.project}` finds more.",
-                row.project,
+                project=row.project,
             )

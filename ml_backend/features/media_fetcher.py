@@ -16,7 +16,8 @@ from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 import httpcore
 
-from ml_backend.errors import BackendError
+from ml_backend.connections import describe_failure, environment_proxy, tls_context
+from ml_backend.errors import BackendError, SettingsError
 from ml_backend.features.image_decoding import MediaError
 from ml_backend.features.media import shown_address
 from ml_backend.host_names import read_media_hosts
@@ -38,6 +39,7 @@ _SCHEME_HINT = "Import data URIs, files uploaded to Label Studio, or http(s) add
 _BUCKET_HINT = f"Only Label Studio has the keys of the bucket. {_SCHEME_HINT} Presigned addresses are such."
 _REDIRECT = (301, 302, 303, 307, 308)
 _OK = 200
+_BROKEN = (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, httpcore.ProxyError)
 _ADDRESS_SIGNS = "%/:=&?~#+!$,;'@()*[]"  # they have a meaning in an address, or are encoded already
 
 
@@ -114,10 +116,10 @@ class MediaFetcher:
         names = {f"{host}:{port}", host} if port in (None, 80, 443) else {f"{host}:{port}"}
         if names & (self._hosts | self._private):
             return url, False
-        raise MediaError(
-            f"{shown_address(address)} is on a host that is not allowed.",
-            hint=f"To show media of {host} in tasks, add it to HITL_MEDIA_HOSTS.",
-        )
+        hint = f"To show media of {host} in tasks, add it to HITL_MEDIA_HOSTS."
+        if self._home is not None and host == self._home.hostname:
+            hint = f"If it is Label Studio, write its address in LABEL_STUDIO_URL as it is here. {hint}"
+        raise MediaError(f"{shown_address(address)} is on a host that is not allowed.", hint=hint)
 
     def _get(self, url: SplitResult, budget: _FileBudget, *, is_home: bool, takes_token: bool) -> bytes | str:
         """Return the bytes, or the address of a redirect."""
@@ -127,7 +129,7 @@ class MediaFetcher:
             speed = self._speeds.setdefault(host, _HostSpeed())
         began_s = self._clock()
         if began_s < speed.paused_until_s:
-            raise MediaError(f"{host} was silent or slow; it is asked again after {speed.pause_s:.0f} s.")
+            raise MediaError(f"{host} {speed.why}; it is asked again after {speed.pause_s:.0f} s.")
         headers = [(b"accept", b"image/*, */*;q=0.1"), (b"accept-encoding", b"identity")]
         if takes_token and self._authorization is not None:
             try:
@@ -139,17 +141,22 @@ class MediaFetcher:
         timeouts = {"connect": _CONNECT_S, "read": _CONNECT_S + 3.0, "write": _CONNECT_S, "pool": _CONNECT_S}
         try:
             with (
-                httpcore.ConnectionPool(network_backend=network) as pool,
+                _connection_pool(self._home.geturl() if is_home and self._home else "", network) as pool,
                 pool.stream("GET", _in_ascii(url), headers=headers, extensions={"timeout": timeouts}) as response,
             ):
                 budget.head_is_read = True
                 found = self._take(response, url)
-        except (_HostFault, httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError) as error:
+        except _HostFault:
             with self._lock:
                 speed.pause(self._clock())
-            if isinstance(error, _HostFault):
-                raise
-            raise MediaError(f"{host} cannot be read: {type(error).__name__}.") from error
+            raise
+        except (SettingsError, OSError, *_BROKEN) as error:
+            setting = "LABEL_STUDIO_URL" if is_home else "the task's data"
+            failure = describe_failure(error, url.geturl(), setting=setting, proxied=is_home)
+            why = f"cannot be read: {failure.what}"
+            with self._lock:
+                speed.pause(self._clock(), why)
+            raise MediaError(f"{host} {why}.", hint=failure.fix) from error
         except MediaError:
             self._note_time(speed, began_s)
             raise
@@ -192,6 +199,7 @@ class _HostSpeed:
     slow_s: float = 0.0
     pause_s: float = 0.0
     paused_until_s: float = -math.inf
+    why: str = ""  # it is left alone
 
     def note(self, took_s: float, now_s: float) -> None:
         """Count an answer that came; a quick one shows that the host is well again."""
@@ -201,9 +209,9 @@ class _HostSpeed:
         elif not self.slow_s:
             self.pause_s = 0.0
 
-    def pause(self, now_s: float) -> None:
+    def pause(self, now_s: float, why: str = "was silent or slow") -> None:
         """Leave the host alone, each time for twice as long."""
-        self.slow_s = 0.0
+        self.slow_s, self.why = 0.0, why
         self.pause_s = min(_LONGEST_PAUSE_S, 2 * self.pause_s or _PAUSE_S)
         self.paused_until_s = now_s + self.pause_s
 
@@ -290,6 +298,16 @@ class _CheckedNetwork(httpcore.SyncBackend):
         within_s = min(self._budget.left_s(), timeout or math.inf)
         stream = super().connect_tcp(str(addresses[0]), port, within_s, local_address, socket_options)
         return _BudgetedStream(stream, self._budget)
+
+
+def _connection_pool(home: str, network: httpcore.NetworkBackend) -> httpcore.ConnectionPool:
+    """Return connections to one file: to Label Studio (`home`) on the way of its client, to other hosts directly.
+
+    A proxy would resolve their names itself, and no address could be checked.
+    """
+    found = environment_proxy(home) if home else None
+    proxy = httpcore.Proxy(found.address, auth=found.login) if found else None
+    return httpcore.ConnectionPool(ssl_context=tls_context(), network_backend=network, proxy=proxy)
 
 
 def _is_allowed_ip(address: IPv4Address | IPv6Address, *, private: bool) -> bool:

@@ -12,9 +12,10 @@ from urllib.parse import parse_qs, urljoin, urlsplit
 
 import httpx
 
+from ml_backend import connections
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
-from ml_backend.labelstudio.transport import Transport, as_object, json_or_none
+from ml_backend.labelstudio.transport import Transport, as_object, check_answer, json_or_none, not_reached
 from ml_backend.labelstudio.verified_writes import create_once
 
 _TIMEOUT_S = 30.0
@@ -65,7 +66,7 @@ def check_password(url: str, email: str, password: str) -> User:
 
     WrongCredentials where it is wrong; another LabelStudioError where Label Studio cannot be asked.
     """
-    with _browser(url, timeout_s=_LOGIN_TIMEOUT_S) as browser, _named_errors(browser):
+    with _browser(url, timeout_s=_LOGIN_TIMEOUT_S) as browser:
         try:
             _send_form(browser, "user/login/", {"email": email, "password": password})
         except LabelStudioError as error:
@@ -99,7 +100,7 @@ def log_in(url: str, email: str, password: str, *, replace_token: bool = False) 
 
     Label Studio allows one valid token per user. `replace_token` revokes an existing one; without it, one is an error.
     """
-    with _browser(url) as browser, _named_errors(browser):
+    with _browser(url) as browser:
         _send_form(browser, "user/login/", {"email": email, "password": password, "persist_session": "on"})
         return _account(browser, email, password, replace_token=replace_token)
 
@@ -112,7 +113,7 @@ def sign_up(url: str, invitation: str, email: str, *, password: str = "") -> Acc
     """
     password = password or secrets.token_urlsafe(18)
     token = parse_qs(urlsplit(invitation).query).get("token", [""])[0]
-    with _browser(url) as browser, _named_errors(browser):
+    with _browser(url) as browser:
         _send_form(browser, f"user/signup/?token={token}", {"email": email, "password": password})
         return _account(browser, email, password, replace_token=False)
 
@@ -137,22 +138,21 @@ def create_bot(url: str, invitation: Callable[[], str], login: tuple[str, str]) 
     return create_once(find, lambda: sign_up(url, invitation(), email, password=password))
 
 
-def _browser(url: str, *, timeout_s: float = _TIMEOUT_S) -> httpx.Client:
-    return httpx.Client(base_url=url.rstrip("/") + "/", timeout=timeout_s, follow_redirects=False)
-
-
 @contextmanager
-def _named_errors(browser: httpx.Client) -> Iterator[None]:
-    """Turn a broken connection into a LabelStudioError."""
+def _browser(url: str, *, timeout_s: float = _TIMEOUT_S) -> Iterator[httpx.Client]:
+    """Open a session in which each failed connection is a LabelStudioError."""
+    base = url.rstrip("/") + "/"
     try:
-        yield
-    except httpx.TransportError as error:
-        raise LabelStudioError(f"cannot reach Label Studio at {browser.base_url}: {type(error).__name__}.") from error
+        with connections.http_client(url, base_url=base, timeout=timeout_s, follow_redirects=False) as browser:
+            yield browser
+    except connections.FAILURES as error:
+        raise not_reached(error, url) from error
 
 
 def _send_form(browser: httpx.Client, path: str, fields: dict[str, str]) -> None:
     """Post a form with its CSRF token; Label Studio redirects exactly where it accepts the form."""
     page = browser.get(path)
+    check_answer(page, str(browser.base_url))
     answer = browser.post(
         path,
         data={"csrfmiddlewaretoken": browser.cookies.get("csrftoken") or "", **fields},

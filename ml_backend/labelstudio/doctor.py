@@ -22,7 +22,9 @@ from ml_backend.models.learnability import CheckAddress, find_obstacles, list_le
 TESTED = ("1.23.",)  # releases of Label Studio that the end-to-end tests run with
 _OURS = ("ml_backend", "sampling", "feedback")
 _BLOCKED = "reserved network address"
-_CONNECT = "Run hitl connect again."
+_UNRESOLVED = "Can't resolve hostname"
+_RUN_CONNECT = "Run hitl connect"
+_CONNECT = f"{_RUN_CONNECT} again."
 _SAMPLE = 100  # tasks whose data are looked at
 
 
@@ -34,9 +36,20 @@ class Finding:
     severity: Literal["error", "warning"]  # "error": the loop or its order does not work; "warning": it works less well
     what: str
     fix: str
+    stops: bool = False  # whether `hitl connect` would fail half-way, and so does not begin
+
+    @property
+    def mended_by_connect(self) -> bool:
+        """Return whether `hitl connect` is the remedy."""
+        return self.fix.startswith(_RUN_CONNECT)
 
 
-def run_checks(
+def run_checks(client: Client, project: str = "", **options: Any) -> list[Finding]:
+    """Return the findings of `each_check`, which has the same options."""
+    return [finding for _, findings in each_check(client, project, **options) for finding in findings]
+
+
+def each_check(
     client: Client,
     project: str = "",
     *,
@@ -46,32 +59,40 @@ def run_checks(
     control: str = "",
     hosted: bool = False,
     check_address: CheckAddress = lambda _address: None,
-) -> list[Finding]:
-    """Run all checks and return the findings; changes nothing in Label Studio.
+) -> Iterator[tuple[str, list[Finding]]]:
+    """Run all checks; yield for each what holds where nothing is found, and its findings. Changes nothing.
 
     A token that does not work ends the checks, because all others need it. Without `project` (an id) only the
     installation is checked; without `backend_url`, where Label Studio reaches this service, not that address.
     `connected` says whether the project is supposed to be, `missed` how many changes only polling found, `control` and
     `hosted` what the policy says of the model ("": the default control), and `check_address` which images are fetched.
     """
-    of_token = [*_check_api_token(client)]
-    findings = [*shadowed_packages(), *of_token]
+    of_token = list(_check_api_token(client))
+    yield "Label Studio answers, and accepts the access token", of_token
     if any(finding.severity == "error" for finding in of_token):
-        return findings
-    findings += _check_version(client)
+        return
+    yield "the version of Label Studio is one that was tested", list(_check_version(client))
     if backend_url:
-        findings += [*_check_host(backend_url), *_check_ssrf_guards(client, backend_url)]
-    if project:
+        yield "Label Studio accepts webhooks for the host of this service", list(_check_host(backend_url))
+        yield "no SSRF guard of Label Studio blocks this service", list(_check_ssrf_guards(client, backend_url))
+    if not project:
+        return
+    try:
         body, backends = client.project(project), client.backends(project)
-        findings += _check_model_version(body, backends)
-        findings += _check_settings(body, connected=connected)
-        findings += _check_backends(backends, backend_url if connected else "")
-        findings += _check_webhooks(client.webhooks(project), backends, backend_url, connected=connected)
-        findings += _check_review_projects(client, project)
-        findings += _check_bulk_speed(client, body)
-        findings += _check_missed_webhooks(missed)
-        findings += _check_learning(client, body, control, hosted=hosted, check_address=check_address)
-    return findings
+    except LabelStudioError as error:
+        yield "", [Finding("project not found", "error", str(error), error.hint)]
+        return
+    yield "model_version is not the title of a backend", list(_check_model_version(body, backends))
+    yield "the project's settings keep our order", list(_check_settings(body, connected=connected))
+    our_url = backend_url if connected else ""
+    yield "its ML backend is connected, and the only one", list(_check_backends(backends, our_url))
+    webhooks = _check_webhooks(client.webhooks(project), backends, backend_url, connected=connected)
+    yield "its webhooks are complete", list(webhooks)
+    yield "each tier has one review project at most", list(_check_review_projects(client, project))
+    yield "bulk writes are quick", list(_check_bulk_speed(client, body))
+    yield "no webhook was missed", list(_check_missed_webhooks(missed))
+    learning = _check_learning(client, body, control, hosted=hosted, check_address=check_address)
+    yield "a model can learn the control of the policy", list(learning)
 
 
 def _check_api_token(client: Client) -> Iterator[Finding]:
@@ -139,6 +160,11 @@ def _check_ssrf_guards(client: Client, backend_url: str) -> Iterator[Finding]:
     )
     for name, switch, path, nobody in probes:
         refused = client.probe(path, {"url": f"{backend_url.rstrip('/')}/webhook", **nobody})
+        if refused is not None and _UNRESOLVED in str(refused):
+            what = f"Label Studio's machine does not know the host of {backend_url}."
+            fix = "Set HITL_PUBLIC_URL to an address of this service that Label Studio's machine or container knows."
+            yield Finding("our host not known", "error", what, fix, stops=True)
+            return
         if refused is not None and _BLOCKED in str(refused):
             yield Finding(
                 name,
@@ -146,6 +172,7 @@ def _check_ssrf_guards(client: Client, backend_url: str) -> Iterator[Finding]:
                 f"Label Studio refuses {backend_url}: its SSRF guard blocks this network.",
                 f"Start Label Studio with {switch}=false, or with USE_DEFAULT_BANNED_SUBNETS=false and "
                 "USER_ADDITIONAL_BANNED_SUBNETS naming the networks that stay closed.",
+                stops=True,
             )
 
 
@@ -155,7 +182,7 @@ def _check_model_version(project: Json, backends: list[Json]) -> Iterator[Findin
             "model_version is a backend's title",
             "error",
             f"model_version is {version!r}, a backend's title: tasks come in random order.",
-            "Run hitl connect again; in Label Studio do not select the backend under Annotation > live predictions.",
+            f"{_CONNECT} In Label Studio do not select the backend under Annotation > live predictions.",
         )
 
 
@@ -168,7 +195,7 @@ _WRONG_SETTINGS: tuple[tuple[str, Callable[[Any], bool], Finding], ...] = (
             "maximum_annotations above 1",
             "error",
             "maximum_annotations is {}: Label Studio serves started tasks at random before our order.",
-            "Run hitl connect: it keeps the number of annotations, and re-opens tasks for them.",
+            f"{_RUN_CONNECT}: it keeps the number of annotations, and re-opens tasks for them.",
         ),
     ),
     *(
@@ -202,7 +229,7 @@ _WRONG_SETTINGS: tuple[tuple[str, Callable[[Any], bool], Finding], ...] = (
             "min_annotations_to_start_training above 0",
             "warning",
             "every {}. submit waits until each ML backend has answered a training request (up to 100 s).",
-            "Run hitl connect again: the loop starts training by its own triggers.",
+            f"{_RUN_CONNECT} again: the loop starts training by its own triggers.",
         ),
     ),
 )

@@ -15,6 +15,7 @@ from ml_backend.labelstudio.imported_predictions import ImportedPrediction, Impo
 from ml_backend.labelstudio.parsing import read_task
 from ml_backend.labelstudio.transport import Json
 from ml_backend.labelstudio.verified_writes import (
+    HIGHEST_SCORE,
     create_prediction_once,
     of_version,
     read_predictions,
@@ -26,7 +27,7 @@ from ml_backend.records import Answer, Task
 
 _NOTHING: Mapping[int, int] = MappingProxyType({})
 _BAD_REQUEST = 400
-SCORE_SPAN = 1_000_000  # score = place / span: a window may grow without changing the scores of its places
+PLACES = 2**20  # score = place / PLACES * HIGHEST_SCORE: a window may grow without changing the scores of its places
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +35,15 @@ class QueueRow:
     """One task in the queue, and its pre-annotation."""
 
     task: int
-    place: float  # the lowest is next; below SCORE_SPAN
+    place: float  # the lowest is next; below PLACES
     result: tuple[Json, ...] = field(default=(), hash=False)  # () shows nothing of ours: blind, or no prediction
     serves: str = ""  # the control for which `result` replaces predictions that are not ours; "": it gives way to them
     with_imported: bool = False  # whether predictions that are not ours may be shown: never on a blind task
+
+    @property
+    def score(self) -> float:
+        """Return the place as Label Studio's score."""
+        return self.place / PLACES * HIGHEST_SCORE
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +100,7 @@ def write_queue_window(
     ordered = sorted(rows, key=lambda row: row.place)
     found = read_predictions(client, project, [row.task for row in ordered if row.task not in known])
     written = {row.task: known[row.task] for row in ordered if row.task in known}
-    scores = {row.task: row.place / SCORE_SPAN for row in ordered}
+    scores = {row.task: row.score for row in ordered}
     _adopt(client, found, version, scores, written)
     shown = _choose_imported(ordered, found, imported)
     refused = dict[int, str]()
@@ -254,7 +260,7 @@ def _bodies(
         body: Json = {
             "task": row.task,
             "result": list(row.result),
-            "score": row.place / SCORE_SPAN,
+            "score": row.score,
             "model_version": version,
         }
         if row.result and _find_problems(interface, body):

@@ -15,6 +15,7 @@ from ml_backend.labelstudio.parsing import OWN_ANNOTATION_FIELDS, read_task
 from ml_backend.labelstudio.projects import UNCERTAINTY
 from ml_backend.labelstudio.transport import Json
 from ml_backend.labelstudio.verified_writes import (
+    HIGHEST_SCORE,
     create_once,
     create_prediction_once,
     create_single,
@@ -52,9 +53,14 @@ class ReviewTask:
     n_reviewers: int = 1
 
     @property
+    def score(self) -> float:
+        """Return the urgency as Label Studio's score."""
+        return self.urgency * HIGHEST_SCORE
+
+    @property
     def proposal(self) -> Json:
         """Return the prediction that shows the proposed answer; its score is the urgency."""
-        return {"result": list(self.result), "score": self.urgency, "model_version": VERSION}
+        return {"result": list(self.result), "score": self.score, "model_version": VERSION}
 
 
 def review_marker(project: str, tier: str) -> str:
@@ -223,7 +229,7 @@ def complete_review_tasks(client: Client, project: str, review_tasks: Mapping[in
             proposal = of_version(row["predictions"], VERSION)
             if proposal is None:
                 _propose(client, project, task, review_task)
-            is_complete = proposal is not None and restore_score(client, proposal, review_task.urgency)
+            is_complete = proposal is not None and restore_score(client, proposal, review_task.score)
             if row["overlap"] < review_task.n_reviewers:
                 client.patch_task(task, overlap=review_task.n_reviewers)
                 is_complete = False
@@ -242,7 +248,7 @@ def update_proposal(client: Client, project: str, task: int, review_task: Review
     if proposal is None:
         _propose(client, project, task, review_task)
     else:
-        client.patch_prediction(int(proposal["id"]), result=list(review_task.result), score=review_task.urgency)
+        client.patch_prediction(int(proposal["id"]), result=list(review_task.result), score=review_task.score)
 
 
 def _propose(client: Client, project: str, task: int, review_task: ReviewTask) -> None:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
-import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from http import HTTPStatus
 from typing import Any, Self
 
 import httpx
 import tenacity
 
+from ml_backend import connections
 from ml_backend.errors import LabelStudioError, NotFound
 
 Json = dict[str, Any]
 
+_SETTING = "LABEL_STUDIO_URL"
 _BUSY = frozenset({429, 500, 502, 503, 504})
 _MAX_WAIT_S = 10.0  # the limit for a Retry-After, too
 _FAILED_HINT = (
@@ -78,9 +80,14 @@ class Transport:
         self._api_key = api_key.strip()
         self._tries = tries
         self._sleep = sleep
-        limits = httpx.Limits(keepalive_expiry=2.0)  # the development server drops idle connections
-        self._http = httpx.Client(timeout=timeout_s, limits=limits)
+        self._timeout_s = timeout_s
         self._tokens: Any = None
+
+    @cached_property
+    def _http(self) -> httpx.Client:
+        """Made at the first request: a proxy or a certificate file that cannot be used is an error of that request."""
+        limits = httpx.Limits(keepalive_expiry=2.0)  # the development server drops idle connections
+        return connections.http_client(self.url, timeout=self._timeout_s, limits=limits)
 
     @property
     def legacy_token(self) -> bool:
@@ -93,12 +100,13 @@ class Transport:
             return self._authorization()
         except _Busy as error:
             raise LabelStudioError(f"Label Studio answered {error.answer.status_code} to a token's refresh.") from None
-        except httpx.HTTPError as error:
-            raise LabelStudioError(f"no answer from Label Studio at {self._shown_url()}: {_reason(error)}.") from error
+        except connections.FAILURES as error:
+            raise not_reached(error, self.url) from error
 
     def close(self) -> None:
         """Close the connections."""
-        self._http.close()
+        if "_http" in self.__dict__:
+            self._http.close()
 
     def __enter__(self) -> Self:
         return self
@@ -125,16 +133,13 @@ class Transport:
         )
         what, url = f"{method} {path}", self.url + path.lstrip("/")
         timeout = httpx.USE_CLIENT_DEFAULT if timeout_s is None else timeout_s
-        request = self._http.build_request(method, url, params=query, json=body, timeout=timeout)
         try:
+            request = self._http.build_request(method, url, params=query, json=body, timeout=timeout)
             answer: httpx.Response = retrying(self._send_once, request)
         except _Busy as error:
             answer = error.answer
-        except httpx.HTTPError as error:
-            raise LabelStudioError(
-                f"no answer from Label Studio at {self._shown_url()} for {what}: {_reason(error)}.",
-                hint="Is Label Studio running, and is LABEL_STUDIO_URL its address?",
-            ) from error
+        except connections.FAILURES as error:
+            raise not_reached(error, self.url) from error
         return self._read(answer, what)
 
     def _send_once(self, request: httpx.Request) -> httpx.Response:
@@ -148,7 +153,13 @@ class Transport:
 
     def _attempt(self, request: httpx.Request) -> httpx.Response:
         request.headers["Authorization"] = self._authorization()
-        return self._http.send(request)
+        return self._exchange(request)
+
+    def _exchange(self, request: httpx.Request) -> httpx.Response:
+        """Send a request; NotLabelStudio where the answer shows that the address leads elsewhere."""
+        answer = self._http.send(request)
+        check_answer(answer, self.url)
+        return answer
 
     def _token_client(self) -> Any:
         if self._tokens is None:
@@ -169,12 +180,13 @@ class Transport:
         return self._tokens
 
     def _refresh(self, token: str) -> _Access:
-        answer = self._http.post(f"{self.url}api/token/refresh/", json={"refresh": token})
+        request = self._http.build_request("POST", f"{self.url}api/token/refresh/", json={"refresh": token})
+        answer = self._exchange(request)
         if answer.status_code in _BUSY:
             raise _Busy(answer)
         body = json_or_none(answer)
         if not isinstance(body, dict) or answer.status_code == HTTPStatus.NOT_FOUND:
-            what = f"{self._shown_url()} is not a Label Studio (it has no token refresh)."
+            what = f"{connections.shown_url(self.url)} is not a Label Studio (it has no token refresh)."
             raise NotLabelStudio(what, status=answer.status_code)
         if not answer.is_success:
             raise _token_error(answer.status_code, self._clean(_sentence(body)))
@@ -198,18 +210,18 @@ class Transport:
         if answer.status_code == HTTPStatus.UNAUTHORIZED:
             raise _token_error(answer.status_code, self._clean(_sentence(body)))
         reason = self._clean(_sentence(body)) or "it sent a page instead of a reason"
+        hint = _FAILED_HINT if answer.is_server_error else ""
+        if body is None and (proxy := connections.environment_proxy(self.url)) is not None:
+            hint = f"The page may be one of {proxy}; what needs no proxy stands in NO_PROXY."
         if answer.is_server_error:
             failed = f"Label Studio failed at {what} (HTTP {answer.status_code}): {reason}"
-            raise LabelStudioError(failed, hint=_FAILED_HINT, status=answer.status_code)
+            raise LabelStudioError(failed, hint=hint, status=answer.status_code)
         refusal = NotFound if answer.status_code == HTTPStatus.NOT_FOUND else LabelStudioError
-        raise refusal(f"Label Studio refused {what} (HTTP {answer.status_code}): {reason}", status=answer.status_code)
+        refused = f"Label Studio refused {what} (HTTP {answer.status_code}): {reason}"
+        raise refusal(refused, hint=hint, status=answer.status_code)
 
     def _clean(self, text: str) -> str:
         return _TAG.sub("", text).replace(self._api_key, "***").strip()[:300]
-
-    def _shown_url(self) -> str:
-        parts = httpx.URL(self.url)
-        return str(parts.copy_with(userinfo=b"")) if parts.userinfo else self.url
 
 
 def project_number(project: str) -> int:
@@ -237,7 +249,24 @@ def as_object(body: Any) -> Json:
     return body
 
 
+def not_reached(error: Exception, url: str) -> LabelStudioError:
+    """Return the error of a request that Label Studio did not answer: why, and the remedy as hint."""
+    failure = connections.describe_failure(error, url, setting=_SETTING)
+    return LabelStudioError(f"Label Studio is not reached: {failure.what}.", hint=failure.fix)
+
+
+def check_answer(answer: httpx.Response, url: str) -> None:
+    """Raise NotLabelStudio where an answer shows that `url` is not Label Studio's own address."""
+    status, location = answer.status_code, answer.headers.get("Location", "")
+    text = answer.text[:2000] if status == HTTPStatus.BAD_REQUEST else ""
+    failure = connections.describe_answer(status, text, location, str(answer.url), setting=_SETTING, base=url)
+    if failure is not None:
+        raise NotLabelStudio(f"{failure.what} (HTTP {status}).", hint=failure.fix, status=status)
+
+
 def _should_retry(error: BaseException, *, repeatable: bool) -> bool:
+    if connections.is_certificate_refused(error):
+        return False  # it stays the same
     if isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)):
         return True  # nothing was sent
     if isinstance(error, _Busy):
@@ -251,18 +280,6 @@ def _wait(state: tenacity.RetryCallState) -> float:
     if retry_after.isdigit():
         return min(float(retry_after), _MAX_WAIT_S)
     return tenacity.wait_random_exponential(multiplier=0.2, max=_MAX_WAIT_S)(state)
-
-
-def _reason(error: httpx.HTTPError) -> str:
-    """Describe an httpx error by its kind, because its text may contain an address with a password."""
-    if isinstance(error, httpx.TimeoutException):
-        return "time limit reached"
-    if isinstance(error, httpx.ConnectError):
-        root: BaseException = error
-        while (inner := root.__cause__ or root.__context__) is not None:  # down to the operating system's error
-            root = inner
-        return "no such host" if isinstance(root, socket.gaierror) else "connection refused"
-    return "the connection was dropped" if isinstance(error, httpx.TransportError) else type(error).__name__
 
 
 def _sentence(body: Any) -> str:

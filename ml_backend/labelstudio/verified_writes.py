@@ -11,7 +11,10 @@ from ml_backend.labelstudio.client import Client, task_filter
 from ml_backend.labelstudio.transport import Json
 
 _IDS_PER_REQUEST = 300  # they are part of the URL
-_ROUNDING = 1e-14  # of a score in a database; places in the queue may be as close as 1e-12
+_ROUNDING = 1e-14  # of a score in a database, relative; the scores of two places differ by 1e-12 of them at least
+# Label Studio's editor shows a score in percent with two decimals, which people read as the confidence. A place is
+# none, so all scores of places are so low that each is shown as 0.00 %. A power of two keeps every bit of a place.
+HIGHEST_SCORE = 2.0**-20
 _Found = TypeVar("_Found")
 
 
@@ -119,7 +122,7 @@ def restore_score(client: Client, prediction: Json, score: float) -> bool:
     Without its score, Label Studio serves the task first (SQLite) or last (PostgreSQL).
     """
     given = prediction["score"]
-    if given is not None and math.isclose(float(given), score, rel_tol=_ROUNDING, abs_tol=_ROUNDING):
+    if given is not None and math.isclose(float(given), score, rel_tol=_ROUNDING):
         return True
     client.patch_prediction(int(prediction["id"]), score=score)
     return False

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
 import pytest
 
+from feedback.app.bootstrap import load_settings
 from feedback.errors import SettingsError
 from feedback.settings import read_settings
 
@@ -94,3 +97,84 @@ def test_secrets_rotate_and_never_show():
     assert settings.secrets == ("new-one", "old-one")
     assert "old-one" not in repr(settings)
     assert "token-7" not in f"{settings}"
+
+
+def test_settings_stand_in_a_file_of_the_folder_and_the_environment_wins(tmp_path: Path):
+    text = "\ufeff# ours\nHITL_PORT=9191\nexport LABEL_STUDIO_URL='http://localhost:8080'\nOTHER_PASSWORD=of-somebody\n"
+    (tmp_path / ".env").write_text(f"{text}LABEL_STUDIO_API_KEY=t0ken  # of ann\n", encoding="utf-8")
+
+    found = read_settings({"HITL_TICK_S": "3"}, tmp_path)
+
+    assert (found.port, found.label_studio_url, found.label_studio_api_key, found.tick_s) == (
+        9191,
+        "http://localhost:8080",
+        "t0ken",
+        3.0,
+    )
+    assert read_settings({"HITL_PORT": "80"}, tmp_path).port == 80
+    assert read_settings({"HITL_PORT": ""}, tmp_path).port == 9191
+    assert read_settings({}).port == 9090
+
+
+def test_secrets_are_read_from_files_as_docker_mounts_them(tmp_path: Path):
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    (folder / "label_studio_api_key").write_text("t0ken\n")
+    (folder / "HITL_WEBHOOK_SECRET").write_text("s3cr3t")
+    (folder / "another_service").write_text("x")
+
+    found = read_settings({"HITL_SECRETS_DIR": str(folder), "LABEL_STUDIO_URL": "http://localhost:8080"})
+
+    assert (found.label_studio_api_key, found.secrets) == ("t0ken", ("s3cr3t",))
+    assert "s3cr3t" not in repr(found)
+    assert (
+        read_settings({"HITL_SECRETS_DIR": str(folder), "LABEL_STUDIO_API_KEY": "mine"}).label_studio_api_key == "mine"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("\n# comment\nHITL_PORT=ninety\n", r"HITL_PORT \({file}, line 3\) is 'ninety'; wanted a whole number"),
+        ("HITL_TICK_S=0", r"HITL_TICK_S \({file}, line 1\) is '0'; wanted 0.05 to 3600"),
+        ("HITL_PROT=1", r"HITL_PROT \({file}, line 1\) is not a setting; did you mean HITL_PORT"),
+        ("HITL_PORT=1\nLABEL_STUDIO_URL=http://a..b", r"LABEL_STUDIO_URL \({file}, line 2\) is 'http://a..b'; wanted"),
+        ("HITL_HOST=0.0.0.0", r"HITL_HOST \({file}, line 1\) is 0.0.0.0, which others can reach"),
+        ("HITL_MEDIA_HOSTS=http://x/", r"HITL_MEDIA_HOSTS \({file}, line 1\) contains 'http://x/'"),
+        ("HITL_PORT=1\nwhat is this", r"{file}, line 2: wanted NAME=value"),
+        ("HITL_PORT='1", r"{file}, line 1: wanted NAME=value"),
+        (b"\xff\xfeH\x00", r"{file} cannot be read: it is not text in UTF-8"),
+    ],
+)
+def test_an_error_in_a_file_names_the_variable_the_file_and_the_line(tmp_path: Path, text: str | bytes, message: str):
+    (tmp_path / ".env").write_bytes(text if isinstance(text, bytes) else text.encode())
+
+    with pytest.raises(SettingsError, match=message.replace("{file}", re.escape(str(tmp_path / ".env")))):
+        read_settings({}, tmp_path)
+
+
+def test_an_error_in_a_secret_file_names_it(tmp_path: Path):
+    (tmp_path / "hitl_prot").write_text("1")
+    with pytest.raises(SettingsError, match=rf"HITL_PROT \({tmp_path}/hitl_prot\) is not a setting"):
+        read_settings({"HITL_SECRETS_DIR": str(tmp_path)})
+
+    (tmp_path / "hitl_prot").rename(tmp_path / "hitl_port")
+    (tmp_path / "hitl_port").write_text("1x")
+    with pytest.raises(SettingsError, match=rf"HITL_PORT \({tmp_path}/hitl_port\) is '1x'; wanted a whole number"):
+        read_settings({"HITL_SECRETS_DIR": str(tmp_path)})
+
+    with pytest.raises(SettingsError, match="HITL_SECRETS_DIR is '/nowhere'; wanted a folder"):
+        read_settings({"HITL_SECRETS_DIR": "/nowhere"})
+
+
+def test_certificates_and_proxies_in_the_file_count_for_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HTTPS_PROXY", "http://of.the.environment:1")
+    monkeypatch.setenv("SSL_CERT_FILE", "x")  # so that it is removed again
+    monkeypatch.delenv("SSL_CERT_FILE")
+    (tmp_path / ".env").write_text("SSL_CERT_FILE=/etc/own.pem\nHTTPS_PROXY=http://of.the.file:1\n")
+
+    load_settings({})
+
+    assert os.environ["SSL_CERT_FILE"] == "/etc/own.pem"
+    assert os.environ["HTTPS_PROXY"] == "http://of.the.environment:1"

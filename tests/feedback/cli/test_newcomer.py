@@ -74,8 +74,8 @@ def test_status_prints_sentences_and_what_does_not_run(hitl: Hitl, folder: Path)
 def test_status_reports_that_label_studio_does_not_answer(hitl: Hitl):
     done = hitl("status", LABEL_STUDIO_URL="http://127.0.0.1:9", LABEL_STUDIO_API_KEY="x")
 
-    assert "no answer from Label Studio at http://127.0.0.1:9" in done.stdout
-    assert "is LABEL_STUDIO_URL its address?" in done.stdout
+    assert "Label Studio is not reached: nothing listens at http://127.0.0.1:9" in done.stdout
+    assert "correct LABEL_STUDIO_URL" in done.stdout
 
 
 def test_status_shows_webhooks_that_wait_and_then_takes_them_in(hitl: Hitl, folder: Path):

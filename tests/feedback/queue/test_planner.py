@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from feedback.queue.planner import _places_before
+from ml_backend.labelstudio.queue_writer import PLACES, QueueRow
 from tests.support.routed_project import RoutedProject, rules
 
 URGENT = "when = { data.p = 'urgent' }\nto = 'L1'\npriority = 'urgent'"
@@ -24,7 +25,7 @@ def places(project: RoutedProject) -> dict[int, float]:
 def assert_distinct(project: RoutedProject) -> None:
     found = places(project).values()
     assert len(set(found)) == len(found)
-    assert all(0.0 <= place / 1_000_000 <= 1.0 for place in found)
+    assert all(0.0 <= place < PLACES for place in found)
 
 
 def test_urgent_tasks_that_come_late_have_a_place_each_in_the_order_in_which_they_came(routed_project: RoutedProject):
@@ -103,11 +104,11 @@ def test_whatever_comes_no_two_tasks_share_a_place(routed_project: RoutedProject
 def test_thousands_of_arrivals_one_by_one_keep_their_order_as_label_studio_stores_it():
     taken = [0.0, 100.0]
     came = [_places_before(100.0, taken, 1)[0] for _ in range(10_000)]
-    scores = [place / 1_000_000 for place in came]
+    scores = [QueueRow(1, place).score for place in came]
 
     assert all(before < after for before, after in pairwise(scores))
     assert came[-1] < 100.0
-    assert min(after - before for before, after in pairwise(scores)) > 1e-12  # doubles tell 1e-16 apart
+    assert min((after - before) / after for before, after in pairwise(scores)) > 1e-12  # doubles tell 1e-16 apart
 
 
 @pytest.mark.slow

@@ -101,7 +101,7 @@ def test_a_host_is_one_host_however_it_is_written():
         reasons.append(str(caught.value))
 
     assert "cannot be read" in reasons[0]
-    assert all("was silent or slow" in reason for reason in reasons[1:])
+    assert all("it is asked again after" in reason for reason in reasons[1:])
 
 
 def test_a_host_that_is_always_a_little_too_slow_is_left_alone_for_longer_and_longer(home: Site):

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from ml_backend.errors import LabelStudioError
-from ml_backend.labelstudio.queue_writer import QueueRow, write_queue_window
+from ml_backend.labelstudio.queue_writer import PLACES, QueueRow, write_queue_window
+from ml_backend.labelstudio.review_project_client import ReviewTask
 
 CONFIG = '<View><Text name="t" value="$t"/><Choices name="c" toName="t"><Choice value="a"/></Choices></View>'
 
@@ -86,6 +87,30 @@ def test_a_lost_place_that_cannot_be_restored_leaves_the_others():
     written = write_queue_window(project, "7", rows, version="m1+q1", head=2)  # type: ignore[arg-type]
 
     assert written.predictions.keys() == set(range(10))
+
+
+def test_every_place_keeps_its_order_and_reads_as_no_percentage_in_the_editor():
+    places = [0.0, 1e-6, 100.0, 100.000001, 499.0, 799_999.999999, 800_000.0, PLACES - 1]
+    scores = [QueueRow(7, place).score for place in places]
+    urgencies = [ReviewTask({}, urgency=urgency).score for urgency in (0.0, 2**-52, 0.5, 1 - 2**-53)]
+
+    assert [scores, urgencies] == [sorted(set(scores)), sorted(set(urgencies))]
+    # as in Label Studio's editor: (100 * score).toFixed(2)
+    assert {f"{100 * score:.2f}" for score in scores + urgencies} == {"0.00"}
+
+
+def test_a_place_that_somebody_changed_is_restored_however_small_its_score_is():
+    class Patched(Project):
+        def patch_prediction(self, prediction: int, **fields: Any) -> None:
+            patched[prediction] = fields["score"]
+
+    patched: dict[int, float] = {}
+    project, rows = Patched(), [QueueRow(3, 5.0), QueueRow(4, 6.0)]
+    project.rows = [{"task": row.task, "model_version": "m1+q1", "score": rows[0].score} for row in rows]
+
+    write_queue_window(project, "7", rows, version="m1+q1")  # type: ignore[arg-type]
+
+    assert patched == {4: rows[1].score}
 
 
 def test_a_label_studio_that_fails_at_every_row_is_the_cause_and_no_row():
