@@ -186,7 +186,7 @@ def test_a_post_follows_no_redirect_and_never_raises():
         Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
         assert post_json(f"{url}/ok", b"{}", {}) == ""
-        assert post_json(f"{url}/away", b"{}", {}) == "it answered HTTP 302"
+        assert f"{url}/ redirects to http://127.0.0.1:9. Write in the url" in post_json(f"{url}/away", b"{}", {})
         server.shutdown()
-    assert "ConnectError" in post_json("http://127.0.0.1:9/", b"{}", {})
+    assert "connection refused" in post_json("http://127.0.0.1:9/", b"{}", {})
     assert post_json("no url", b"{}", {}) != ""
