@@ -108,3 +108,14 @@ def test_practice_shows_in_the_learning_curve():
     people, at_s, right = session([0.6, 0.9, 0.9])
 
     assert accuracy_trends(people, at_s, right, by="practice")[0].change.low > 0.0
+
+
+def test_of_thousands_of_labels_those_that_take_most_time_have_a_share():
+    labels = np.repeat(np.arange(4_000), 2)
+    lead_time_s = np.where(labels == 7, 900.0, 10.0)
+
+    (shares,) = time_share_by_label(np.zeros(8_000, dtype=int), labels, lead_time_s, n_labels=4_000).values()
+
+    known = [label for label, share in enumerate(shares) if share.value > 0]
+    assert (len(shares), len(known)) == (4_000, 50)
+    assert max(known, key=lambda label: shares[label].value) == 7
