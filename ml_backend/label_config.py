@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from xml.etree import ElementTree as ET
 
 from ml_backend.bytes_cache import cached_in_bytes
+from ml_backend.clean_text import clean_text
 from ml_backend.errors import LabelConfigError
 from ml_backend.records import field_value
 
@@ -30,7 +31,7 @@ class Control:
     name: str  # from_name
     to_name: str
     kind: str  # codec name, the lower-cased tag: "choices", "rating", "labels", ...
-    labels: tuple[str, ...]  # in the order of the config; () where the control has none
+    labels: tuple[str, ...]  # clean, in the order of the config; () where the control has none
     multiple: bool  # accepts several labels at once
     object_kind: str  # "text", "image", "hypertext", ... lower-cased tag of the object
     field: str  # path into task.data ("text", "order.note"); "" where the object shows no data field
@@ -40,6 +41,7 @@ class Control:
     problem: str = ""  # why no model can learn it, as far as the config tells: a clause that follows "because"
     hosted_only: bool = False  # whether the problem is what it shows: a hosted model may read that by itself
     remedy: str = ""  # what to do about the problem: a sentence
+    written: tuple[str, ...] = ()  # labels, or parts of their paths, that Label Studio has in an unclean spelling
 
     def options_of(self, data: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the labels that people can choose on a task: those of the config, then those that it brings along.
@@ -50,12 +52,25 @@ class Control:
         """
         if not self.options:
             return self.labels
-        return tuple(dict.fromkeys([*self.labels, *_read_options(field_value(data, self.options), nested=self.nested)]))
+        return tuple(dict.fromkeys([*self.labels, *_clean(self._read_options(data), paths=self.nested)]))
+
+    def on_task(self, data: Mapping[str, Any]) -> Control:
+        """Return the control with the spelling of the labels that a task brings along."""
+        written = _unclean(self._read_options(data), paths=self.nested) if self.options else ()
+        return replace(self, written=(*self.written, *written)) if written else self
+
+    @property
+    def spelling(self) -> Mapping[str, str]:
+        """Return how Label Studio spells labels where it is not our way: it compares them letter by letter."""
+        return {clean_text(label): label for label in self.written}
+
+    def _read_options(self, data: Mapping[str, Any]) -> list[str]:
+        return list(_read_options(field_value(data, self.options), nested=self.nested))
 
     @staticmethod
     def load(state: Mapping[str, Any]) -> Control:
         """Build the control of a JSON object with its fields."""
-        return Control(**{**state, "labels": tuple(state["labels"])})
+        return Control(**{**state, "labels": tuple(state["labels"]), "written": tuple(state.get("written", ()))})
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,18 +179,19 @@ def _control(tag: Any, interface: Any, elements: Mapping[str, Any]) -> Control:
     repeaters = [each for each in elements[tag.name].iterancestors() if str(each.tag).lower() == "repeater"]
     is_repeated = bool(repeaters) or "{{" in tag.name
     is_of_tool = kind == "labels" and target.tag.lower() in _DRAWN
-    labels = _choices(elements[tag.name], nested=is_nested) if kind == "choices" else map(str, tag.labels or ())
+    labels = list(_choices(elements[tag.name], nested=is_nested) if kind == "choices" else map(str, tag.labels or ()))
     control = Control(
         name=tag.name,
         to_name=",".join(names),
         kind=kind,
-        labels=tuple(dict.fromkeys(labels)),
+        labels=tuple(dict.fromkeys(_clean(labels, paths=is_nested))),
         multiple=str(attributes.get("choice", "single")).startswith("multiple"),
         object_kind=target.tag.lower(),
         field=value.lstrip("$") if value.startswith("$") and "$" not in value[1:] else "",
         nested=is_nested,
         options=source.lstrip("$") if kind == "choices" and source.startswith("$") else "",
         unreadable=is_repeated or is_of_tool,
+        written=_unclean(labels, paths=is_nested),
     )
     problem, remedy = _find_problem_of_answers(control, elements[tag.name])
     if problem:
@@ -255,6 +271,21 @@ def _read_options(value: Any, *, nested: bool, above: tuple[str, ...] = ()) -> I
             path = (*above, str(name))
             inner = list(_read_options(option.get("children"), nested=True, above=path)) if nested and named else []
             yield from inner or [PATH.join(path)]
+
+
+def _clean(labels: Iterable[str], *, paths: bool) -> list[str]:
+    """Return labels as `clean_text` does; of `paths` each part."""
+    return [PATH.join(map(clean_text, _parts(label, paths=paths))) for label in labels]
+
+
+def _unclean(labels: Iterable[str], *, paths: bool) -> tuple[str, ...]:
+    """Return the labels, or parts of `paths`, that are not clean, without those that also occur clean."""
+    parts = dict.fromkeys(part for label in labels for part in _parts(label, paths=paths))
+    return tuple(part for part in parts if (clean := clean_text(part)) != part and clean not in parts)
+
+
+def _parts(label: str, *, paths: bool) -> list[str]:
+    return label.split(PATH) if paths else [label]
 
 
 def _rank(control: Control) -> int:

@@ -296,9 +296,11 @@ def _predict(bundle: Bundle, data: Sequence[Mapping[str, Any]], names: Sequence[
         return answers
 
     def encode(places: Sequence[int]) -> Sequence[_Prediction]:
+        rows = ((answers[place], bundle.control.on_task(data[place])) for place in places)
         return [
-            (codec.encode(answer, bundle.control, score), round(min(1.0, max(0.0, float(score))), 6))
-            for answer, score in filter(None, map(answers.__getitem__, places))
+            (codec.encode(row[0], control, row[1]), round(min(1.0, max(0.0, float(row[1]))), 6))
+            for row, control in rows
+            if row
         ]
 
     answers = compute_rows("predict", range(len(data)), predict, name=names.__getitem__)

@@ -11,6 +11,7 @@ from feedback.app.bootstrap import opened_project
 from feedback.cli.arguments import AsJson, NamedProject
 from feedback.cli.terminal import print_found
 from feedback.errors import VotesError
+from ml_backend.clean_text import clean_text
 
 
 def relabel(
@@ -31,6 +32,7 @@ def relabel(
     from feedback.project.label_changes import apply_label_changes, record_label_change
     from feedback.project.snapshot import load_snapshot
 
+    where, mapped, split = map(clean_text, (where, mapped, split))
     name, _, label = where.partition("=")
     hint = "hitl relabel 12 --where label=X, with --map X=Y for a new name or --split X=a,b,c for several labels."
     if name != "label" or not label:

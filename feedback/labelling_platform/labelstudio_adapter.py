@@ -91,13 +91,16 @@ class LabelStudioAdapter:
     ) -> WriteResult:
         version = rows[0].version
         without_model = version.rpartition("+q")[0] == NO_MODEL_VERSION
-        wanted = []
+        wanted, numbers = [], [row.task for row in rows]
+        tasks = self._store.tasks.list_tasks(project, only=numbers) if control.options else ()
+        own = {task.id: control.on_task(task.data) for task in tasks}  # the labels that a task brings along
         for row in rows:
             ours = {"blind": row.blind, "gives_way": without_model}
             queued = queue_writer.queue_row(row.task, row.place, None, None, control, **ours)
             if row.is_answer_ours:
                 with contained("encode the prediction", f"task {row.task}"):  # else nothing is shown
-                    queued = queue_writer.queue_row(row.task, row.place, row.answer, row.confidence, control, **ours)
+                    asked = own.get(row.task, control)
+                    queued = queue_writer.queue_row(row.task, row.place, row.answer, row.confidence, asked, **ours)
             wanted.append(queued)
         written = queue_writer.write_queue_window(
             self._client,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ml_backend.clean_text import clean_text
 from ml_backend.codecs.regions import jaccard_distance, make_region, region_value
 from ml_backend.errors import CodecError
 from ml_backend.label_config import PATH, Control
@@ -33,7 +34,7 @@ class Choices:
             paths = [[label] if isinstance(label, str) else label for label in labels]
             if not all(path and isinstance(path, list) and all(isinstance(it, str) for it in path) for path in paths):
                 raise CodecError("choices holds something else than labels or paths")
-            chosen.update(map(tuple, paths))
+            chosen.update(tuple(map(clean_text, path)) for path in paths)
         if not chosen:
             raise CodecError("no label is chosen")
         branches = {path[:depth] for path in chosen for depth in range(1, len(path))}

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ml_backend.clean_text import clean_text
 from ml_backend.errors import CodecError
 from ml_backend.label_config import Control
 from ml_backend.left_out import name_some
@@ -59,7 +60,7 @@ def read_labels(value: Mapping[str, Any], name: str) -> tuple[str, ...]:
     field = value.get(name)
     if not isinstance(field, list) or not field or not all(isinstance(label, str) for label in field):
         raise CodecError(f"{name} is {_short(field)}, wanted a list of labels")
-    return tuple(field)
+    return tuple(map(clean_text, field))
 
 
 def jaccard_distance(left: AbstractSet[object], right: AbstractSet[object]) -> float:
@@ -70,12 +71,15 @@ def jaccard_distance(left: AbstractSet[object], right: AbstractSet[object]) -> f
 def make_region(
     control: Control, kind: str, value: Mapping[str, Any], score: float | None, *, named: bool = False
 ) -> dict[str, Any]:
-    """Return a region as Label Studio's editor writes it; `named` adds an id, which spans and boxes need."""
+    """Return a region as Label Studio's editor writes it; `named` adds an id, which spans and boxes need.
+
+    Labels are spelled as in the label config, so that Label Studio finds them there.
+    """
     region: dict[str, Any] = {
         "from_name": control.name,
         "to_name": control.to_name.split(",", 1)[0],  # Label Studio drops a prediction that names two objects
         "type": kind,
-        "value": dict(value),
+        "value": {name: _respell(part, control) if name == kind else part for name, part in value.items()},
     }
     if named:
         text = json.dumps([control.name, kind, region["value"]], sort_keys=True)
@@ -83,6 +87,12 @@ def make_region(
     if score is not None:
         region["score"] = round(score, 6)
     return region
+
+
+def _respell(part: Any, control: Control) -> Any:
+    if not control.written:
+        return part
+    return [_respell(item, control) for item in part] if isinstance(part, list) else control.spelling.get(part, part)
 
 
 def match_regions(

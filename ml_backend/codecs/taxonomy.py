@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+from ml_backend.clean_text import clean_text
 from ml_backend.codecs.regions import describe_regions, jaccard_distance, make_region, region_value
 from ml_backend.errors import CodecError
 from ml_backend.label_config import Control
@@ -32,7 +33,7 @@ class Taxonomy:
                 path and isinstance(path, list) and all(isinstance(label, str) for label in path) for path in paths
             ):
                 raise CodecError("taxonomy is not a list of paths, each a list of labels")
-            chosen.update(tuple(path) for path in paths)
+            chosen.update(tuple(map(clean_text, path)) for path in paths)
         if not chosen:
             raise CodecError("no path is chosen")
         return Answer("taxonomy", tuple(sorted(chosen)))
