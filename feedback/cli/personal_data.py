@@ -67,7 +67,7 @@ def forget(
 def _print(report: ErasureReport, whom: str, *, person: int | None, n_answered: int, min_rows: int) -> None:
     results = [report.erased, *report.review_projects.values()]
     if not any(row.annotations or row.tasks or row.events for row in results):
-        echo(f"Nothing is stored about {whom} that could be erased.")
+        echo(f"No {'answer' if person is not None else 'data and no answer'} of {whom} was stored.")
     n_annotations, n_events = sum(len(row.annotations) for row in results), sum(row.events for row in results)
     echo(f"Erased {n_annotations} annotations and {len(report.erased.tasks)} tasks in {n_events} events.")
     if report.n_review_tasks:

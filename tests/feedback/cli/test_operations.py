@@ -293,11 +293,12 @@ def test_forgetting_what_is_not_there_says_so_and_erases_nothing(store_with_vote
     body = json.loads(hitl("forget", "1", "--task", "9999", "--yes", "--json").output)
     first, again = (hitl("forget", "1", "--task", "2", "--yes").output for _ in range(2))
 
-    assert "Nothing is stored about task 9999 that could be erased." in unknown
+    assert "No data and no answer of task 9999 was stored." in unknown
     assert "0 tasks" in unknown
     assert (body["tasks"], body["annotations"]) == ([], [])
     assert "Erased 2 annotations and 1 tasks" in first
-    assert "Nothing is stored about task 2" in again
+    assert "No data and no answer of task 2 was stored." in again
+    assert "No answer of person 77 was stored." in hitl("forget", "1", "--person", "77", "--yes").output
 
 
 def test_forget_promises_a_model_only_from_enough_rows(store_with_votes: Store, hitl: Hitl):
