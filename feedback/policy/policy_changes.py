@@ -144,8 +144,8 @@ def _key(name: str) -> str:
 def _text(value: Any) -> str:
     """Return a value as TOML writes it on one line.
 
-    >>> _text({"in": ["a", 'b"'], "gte": 0.5, "é": True})
-    '{ in = ["a", "b\\\\""], gte = 0.5, "é" = true }'
+    >>> _text({"in": ["a", 'b"'], "data": {"n": {"gte": 0.5, "lt": 2}}, "é": True})
+    '{ in = ["a", "b\\\\""], data.n.gte = 0.5, data.n.lt = 2, "é" = true }'
     """
     if value is None:
         return "not set"
@@ -155,8 +155,16 @@ def _text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, Mapping):
-        inside = ", ".join(f"{_key(key)} = {_text(item)}" for key, item in value.items())
-        return f"{{ {inside} }}" if inside else "{}"
+        return f"{{ {', '.join(_inner_keys(value))} }}" if value else "{}"
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(_text, value))}]"
     return repr(value)
+
+
+def _inner_keys(table: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yield the keys of a table within a line, those of tables inside it with dots."""
+    for key, value in table.items():
+        if isinstance(value, Mapping) and value:
+            yield from _inner_keys(value, f"{prefix}{_key(key)}.")
+        else:
+            yield f"{prefix}{_key(key)} = {_text(value)}"

@@ -93,7 +93,11 @@ def evaluate_thresholds(policy: Policy, history: TaskHistory, checked: Mapping[i
     span = Span(history.days)
     confidence = np.array([np.nan if value is None else float(value) for value in history.column("model.confidence")])
     if np.isnan(confidence).all():
-        reason = "no model has predicted any of them yet." if len(history.tasks) else "there is no task yet."
+        reason = (
+            "no model has predicted any of them yet."
+            if len(history.tasks)
+            else "there is no task yet, or the model has learned from each of them."
+        )
         n = len(history.tasks)
         return ThresholdTable(n, history.days, history.source, span.unit, {}, None, (), None, reason)
     labels = history.column("model.label")

@@ -147,7 +147,7 @@ def test_a_file_is_compared_with_the_active_policy_or_with_another_file(home: Pa
     (change, *_) = json.loads(hitl("policy", "diff", home / "old.toml", home / "new.toml", "--json").output)
 
     assert active == files == [
-        "routing.big.when: { data = { amount = { gte = 9000 } } } -> { data = { amount = { gte = 3000 } } }",
+        "routing.big.when: { data.amount.gte = 9000 } -> { data.amount.gte = 3000 }",
         'routing.big.to: "L2" -> "auto"',
         'routing.big.tier: "" -> "L2"',
     ]  # fmt: skip
@@ -195,7 +195,9 @@ def test_a_policy_is_explained_for_a_project_that_is_not_connected_yet(home: Pat
 def test_thresholds_of_a_project_without_tasks_or_a_model_are_one_sentence(home: Path, store_with_tasks: Store):
     store_with_tasks.projects.save_project(ProjectRow("8", "empty", CONFIG))
 
-    assert hitl("policy", "thresholds", "8").output == ("No threshold can be compared: there is no task yet.\n")
+    assert hitl("policy", "thresholds", "8").output == (
+        "No threshold can be compared: there is no task yet, or the model has learned from each of them.\n"
+    )
     assert hitl("policy", "thresholds", "7").output == (
         "No threshold can be compared: no model has predicted any of them yet.\n"
     )

@@ -99,7 +99,7 @@ def test_changes_are_named_key_by_key():
         "audit.share: not set -> 0.2",
         "routing.big is removed",
         'routing.rest.queue: "default" -> "usual"',
-        'routing.rest-of-big is new: when = { data = { amount = { gte = 9 } } }, to = "L2", priority = "high"',
+        'routing.rest-of-big is new: when = { data.amount.gte = 9 }, to = "L2", priority = "high"',
         "tiers.L2.panel: 3 -> 5",
         "tiers: the order is now L2, L1",
     ]

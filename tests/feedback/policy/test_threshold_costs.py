@@ -134,7 +134,7 @@ def test_a_history_without_a_model_has_no_thresholds():
     assert (found.steps, found.best) == ((), None)
     assert found.sentences == ["No threshold can be compared: no model has predicted any of them yet."]
     assert evaluate_thresholds(policy(), past([]), {}).sentences == [
-        "No threshold can be compared: there is no task yet."
+        "No threshold can be compared: there is no task yet, or the model has learned from each of them."
     ]
 
 
