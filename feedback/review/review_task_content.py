@@ -35,6 +35,7 @@ _WORD_JOINER = "\u2060"  # has no width
 _MAX_SHOWN = 5_000  # characters of one line of a case: a comment or a label may have megabytes
 _ONE_TEXT = {"maxSubmissions": "1", "editable": "true"}
 _KEY = re.compile(r"case-\d+-(?P<round>\d+)-(?P<tier>.+)-\d+")
+_COLUMNS = ("3 1 320px", "2 1 280px")  # share and least width; on a narrow screen one stands below the other
 _PARAGRAPHS = {"nameKey": "author", "textKey": "text", "layout": "dialogue"}
 
 
@@ -45,7 +46,8 @@ class TierError(FeedbackError):
 def review_label_config(source: LabelConfig, tier: str, policy: Policy) -> str:
     """Return the label config of a tier's review project, in the order in which a reviewer works.
 
-    First the source's own config with the answer filled in, then the verdict, and below them the case and its history.
+    On the left the source's own config with the answer filled in, and the verdict below it; on the right the history of
+    the case and its facts. The history is at the top of its column: the editor moves its first line into sight.
 
     Raises TierError if the source uses a name with our prefix.
     """
@@ -56,11 +58,12 @@ def review_label_config(source: LabelConfig, tier: str, policy: Policy) -> str:
     for parent in list(root.iter()):
         for child in [element for element in parent if element.get("name") == REASON]:
             parent.remove(child)  # the reason for a change is asked below, with the verdict
-    view = ET.Element("View")
-    view.append(root)
-    view.extend(_controls(tier, policy, {control.name for control in source.controls}))
-    view.append(ET.Element("Table", name=FACTS, value=f"${FACTS}"))
-    view.append(ET.Element("Paragraphs", {**_PARAGRAPHS, "name": HISTORY, "value": f"${HISTORY}"}))
+    view = ET.Element("View", style="display:flex; flex-wrap:wrap; gap:16px; align-items:flex-start")
+    answer, case = (ET.SubElement(view, "View", style=f"flex:{width}; min-width:0") for width in _COLUMNS)
+    answer.append(root)
+    answer.extend(_controls(tier, policy, {control.name for control in source.controls}))
+    case.append(ET.Element("Paragraphs", {**_PARAGRAPHS, "name": HISTORY, "value": f"${HISTORY}"}))
+    case.append(ET.Element("Table", name=FACTS, value=f"${FACTS}"))
     ET.indent(view)
     return ET.tostring(view, encoding="unicode")
 
@@ -298,6 +301,7 @@ def _controls(tier: str, policy: Policy, source_names: Set[str]) -> list[ET.Elem
             elements += question_elements(name, question, f"{ASKED_PREFIX}{name}", FACTS)
     return [
         *elements,
+        _header("Comment"),
         _control("TextArea", COMMENT, rows="3", **_ONE_TEXT, placeholder="Comment for the next reviewer"),
     ]
 

@@ -170,14 +170,17 @@ def test_every_offered_verdict_counts_when_it_is_given(world: World, with_model:
     assert refused == [""] * 5
 
 
-def test_the_answer_and_the_verdict_stand_above_the_case_and_its_history(world: World):
+def test_the_answer_and_the_verdict_stand_before_the_history_and_the_case(world: World):
     policy = read_policy(policy_text(more="[feedback.sure]\noptions = ['yes', 'no']\n"))
     root = ET.fromstring(review_label_config(read_label_config(TEXT_CONFIG), "L2", policy))  # noqa: S314
 
     names = [element.get("name", "") for element in root.iter() if element.get("name")]
     of_source = [control.name for control in read_label_config(TEXT_CONFIG).controls]
-    order = [names.index(name) for name in (*of_source, VERDICT, REASON, "hitl_ask_sure", COMMENT, FACTS, HISTORY)]
+    order = [names.index(name) for name in (*of_source, VERDICT, REASON, "hitl_ask_sure", COMMENT, HISTORY, FACTS)]
     assert order == sorted(order)
+    answer, case = root.findall("View")
+    assert {element.get("name") for element in case} == {HISTORY, FACTS}
+    assert "flex" in root.get("style", "") + answer.get("style", "")  # side by side, so that nothing need be scrolled
 
 
 def test_a_single_reason_is_not_asked_for(world: World):
