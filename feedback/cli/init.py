@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import typer
 
 from feedback.app.bootstrap import load_settings, make_client, opened_store
+from feedback.cli.arguments import project_argument
 from feedback.cli.connect import connect
 from feedback.cli.doctor import print_examination
 from feedback.cli.terminal import echo
@@ -30,9 +31,7 @@ _DOCKER = f"http://host.docker.internal:{_PORT}"
 
 
 def init(
-    project: Annotated[
-        str, typer.Argument(metavar="PROJECT", help="The number of a project to connect. Default: it is asked for.")
-    ] = "",
+    project: Annotated[str, project_argument("Default: it is asked for.")],
     url: Annotated[str, typer.Option(help="The address of Label Studio. Default: it is asked for.")] = "",
     token_file: Annotated[
         str, typer.Option(metavar="FILE", help="A file with the access token; - is standard input. Default: asked for.")
