@@ -98,6 +98,17 @@ def test_guesses_at_the_login_by_health_are_slowed_down_too():
     assert backend.get("/health", headers=basic("ls", "pass word")).json == {"status": "UP"}
 
 
+def test_a_webhook_of_another_store_is_refused_and_counted_even_where_no_secret_is_known_yet():
+    for secrets in ([], ["right"]):
+        backend = client(user="", password="", secrets=lambda secrets=secrets: secrets)
+
+        answer = backend.post("/webhook", json=EVENT, headers={"X-Hitl-Secret": "theirs"})
+
+        assert answer.status_code == 401
+        assert "hitl connect" in answer.json["hint"]
+        assert 'event="webhook_secret_unknown"} 1.0' in backend.get("/metrics").text
+
+
 def test_without_a_login_only_programs_of_this_machine_read_why_a_service_is_not_ready():
     backend = client(user="", password="", health_details=lambda: {"ready": False})
 
