@@ -105,11 +105,13 @@ def format_coefficient(value: float | None) -> str:
 
 
 def format_bounds(low: float | None, high: float | None) -> str:
-    """Return the interval of a coefficient; "…" for a bound that is not known.
+    """Return the interval of a coefficient; "…" for a bound that is not known, "–" where none is.
 
-    >>> format_bounds(0.44, 0.6), format_bounds(1.0, float("inf"))
-    ('[0.44, 0.60]', '[1.00, …]')
+    >>> format_bounds(0.44, 0.6), format_bounds(1.0, float("inf")), format_bounds(None, None)
+    ('[0.44, 0.60]', '[1.00, …]', '–')
     """
+    if not (_is_known(low) or _is_known(high)):
+        return UNKNOWN
     ends = [format_coefficient(end) if _is_known(end) else "…" for end in (low, high)]
     return f"[{ends[0]}, {ends[1]}]"
 
@@ -137,11 +139,13 @@ def format_number(value: float | None, *, digits: int = 2, signed: bool = False)
 
 
 def format_range(low: float | None, high: float | None) -> str:
-    """Return the interval of a measured number; "…" for a bound that is not known.
+    """Return the interval of a measured number; "…" for a bound that is not known, "–" where none is.
 
-    >>> format_range(3.04, 12.6), format_range(0.0, float("inf"))
-    ('3.0 to 13', '0 to …')
+    >>> format_range(3.04, 12.6), format_range(0.0, float("inf")), format_range(None, None)
+    ('3.0 to 13', '0 to …', '–')
     """
+    if not (_is_known(low) or _is_known(high)):
+        return UNKNOWN
     return " to ".join(format_number(end) if _is_known(end) else "…" for end in (low, high))
 
 

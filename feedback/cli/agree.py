@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from math import isnan
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Annotated, Any
@@ -51,6 +52,8 @@ def agree(
 
     if project and votes is not None:
         raise VotesError("give either a project or --votes.", hint="hitl agree 12, or hitl agree --votes votes.csv")
+    if segment and votes is not None:
+        raise VotesError("--segment is a field of the tasks of a project.", hint="Leave it out, or give a project.")
     answers, notes = read_gold(gold) if gold else (None, ())
     if votes is not None:
         found = analyse_votes_file(
@@ -115,6 +118,8 @@ def _print(found: Analysis, name_of: Callable[[Any], str]) -> None:
         {"agreement": name, **_figure_cells(figure), "pairs": format_count(figure.pairs)}
         for name, figure in found.agreement.items()
     )
+    for names, note in _undefined(found):
+        console.print(f"{names}: {note}.")
     if found.open_first:
         console.print(f"Open first: {', '.join(map(str, found.open_first))}")
     _print_breakdowns(found, name_of)
@@ -139,12 +144,23 @@ def _print(found: Analysis, name_of: Callable[[Any], str]) -> None:
         console.print(f"Note: {note}.")
 
 
+def _undefined(found: Analysis) -> Iterator[tuple[str, str]]:
+    """Yield the measures that the votes do not define, and why, but for what the verdict says already."""
+    by_note: dict[str, list[str]] = {}
+    for name, figure in found.agreement.items():
+        if figure.note and isnan(figure.value) and figure.note not in found.verdict:
+            by_note.setdefault(figure.note, []).append(name)
+    yield from ((", ".join(names), note) for note, names in by_note.items())
+
+
 def _figure_cells(figure: Coefficient) -> dict[str, object]:
     from ml_backend import number_format as form
 
     interval, value = form.format_bounds(figure.low, figure.high), form.format_coefficient(figure.value)
     if figure.name == "percent":
         interval, value = form.format_percent_range(figure.low, figure.high), form.format_percent(figure.value)
+    if isnan(figure.value):
+        interval = form.UNKNOWN
     return {"value": value, "95 % interval": interval, "items": form.format_count(figure.items)}
 
 
@@ -176,7 +192,14 @@ def _print_breakdowns(found: Analysis, name_of: Callable[[Any], str]) -> None:
 def _print_people(console: Console, found: Analysis, name_of: Callable[[Any], str]) -> None:
     """Print the annotators; those with the clearest problems come first."""
     from feedback.annotators.accuracy import SAMPLES
-    from ml_backend.number_format import UNKNOWN, format_count, format_number, format_range, format_share
+    from ml_backend.number_format import (
+        UNKNOWN,
+        format_count,
+        format_counted,
+        format_number,
+        format_range,
+        format_share,
+    )
 
     if not found.annotators:
         return
@@ -196,8 +219,8 @@ def _print_people(console: Console, found: Analysis, name_of: Callable[[Any], st
         }
         for row in shown
     )
-    if len(found.annotators) > len(shown):
-        console.print(f"{format_count(len(found.annotators) - len(shown))} more annotators are not shown.")
+    if more := len(found.annotators) - len(shown):
+        console.print(f"{format_counted(more, 'more annotator is', 'more annotators are')} not shown.")
 
 
 def _need_for_help(row: Mapping[str, Any]) -> float:

@@ -12,6 +12,7 @@ from feedback.app.bootstrap import opened_project
 from feedback.cli.arguments import AsJson, Commands, NamedProject, Project
 from feedback.cli.terminal import print_found
 from feedback.errors import VotesError
+from ml_backend.number_format import format_counted
 
 if TYPE_CHECKING:
     from feedback.store import ProjectRow, Store
@@ -47,7 +48,10 @@ def add(
             what = f"--tolerance is {tolerance:g}; answers to {control.name} are compared by a distance from 0 to 1."
             raise VotesError(what, hint="Only for numbers and ratings it is a difference, and may be more.")
         done = add_gold(store, row.id, answers, _units(store, row, answers), tolerance=tolerance)
-    lines = [*(f"Note: {note}." for note in notes), f"{done} gold tasks were added to project {row.id}."]
+    lines = [
+        *(f"Note: {note}." for note in notes),
+        f"{format_counted(done, 'gold task was', 'gold tasks were')} added to project {row.id}.",
+    ]
     print_found({"project": row.id, "added": done, "notes": notes}, lines, as_json=as_json)
 
 
@@ -59,7 +63,8 @@ def ask(project: NamedProject, tasks: Tasks, as_json: AsJson = False) -> None:
     unknown = dict.fromkeys(tasks)
     with opened_project(project) as (store, row):
         done = add_gold(store, row.id, unknown, _units(store, row, unknown))
-    line = f"{done} tasks of project {row.id} are given to everybody."
+    named = f"task of project {row.id} is", f"tasks of project {row.id} are"
+    line = f"{format_counted(done, *named)} given to everybody."
     print_found({"project": row.id, "added": done}, [line], as_json=as_json)
 
 
@@ -87,7 +92,11 @@ def retire(project: NamedProject, tasks: Tasks, as_json: AsJson = False) -> None
 
 def _gold_text(entry: Mapping[str, Any]) -> str:
     state = "" if entry["state"] == "asked" else f"  ({entry['state']})"
-    right = f"{entry['right']} of {entry['answers']} right" if entry["answer"] else f"{entry['answers']} answers"
+    right = (
+        f"{entry['right']} of {entry['answers']} right"
+        if entry["answer"]
+        else format_counted(entry["answers"], "answer", "answers")
+    )
     return f"task {entry['task']}: {entry['answer'] or 'given to everybody'}, {right}{state}"
 
 

@@ -11,7 +11,7 @@ from feedback.app.bootstrap import load_settings, opened_project, opened_store, 
 from feedback.cli.arguments import AsJson, Project
 from feedback.cli.progress import report_progress
 from feedback.cli.terminal import echo, print_found, print_json
-from ml_backend.number_format import format_count
+from ml_backend.number_format import format_counted
 
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Show the seconds of each stage of the turn.")]
 
@@ -44,10 +44,15 @@ def sweep(project: Project, as_json: AsJson = False) -> None:
             settings,
             store,
             row.id,
-            on_progress=lambda so_far: report_progress(f"{format_count(so_far.tasks)} tasks compared"),
+            on_progress=lambda so_far: report_progress(f"{_tasks(so_far.tasks)} compared"),
         )
-    line = f"Project {row.id}: {done.tasks} tasks compared, {done.missed} missed changes collected."
+    tasks, missed = _tasks(done.tasks), format_counted(done.missed, "missed change", "missed changes")
+    line = f"Project {row.id}: {tasks} compared, {missed} collected."
     print_found({"project": row.id, "tasks": done.tasks, "missed": done.missed}, [line], as_json=as_json)
+
+
+def _tasks(count: int) -> str:
+    return format_counted(count, "task", "tasks")
 
 
 def pause(project: Project, as_json: AsJson = False) -> None:

@@ -14,6 +14,7 @@ import typer
 from feedback.app.bootstrap import opened_project
 from feedback.cli.arguments import AsJson, Project
 from feedback.cli.terminal import echo, print_json, print_table, write_output
+from ml_backend.number_format import format_counted
 
 if TYPE_CHECKING:
     from feedback.store import OverrideRow
@@ -48,7 +49,7 @@ def overrides(
     text = io.StringIO()
     _write(chosen, text)
     if write_output(csv_file, text.getvalue()):
-        echo(f"{len(chosen)} rows written to {csv_file}.")
+        echo(f"{format_counted(len(chosen), 'row', 'rows')} written to {csv_file}.")
 
 
 def _write(rows: Iterable[OverrideRow], target: TextIO) -> None:

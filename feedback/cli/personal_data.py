@@ -11,6 +11,7 @@ from feedback.app.bootstrap import connected_platform, list_emails, load_setting
 from feedback.app.project_names import list_titles
 from feedback.cli.arguments import AsJson, NamedProject, OnlyJson, Project, Yes
 from feedback.cli.terminal import confirm, echo, print_json
+from ml_backend.number_format import format_counted
 
 if TYPE_CHECKING:
     from feedback.privacy.erasure_and_access import ErasureReport
@@ -69,9 +70,11 @@ def _print(report: ErasureReport, whom: str, *, person: int | None, n_answered: 
     if not any(row.annotations or row.tasks or row.events for row in results):
         echo(f"No {'answer' if person is not None else 'data and no answer'} of {whom} was stored.")
     n_annotations, n_events = sum(len(row.annotations) for row in results), sum(row.events for row in results)
-    echo(f"Erased {n_annotations} annotations and {len(report.erased.tasks)} tasks in {n_events} events.")
+    annotations = format_counted(n_annotations, "annotation", "annotations")
+    tasks, events = len(report.erased.tasks), format_counted(n_events, "event", "events")
+    echo(f"Erased {annotations} and {format_counted(tasks, 'task', 'tasks')} in {events}.")
     if report.n_review_tasks:
-        echo(f"{report.n_review_tasks} review tasks were erased, too.")
+        echo(f"{format_counted(report.n_review_tasks, 'review task was', 'review tasks were')} erased, too.")
     if models := dict.fromkeys(version for result in results for version in result.models):
         echo(
             f"Models that learned from them: {', '.join(models)}. A model without them is trained as soon as there are "

@@ -12,6 +12,7 @@ from feedback.cli.arguments import AsJson, NamedProject
 from feedback.cli.terminal import print_found
 from feedback.errors import VotesError
 from ml_backend.clean_text import clean_text
+from ml_backend.number_format import format_counted
 
 
 def relabel(
@@ -51,15 +52,16 @@ def relabel(
     stuck = 0 if done.to else sum(count >= len(everybody) for count in stale.values())
     n_imported = sum(vote.annotation in done.versions for vote in imports)
     n_stale = len(done.versions) - n_imported
-    lines = [f"{n_stale} answers on {len(stale)} tasks are stale. They are asked again, blind and first."]
+    answers, tasks = format_counted(n_stale, "answer", "answers"), format_counted(len(stale), "task", "tasks")
+    lines = [f"Stale: {answers} on {tasks}. They are asked again, blind and first."]
     if n_imported:
-        lines.append(f"{n_imported} imported answers are not used any more.")
+        lines.append(f"{format_counted(n_imported, 'imported answer is', 'imported answers are')} not used any more.")
     if done.to:
-        lines = [f"{len(done.versions)} answers now have the label {done.to!r}."]
+        lines = [f"{format_counted(len(done.versions), 'answer now has', 'answers now have')} the label {done.to!r}."]
     if stuck:
         lines.append(
-            f"{stuck} of these tasks were answered by everybody. Label Studio gives nobody a task twice: "
-            "let another person answer them, or change the answers in the Data Manager."
+            f"{format_counted(stuck, 'of these tasks was', 'of these tasks were')} answered by everybody. Label Studio "
+            "gives nobody a task twice: let another person answer them, or change the answers in the Data Manager."
         )
     found = {"project": row.id, "answers": len(done.versions), "to": done.to, "stale_tasks": [*stale], "stuck": stuck}
     print_found(found, lines, as_json=as_json)

@@ -110,7 +110,8 @@ def restore_backup(
         hint = "Use pg_restore for PostgreSQL; docs/operations.md shows how."
         raise StoreError("`hitl restore-backup` restores only SQLite.", hint=hint)
     done = restore(file, Path(str(url.database)), erase=erase_in_backup)
-    lines = [f"Restored {done.events} events; the hash chain is intact and the tables match the event log."]
+    events = format_counted(done.events, "event", "events")
+    lines = [f"Restored {events}; the hash chain is intact and the tables match the event log."]
     if done.kept is not None:
         lines.append(f"The old store is {done.kept}.")
     if done.forgotten is None:

@@ -258,3 +258,19 @@ def test_the_largest_floats_are_numbers_like_any_other(tmp_path, kind):
     if kind == "number":
         assert found["agreement"]["icc"]["value"] < 0.1
         assert [row["distance"] for row in found["annotators"]] == pytest.approx([1.4e308, 1.4e308])
+
+
+def test_a_measure_that_the_votes_do_not_define_says_why(tmp_path):
+    rows = [f"w{task}{who},{task},{'xy'[(task * who) % 2]}" for task in range(12) for who in range(3)]
+    (tmp_path / "v.csv").write_text("worker,task,label\n" + "\n".join(rows))
+
+    shown = " ".join(run("--votes", tmp_path / "v.csv").split())
+
+    assert "cohen: no two people share 5 items; alpha, fleiss and ac1 need no such pair." in shown
+    assert "[-1.00, 1.00]" not in shown
+    assert "…" not in shown
+
+
+def test_a_segment_of_a_file_is_refused(tmp_path):
+    with pytest.raises(VotesError, match="--segment is a field of the tasks of a project"):
+        analysed(tmp_path, "worker,task,label\na,1,x\n", "--segment", "region")

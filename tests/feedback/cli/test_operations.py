@@ -296,7 +296,7 @@ def test_forgetting_what_is_not_there_says_so_and_erases_nothing(store_with_vote
     assert "No data and no answer of task 9999 was stored." in unknown
     assert "0 tasks" in unknown
     assert (body["tasks"], body["annotations"]) == ([], [])
-    assert "Erased 2 annotations and 1 tasks" in first
+    assert "Erased 2 annotations and 1 task " in first
     assert "No data and no answer of task 2 was stored." in again
     assert "No answer of person 77 was stored." in hitl("forget", "1", "--person", "77", "--yes").output
 

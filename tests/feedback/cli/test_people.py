@@ -158,7 +158,7 @@ def test_relabel_reports_its_changes_and_refuses_invalid_options(store_with_vote
     stale = hitl("relabel", 7, "--where", "label=spam", "--split", "spam=ham,advert")
 
     assert "10 answers now have the label 'advert'" in renamed.stdout
-    assert "30 answers on 20 tasks are stale" in stale.stdout
+    assert "Stale: 30 answers on 20 tasks" in stale.stdout
     assert "10 of these tasks were answered by everybody" in stale.stdout
     with pytest.raises(VotesError, match="not valid"):
         hitl("relabel", 7, "--where", "person=4")

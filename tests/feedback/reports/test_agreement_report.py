@@ -273,3 +273,29 @@ def test_agreement_is_reported_by_label_by_pair_by_month_and_by_segment():
     assert found.pairs[-1]["kappa"] == 1.0 > found.pairs[0]["high"]
     assert all(pair["low"] <= pair["kappa"] <= pair["high"] for pair in found.pairs)
     assert found.to_json()["by_segment"]["north"]["items"] == 60
+
+
+def test_a_segment_that_no_task_has_is_refused_with_the_fields_that_they_have():
+    tasks = {task: Task(task, {"text": "x", "order": {"region": "north"}}) for task in range(60)}
+    given = replace(snapshot(UNCLEAR, range(60)), tasks=tasks)
+
+    with pytest.raises(VotesError, match="no task of project 7 has the field 'nofield'") as refused:
+        analyse_project(given, segment="nofield")
+
+    assert refused.value.hint == "Its tasks have the fields order, text."
+    assert set(analyse_project(given, segment="order.region").by_segment) == {"north"}
+
+
+def test_gold_of_labels_that_were_renamed_since_compares_nobody_with_it():
+    given = replace(
+        snapshot(UNCLEAR, range(60)),
+        tasks={task: Task(task, {}) for task in range(60)},
+        book={task: Answer("choices", ("old name",)) for task in range(20)},
+    )
+
+    found = analyse_project(given)
+
+    assert found.consensus["auto"].accuracy is None
+    assert any(
+        note.startswith("no gold answer is a label that anybody gave: gold has 'old name'") for note in found.notes
+    )
