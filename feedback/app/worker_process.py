@@ -39,12 +39,12 @@ def run_worker(settings: Settings) -> None:
         with (
             beating(store, me, pulse),
             repeating(store.ingest_inbox, name="inbox", every_s=_INBOX_EVERY_S, retry_s=_INBOX_RETRY_S),
-            repeating(partial(_ask_label_studio, settings, store, pulse), name="Label Studio", every_s=ask_every_s),
+            repeating(partial(ask_label_studio, settings, store, pulse), name="Label Studio", every_s=ask_every_s),
         ):
             worker.run(before_look=jobs.request_due)
 
 
-def _ask_label_studio(settings: Settings, store: Store, pulse: Pulse) -> None:
+def ask_label_studio(settings: Settings, store: Store, pulse: Pulse) -> None:
     """Say in the heartbeat whether Label Studio answers to our tokens; apart from turns, which it may hold up."""
     found = label_studio_findings(settings, store, timeout_s=_ASK_TIMEOUT_S)
     pulse.label_studio = next(((finding.what, finding.fix) for finding in found), ("", ""))

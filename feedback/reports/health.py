@@ -242,9 +242,10 @@ def _inbox_findings(waiting: InboxStatus, *, now_s: float) -> Iterator[Finding]:
 def _webhook_findings(
     settings: Settings, store: Store, arrivals: Sequence[WebhookArrival], *, now_s: float
 ) -> Iterator[Finding]:
-    connected = {row.id for row in store.projects.list_projects() if row.connected}
-    for row in arrivals:
-        if row.polled and row.project in connected and now_s - row.polled_s > _ARRIVING_S:
+    silent = [row for row in arrivals if row.polled and now_s - row.polled_s > _ARRIVING_S]
+    connected = {row.id for row in store.projects.list_projects() if row.connected} if silent else set()
+    for row in silent:
+        if row.project in connected:
             last = (
                 f"the last one came {format_seconds(now_s - row.arrived_s)} ago" if row.arrived_s else "none ever came"
             )
