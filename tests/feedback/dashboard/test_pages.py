@@ -463,7 +463,7 @@ def test_the_project_page_tells_what_does_not_count_and_names_people_to_admins_o
 
 
 HUNG = Finding("worker", "error", "the worker host:12 hangs: it has done nothing for 37 seconds.", "End it.")
-SILENT = ProjectFinding("webhook", "error", "webhooks of project 7 do not arrive.", "Look at the proxy.", "7")
+SILENT = ProjectFinding("webhook", "error", "webhooks of project 7 do not arrive.", "Look at the proxy.", project="7")
 LATE = Finding("refused requests", "warning", "within a day: 3 requests were refused.", "See the log.")
 
 
