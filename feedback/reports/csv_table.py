@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
@@ -74,10 +74,18 @@ def read_csv_table(path: Path, *wanted: Sequence[str], hint: str = "", ragged: b
     return table
 
 
-def unify_column(cells: list[str]) -> list[str]:
-    """Return cells in which names that a program has spelled in two ways are one, as `unify_spelling` finds them."""
-    spelling = unify_spelling(cells)
-    return [spelling.get(cell, cell) for cell in cells] if spelling else cells
+def unify_column(cells: list[str], notes: list[str]) -> list[str]:
+    """Return cells in which names that a program has spelled in two ways are one, and add a note where there are."""
+    if not (spelling := unify_spelling(cells)):
+        return cells
+    notes += [note for note in describe_spelling(spelling) if note not in notes]
+    return [spelling.get(cell, cell) for cell in cells]
+
+
+def describe_spelling(spelling: Mapping[str, str]) -> list[str]:
+    """Return a sentence, without a full stop, on names that `unify_spelling` replaces; [] without one."""
+    named = name_some([f"{old!r} is read as {new!r}" for old, new in spelling.items()])
+    return [f"programs spell one name in two ways: {named}"] if spelling else []
 
 
 def describe_odd_labels(labels: Iterable[str]) -> list[str]:

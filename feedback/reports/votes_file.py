@@ -10,7 +10,7 @@ from typing import Any
 
 from feedback.errors import VotesError
 from feedback.project.label_changes import labels_in
-from feedback.reports.csv_table import CsvTable, describe_odd_labels, read_csv_table, unify_column
+from feedback.reports.csv_table import CsvTable, describe_odd_labels, describe_spelling, read_csv_table, unify_column
 from feedback.reports.vote_analysis import NUMBER_KINDS, Analysis, analyse_votes
 from ml_backend.clean_text import unify_spelling
 from ml_backend.codecs import get_codec
@@ -124,7 +124,7 @@ def analyse_votes_file(
         labels,
         gold=known or None,
         calibrate_gold=calibrate_gold,
-        notes=(*table.notes, *notes, *_notes_on_spelling(of_task | of_label), *similar),
+        notes=(*table.notes, *notes, *describe_spelling(of_task | of_label), *similar),
     )
 
 
@@ -145,11 +145,6 @@ def _all_labels(answers: Iterable[Any]) -> set[str]:
     for answer in set(answers):
         found |= labels_in(answer) if isinstance(answer, Answer) else {answer}
     return {label for label in found if isinstance(label, str)}
-
-
-def _notes_on_spelling(spelling: Mapping[str, str]) -> list[str]:
-    named = name_some([f"{old!r} is read as {new!r}" for old, new in spelling.items()])
-    return [f"one name is spelled in two ways by programs: {named}"] if spelling else []
 
 
 def parse_answers(cells: Mapping[str, str], control: Control) -> dict[int, Answer]:
@@ -205,7 +200,7 @@ def _read(path: Path, *wanted: Sequence[str]) -> CsvTable:
         table.notes.append(
             f"{format_counted(without, f'row of {path.name} has', f'rows of {path.name} have')} no answer"
         )
-    table.columns[:] = map(unify_column, table.columns)
+    table.columns[:] = [unify_column(cells, table.notes) for cells in table.columns]
     return table
 
 

@@ -38,7 +38,7 @@ def make(*, data: Path | None, text: str, label: str, limit: int | None) -> Proj
         raise RecipeError(str(error), hint=error.hint) from None
     complete = table.select([bool(content and name) for content, name in zip(*table.columns, strict=True)])
     texts, names = complete.columns
-    rows, notes = [*zip(texts, unify_column(names), strict=True)][:limit], table.notes
+    rows, notes = [*zip(texts, unify_column(names, table.notes), strict=True)][:limit], table.notes
     if without := len(table.rows) - len(complete.rows):
         left_out = format_counted(without, f"row of {data.name} has", f"rows of {data.name} have")
         notes.append(f"{left_out} no text or no label and {'is' if without == 1 else 'are'} left out")

@@ -81,8 +81,7 @@ def test_numbers_that_became_floats_are_the_same_labels_in_votes_and_gold(tmp_pa
     assert any("'1.0' is read as '1'" in note for note in found["notes"])
 
 
-@pytest.mark.parametrize("column", ["task", "worker"])
-def test_ids_that_became_floats_are_the_same_ids(tmp_path, column):
+def test_ids_that_became_floats_are_the_same_ids(tmp_path):
     rows = [("1", "7", "ham"), ("1.0", "8", "ham"), ("2.0", "7.0", "ham"), ("2", "8.0", "spam")]
     text = "task,worker,label\n" + "\n".join(",".join(row) for row in rows)
 
@@ -91,7 +90,14 @@ def test_ids_that_became_floats_are_the_same_ids(tmp_path, column):
     assert found["agreement"]["percent"]["items"] == 2
     assert {row["worker"] for row in found["annotators"]} == {"7", "8"}
     assert found["consensus"]["majority"]["accuracy"] == 1.0
-    assert column
+    assert any("'1.0' is read as '1'" in note for note in found["notes"])
+
+
+def test_negative_floats_are_the_same_numbers_with_a_note(tmp_path):
+    found = analysed(tmp_path, HEADER + "a,1,-1.0\nb,1,-1\na,2,2.0\nb,2,2\n")
+
+    assert found["agreement"]["percent"]["value"] == 1.0
+    assert "programs spell one name in two ways: '-1.0' is read as '-1', '2.0' is read as '2'" in found["notes"]
 
 
 def test_versions_with_fractions_are_not_numbers_that_became_floats(tmp_path):

@@ -114,4 +114,5 @@ def test_json_is_read_like_a_table(tmp_path, sign):
     found, notes = read(tmp_path, f"[{lines}]" if "," in sign else lines)
 
     assert found == (("ann", "1", "1"), ("bob", "1", "1"), ("ann", "2", "true"))
-    assert notes == ("1 row of votes.csv has no answer",)
+    assert notes[0] == "1 row of votes.csv has no answer"
+    assert len(notes) == 2  # and 1.0 is read as 1
