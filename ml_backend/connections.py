@@ -117,6 +117,9 @@ def _tls_context(file: str) -> ssl.SSLContext:
 
 def http_client(url: str, *, proxied: bool = True, **options: Any) -> httpx.Client:
     """Return a client for one server, through the proxy that the environment names; SettingsError as above."""
+    if not _host(url):
+        hint = "Wanted http://host:port or https://host."
+        raise SettingsError(f"{_origin(url)} is not an address that a request can be sent to.", hint=hint)
     found = environment_proxy(url) if proxied else None
     proxy = httpx.Proxy(found.address, auth=found.login) if found else None
     return httpx.Client(verify=tls_context(), proxy=proxy, trust_env=False, **options)
@@ -274,11 +277,12 @@ def _origin(url: str) -> str:
 
 
 def _host(url: str) -> str:
-    """Return the host of an address; "" where it is none."""
-    with suppress(ValueError):
+    """Return the host of an address; "" where it is none, or one that no request can be sent to."""
+    with suppress(ValueError, httpx.InvalidURL):
         parts = urlsplit(url)
-        if parts.port is None or parts.port > 0:
-            return parts.hostname or ""
+        host = parts.hostname or ""
+        if (parts.port is None or parts.port > 0) and host.encode("idna") and httpx.URL(url).host:
+            return host
     return ""
 
 

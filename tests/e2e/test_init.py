@@ -27,7 +27,8 @@ def hitl(tmp_path: Path) -> Hitl:
 
     def run(*words: str, given: str = "") -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "feedback", *words]
-        env = {name: value for name, value in os.environ.items() if not name.startswith(("HITL_", "LABEL_STUDIO_"))}
+        ours = ("HITL_", "LABEL_STUDIO_", "SSL_CERT_")
+        env = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         env |= {"PYTHONPATH": str(Path(__file__).parents[2]), "HITL_DATA_DIR": str(tmp_path / "data")}
         return subprocess.run(
             command, cwd=tmp_path, env=env, input=given, capture_output=True, text=True, timeout=120, check=False

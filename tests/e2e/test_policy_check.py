@@ -80,16 +80,16 @@ def test_a_project_that_is_not_connected_is_found_by_its_title(project: Project,
 
 def test_the_doctor_names_answers_that_do_not_count(project: Project, file: Path) -> None:
     task = Task(project.tasks[0], {"text": "t"}, project.id, created_at="2026-01-01", updated_at="2026-01-01")
-    answer = Annotation(7, task.id, project.id, 5, tuple(choice_result("good")), updated_at="2026-01-02")
+    answer = Annotation(7, task.id, project.id, 999, tuple(choice_result("good")), updated_at="2026-01-02")
     with opened_store(load_settings()) as store:
         store.projects.save_project(ProjectRow(project.id, "t", project.body()["label_config"]))
         store.append(events_from_task(task, [answer], source="poll", seen_s=1.0))
-        excluded = UncountedAnswer(7, task.id, 5, "is not among the people of L1")
+        excluded = UncountedAnswer(7, task.id, 999, "is not among the people of L1")
         store.uncounted.replace_excluded(project.id, [excluded], removed=())
     done = hitl("doctor", project.id)
 
     assert "answers do not count" in done.output
-    assert "1 answer of person 5: is not among the people of L1." in done.output
+    assert "1 answer of person 999: is not among the people of L1." in done.output
     assert read_policy(POLICY).first_tier == "L1"
 
 

@@ -163,6 +163,13 @@ def test_no_host_nothing_that_listens_and_no_answer_are_three_sentences(ask: Ask
     assert "the connection was dropped" in ask(f"http://127.0.0.1:{dropped}")
 
 
+@pytest.mark.parametrize("host", ["a..b", "xn--.invalid", "x:99999", "[::1"])
+def test_an_address_that_is_none_is_a_sentence_also_as_a_proxy(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert f"http://{host} is not an address" in label_studio(f"http://{host}")
+    monkeypatch.setenv("http_proxy", f"http://{host}")
+    assert f"http_proxy is http://{host}, which is no proxy" in label_studio("http://studio.example")
+
+
 def test_a_server_that_hangs_is_not_one_that_is_away(stack: ExitStack) -> None:
     port = stack.enter_context(silent())
 
