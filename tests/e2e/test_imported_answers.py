@@ -187,10 +187,11 @@ SEVERAL = (
 def test_many_answers_that_give_no_row_are_told_with_the_reason(
     site: Site, folder: Path, config: str, region: dict[str, Any], why: str
 ) -> None:
-    with site.project(0, label_config=config) as project:
+    with site.project(0) as project:
         data = [{"data": {"text": text_of(number), "pages": [{"text": "one"}]}} for number in range(12)]
         tasks = site.admin.import_tasks(project.id, data)
         hitl("connect", project.id)
+        site.admin.patch_project(project.id, label_config=config)  # afterwards: connect refuses what it sees
         for task in tasks:
             site.people[0].submit(task, [{"type": "choices", **region}], lead_time=2.0)
         with opened_store(load_settings()) as store:

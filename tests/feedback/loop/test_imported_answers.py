@@ -11,6 +11,7 @@ from feedback.annotators.gold import load_gold_tasks
 from feedback.loop.context import Turn
 from feedback.policy import Policy
 from feedback.policy.schema import Imports
+from feedback.project.label_changes import record_label_change
 from feedback.project.snapshot import ProjectSnapshot, load_snapshot
 from feedback.reports.agreement_report import agreement_figures
 from feedback.reports.annotator_report import annotator_figures
@@ -198,3 +199,17 @@ def test_of_several_imported_answers_the_majority_teaches(connected_project: Con
     imports = snapshot_of(connected_project).imports
 
     assert {task: len(given) for task, given in imports.items()} == {first: 3, second: 2}
+
+
+def test_imported_answers_with_a_label_that_changed_its_meaning_teach_no_more(connected_project: ConnectedProject):
+    came = come_with(connected_project, 40)
+    before = connected_project.turn().imports
+    imports = [vote for given in snapshot_of(connected_project).imports.values() for vote in given]
+    labels = ["fruit", "tool"]
+    record_label_change(connected_project.store, "7", imports, labels, label="fruit", now_s=1.0)
+    after = connected_project.turn().imports
+
+    assert set(snapshot_of(connected_project).imports) == {
+        task for task in came if truth(str(connected_project.studio.tasks[task].data["text"])) == "tool"
+    }
+    assert 0 < after["train"] < before["train"]

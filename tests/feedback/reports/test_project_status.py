@@ -239,3 +239,31 @@ def test_a_project_that_was_left_has_no_queue_and_learns_from_no_webhook_of_ours
 
     assert (left["state"], left["queue"]) == ("not connected: only webhooks are read", "Label Studio's own order")
     assert half["state"] == "connected in part: run `hitl connect` again"
+
+
+def test_imported_answers_are_counted_by_task_and_are_no_votes(opened: Any, url: str):
+    store = opened(url)
+    pages.create_project(store, "7", Policy())
+    store.append(make_events.task_events(*(make_events.task(number, project="7") for number in range(1, 5))))
+    came = [(1, 1, 5), (2, 1, None), (3, 2, None)]  # annotation, task, and whom the import names
+    store.append(
+        [
+            *(
+                make_events.annotation_event(number, "spam", task=task, person=person, project="7", imported=True)
+                for number, task, person in came
+            ),
+            make_events.annotation_event(4, "ham", task=3, project="7", imported=True, parent_prediction=9),
+            make_events.annotation_event(5, "ham", task=4, project="7", result=({"foo": 1},)),
+        ]
+    )
+    row = store.projects.get_project("7")
+    assert row is not None
+    status = project_status(store, row)
+
+    assert status["imported"] == {"use": "train", "ask": "none", "tasks": 2, "copied": 1}
+    assert [(vote.annotation, vote.person) for vote in store.votes.list_votes("7", imported=True)] == [
+        (2, 0), (1, 5), (3, 0),
+    ]  # fmt: skip
+    assert store.votes.list_votes("7") == []
+    assert (status["answers"], status["people"], status["unreadable"]) == (0, 0, 1)
+    assert [entry["why"] for entry in status["not_counted"]] == ["cannot be read: region 0: no from_name or type"]

@@ -68,3 +68,12 @@ def test_an_open_audit_task_looks_like_any_other(world: World):
     world.site.answer(audit, "fruit")
     world.turn()
     assert place(world, audit) == "done: answered by 1 person in L1; an audit task, which measures models"
+
+
+def test_a_task_that_came_with_an_answer_is_asked_of_nobody(world: World):
+    world.use(policy_text())
+    (task,) = world.site.add("a1 apple")
+    world.site.come_with(task, "fruit")
+    world.turn()
+
+    assert place(world, task).startswith("came with an imported answer, so nobody is asked")
