@@ -87,7 +87,7 @@ def test_imported_answers_teach_the_first_model_and_people_alone_judge_it(connec
     assert not {row["task"] for row in load_rows(connected_project, audit)}
     status = project_status(connected_project.store, row_of(connected_project))
     assert status["model"]["imported"] == len(came) - len(audit)
-    assert status["audit_accuracy"]["rows"] > 0
+    assert status["audit_accuracy"] is not None
     assert status["closure_rate"] <= 1.0
     assert f", {len(came) - len(audit)} of them imported, by text-choices" in lines_of(connected_project)["model"]
 
