@@ -156,7 +156,7 @@ class MediaFetcher:
             why = f"cannot be read: {failure.what}"
             with self._lock:
                 speed.pause(self._clock(), why)
-            raise MediaError(f"{host} {why}.", hint=failure.fix) from error
+            raise MediaError(f"{host} {why}. {failure.fix}") from error  # the hints of rows are not kept
         except MediaError:
             self._note_time(speed, began_s)
             raise
