@@ -154,19 +154,15 @@ def _undefined(found: Analysis) -> Iterator[tuple[str, str]]:
 
 
 def _figure_cells(figure: Coefficient) -> dict[str, object]:
-    from ml_backend import number_format as form
+    from ml_backend.number_format import format_count, format_estimate, format_share
 
-    interval, value = form.format_bounds(figure.low, figure.high), form.format_coefficient(figure.value)
-    if figure.name == "percent":
-        interval, value = form.format_percent_range(figure.low, figure.high), form.format_percent(figure.value)
-    if isnan(figure.value):
-        interval = form.UNKNOWN
-    return {"value": value, "95 % interval": interval, "items": form.format_count(figure.items)}
+    text = format_share if figure.name == "percent" else format_estimate
+    return {"value (95 %)": text(figure.value, figure.low, figure.high), "items": format_count(figure.items)}
 
 
 def _print_breakdowns(found: Analysis, name_of: Callable[[Any], str]) -> None:
     """Print agreement by label, month, guideline and segment, and the pairs of people who surely agree least."""
-    from ml_backend.number_format import format_bounds, format_coefficient, format_count
+    from ml_backend.number_format import format_count, format_estimate
 
     several = found.by_label if len(found.by_label) > 2 else {}  # with two labels both figures are equal
     groups = {"label": several, "month": found.by_month, "guideline": found.by_guideline, "segment": found.by_segment}
@@ -179,8 +175,7 @@ def _print_breakdowns(found: Analysis, name_of: Callable[[Any], str]) -> None:
         {
             "person": name_of(pair["workers"][0]),
             "other person": name_of(pair["workers"][1]),
-            "kappa": format_coefficient(pair["kappa"]),
-            "95 % interval": format_bounds(pair["low"], pair["high"]),
+            "kappa (95 %)": format_estimate(pair["kappa"], pair["low"], pair["high"]),
             "items": format_count(pair["items"]),
         }
         for pair in found.pairs[:_MAX_ROWS]

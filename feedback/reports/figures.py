@@ -15,7 +15,6 @@ from ml_backend.number_format import (
     UNKNOWN,
     format_bounds,
     format_count,
-    format_estimate,
     format_number,
     format_percent_range,
     format_points,
@@ -48,11 +47,6 @@ def range_text(figure: Figure | None) -> str:
 def points_text(figure: Figure | None) -> str:
     """Return a difference of shares with its interval, and whether it is proven."""
     return f"{format_points(*_three(figure))}{', proven' if figure.get('proven') else ''}" if figure else UNKNOWN
-
-
-def estimate_text(figure: Figure | None) -> str:
-    """Return a coefficient with its interval."""
-    return format_estimate(*_three(figure)) if figure else UNKNOWN
 
 
 def bounds_text(figure: Figure) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -45,16 +45,29 @@ class WrongCredentials(LabelStudioError):
 
 
 def list_names(url: str, token: str) -> dict[int, str]:
-    """Return the name of each user, or the e-mail address of one without a name, by user id; two are never equal.
+    """Return what `name_users` calls each user of Label Studio; LabelStudioError where it does not answer.
 
-    Readers wait for it, so it asks once and for seconds only. LabelStudioError where Label Studio does not answer.
+    Readers wait for it, so it asks once and for seconds only.
     """
     with Client(url, token, timeout_s=_NAMES_TIMEOUT_S, tries=1) as client:
-        users = client.users()
-    names = {int(user["id"]): _full_name(user) or str(user.get("email") or f"person {user['id']}") for user in users}
+        return name_users(client.users())
+
+
+def name_users(users: Sequence[Mapping[str, object]]) -> dict[int, str]:
+    """Return the name of each user by user id, or the e-mail address of one without a name; no two are equal.
+
+    >>> ann = {"first_name": "Ann", "last_name": "Lee"}
+    >>> users = [{"id": 1, "email": "a@x.org", **ann}, {"id": 2, "email": "b@x.org", **ann}]
+    >>> name_users([*users, {"id": 3, "email": "c@x.org"}])
+    {1: 'Ann Lee (a@x.org)', 2: 'Ann Lee (b@x.org)', 3: 'c@x.org'}
+    """
+    emails = {int(str(user["id"])): str(user.get("email") or f"person {user['id']}") for user in users}
+    names = {int(str(user["id"])): _full_name(user) for user in users}
     often = Counter(names.values())
-    emails = {int(user["id"]): str(user.get("email") or user["id"]) for user in users}
-    return {user: name if often[name] == 1 else f"{name} ({emails[user]})" for user, name in names.items()}
+    return {
+        user: email if not names[user] else names[user] if often[names[user]] == 1 else f"{names[user]} ({email})"
+        for user, email in emails.items()
+    }
 
 
 def _full_name(user: Mapping[str, object]) -> str:

@@ -152,6 +152,24 @@ def test_reviewers_are_upheld_and_have_no_second_accuracy(service: Service):
     assert "accuracy" not in hitl("cases", 7, "--figures").replace("It is no accuracy", "")
 
 
+def test_commands_call_people_by_their_names_and_pseudonyms_hide_them(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+):
+    for command in ("people", "agree", "cases", "history", "why", "status"):
+        monkeypatch.setattr(f"feedback.cli.{command}.list_names", lambda _settings, _store: {3: "Ben Okri"})
+    named = ("people 7", "agree 7", "cases 7 --figures", "case 1", "history 7 5", "why 7 1", "status 7")
+
+    assert [words for words in named if "Ben Okri" not in hitl(*words.split())] == []
+    assert [words for words in named if "person 3" in hitl(*words.split())] == []
+    for words in ("people 7", "agree 7", "people 7 --json"):
+        assert not {"Ben Okri", "person 3"} & set(
+            re.findall(r"Ben Okri|person 3", hitl(*words.split(), "--pseudonyms"))
+        )
+    assert {row["person"]: row["name"] for row in json.loads(hitl("people", 7, "--json"))}[3] == "Ben Okri"
+    assert "Ben Okri" not in service.text("/projects/7/people")
+    assert "Name of 3" in service.text("/projects/7/people?names=shown")
+
+
 @pytest.mark.parametrize("project", [7, 8], ids=["lively", "empty"])
 def test_no_page_and_no_command_shows_a_number_that_is_none(service: Service, project: int):
     pages_of_project = ("", "/people", "/cases", "/overrides", "/thresholds", "/cases/1")
