@@ -68,7 +68,7 @@ def test_an_answer_outside_of_a_tasks_own_options_is_no_row(connected_project):
     for task, _text, _data in next_tasks(connected_project, 12):
         answer(connected_project, task, {"choices": ["stone"]})
 
-    assert connected_project.turn().waits.startswith("0 of the ")
+    assert connected_project.turn().waits.startswith("0 of 8 training tasks answered")
 
 
 def test_paths_of_a_nested_list_are_learned_also_where_the_editor_adds_the_branch(connected_project):
