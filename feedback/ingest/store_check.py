@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 import time
 from collections.abc import Mapping
@@ -26,19 +27,19 @@ _SAME_STORE = (
     "Give both the same HITL_DATA_DIR, HITL_DATABASE_URL and HITL_WEBHOOK_SECRET; `hitl serve` prints its store at its "
     "start."
 )
+_QUESTION = re.compile(r"[0-9a-f]{32}")
 _TIMEOUT_S = 3.0
 _SECRETS_AGE_S = 1.1  # after so long, a web process knows a secret that was made just now
 
 
 def answer_store_check(store: Store, body: Mapping[str, Any]) -> dict[str, str]:
-    """Prove to a process with the same store that this one has it, too; only a question that it has signed is answered.
+    """Prove to a process that this one has its store: sign the question by the key that it has just put there.
 
-    Both signatures are HMAC-SHA256 of the question's random text, by a key that lives in the store and never leaves it.
+    A copy of the store lacks that key, and the key never leaves the store.
     """
-    nonce, signature = (str(body.get(name, ""))[:100] for name in ("nonce", "signature"))
-    if not hmac.compare_digest(signature.encode(), _sign(store, "ask", nonce).encode()):
-        return {"status": OTHER_STORE}
-    return {"status": "ok", "signature": _sign(store, "answer", nonce)}
+    question = str(body.get("question"))
+    key = store.secrets.get_secret(f"{ACTION} {question}") if _QUESTION.fullmatch(question) else None
+    return {"status": OTHER_STORE} if key is None else {"status": "ok", "signature": _sign(key, question)}
 
 
 def check_store_of_service(settings: Settings, store: Store, *, is_secret_new: bool = False) -> list[Finding]:
@@ -47,20 +48,23 @@ def check_store_of_service(settings: Settings, store: Store, *, is_secret_new: b
     The question goes to /webhook with the secret that webhooks carry, so what refuses it would refuse webhooks. Where
     that secret may be new, a refusal is asked again a second later, when the service has read it.
     """
-    url, nonce = f"{settings.url}/webhook", secrets.token_hex(16)
+    url, question, key = f"{settings.url}/webhook", secrets.token_hex(16), secrets.token_hex(32)
+    store.secrets.save_secret(f"{ACTION} {question}", key)
     try:
-        answer = _ask(url, settings, store, nonce)
+        answer = _ask(url, settings, store, question)
         if is_secret_new and answer.status_code == HTTPStatus.UNAUTHORIZED:
             time.sleep(_SECRETS_AGE_S)
-            answer = _ask(url, settings, store, nonce)
+            answer = _ask(url, settings, store, question)
     except FAILURES as error:
         failure = describe_failure(error, url, setting="HITL_PUBLIC_URL", proxied=False)
         what = f"the web process does not answer at {settings.url}: {failure.what}."
         # with an address of its own, Label Studio may reach it although this command does not
         fix = f"Start `hitl serve` if it does not run. {failure.fix}"
         return [Finding("service not reached", "error", what, fix, stops=not settings.public_url)]
+    finally:
+        store.secrets.delete_secret(f"{ACTION} {question}")
     body = json_or_none(answer)
-    if isinstance(body, dict) and hmac.compare_digest(str(body.get("signature")), _sign(store, "answer", nonce)):
+    if isinstance(body, dict) and hmac.compare_digest(str(body.get("signature")), _sign(key, question)):
         return []
     if not isinstance(body, dict) or not (answer.status_code == HTTPStatus.UNAUTHORIZED or body.get("status")):
         what = f"{url} does not answer as this service does (HTTP {answer.status_code})."
@@ -71,14 +75,13 @@ def check_store_of_service(settings: Settings, store: Store, *, is_secret_new: b
     return [Finding(OTHER_STORE, "error", what, _SAME_STORE)]
 
 
-def _ask(url: str, settings: Settings, store: Store, nonce: str) -> httpx.Response:
-    body = {"action": ACTION, "nonce": nonce, "signature": _sign(store, "ask", nonce)}
+def _ask(url: str, settings: Settings, store: Store, question: str) -> httpx.Response:
+    body = {"action": ACTION, "question": question}
     secret = next(iter(settings.secrets), store.secrets.get_secret("webhook"))
     headers = {SECRET_HEADER: secret} if secret else {}
     with http_client(url, proxied=False, timeout=_TIMEOUT_S) as client:
         return client.post(f"{url}?{UNCOUNTED}", json=body, headers=headers)
 
 
-def _sign(store: Store, purpose: str, nonce: str) -> str:
-    key = store.secrets.get_or_create_secret("store")
-    return hmac.new(key.encode(), f"{purpose} {nonce}".encode(), hashlib.sha256).hexdigest()
+def _sign(key: str, question: str) -> str:
+    return hmac.new(key.encode(), question.encode(), hashlib.sha256).hexdigest()

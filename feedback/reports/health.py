@@ -38,7 +38,7 @@ _SILENT_S = 25.0  # of a heartbeat that comes every 5 s, and of a main thread th
 _LONG_S, _TOO_LONG_S = 120.0, 600.0  # of a main thread that computes within a step
 _RECENT_S = 3600.0
 _ARRIVING_S = 5.0  # a webhook may be under way while a poll finds its answer; Label Studio gives up after 1 s
-_UNKNOWN_SECRET = "webhook_secret_unknown"  # noqa: S105  # the name of an incident
+_UNKNOWN_SECRET, _NOT_STORED = "webhook_secret_unknown", "webhook_not_stored"  # names of incidents
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,18 +202,26 @@ def _incident_findings(
     settings: Settings, incidents: IncidentCounts, arrivals: Sequence[WebhookArrival], *, now_s: float
 ) -> Iterator[Finding]:
     counts = incidents.read(now_s=now_s)
+
+    def severity(event: str) -> Literal["error", "warning"]:
+        """Return whether it happens now: recently, and no webhook has come since."""
+        last_s = incidents.last_s[event]
+        return "warning" if now_s - last_s > _RECENT_S or any(row.arrived_s > last_s for row in arrivals) else "error"
+
     if refused := counts.pop(_UNKNOWN_SECRET, 0):
-        last_s = incidents.last_s[_UNKNOWN_SECRET]
-        is_over = now_s - last_s > _RECENT_S or any(row.arrived_s > last_s for row in arrivals)
+        ago_s = max(0.0, now_s - incidents.last_s[_UNKNOWN_SECRET])
         (told,) = describe_incidents({_UNKNOWN_SECRET: refused})
         yield Finding(
             OTHER_STORE,
-            "warning" if is_over else "error",
-            f"within a day {told}, the last one {format_seconds(max(0.0, now_s - last_s))} ago: another store "
-            "connected the project.",
+            severity(_UNKNOWN_SECRET),
+            f"within a day {told}, the last one {format_seconds(ago_s)} ago: another store connected the project.",
             "Run `hitl serve` with the store, and the HITL_WEBHOOK_SECRET, with which `hitl connect` ran, or run `hitl "
             f"connect PROJECT` again with this one: {describe_place(settings.store_url)}",
         )
+    if lost := counts.pop(_NOT_STORED, 0):
+        (told,) = describe_incidents({_NOT_STORED: lost})
+        fix = "Look at the disk and the database: space, rights, locks. The log of the web process has the reason."
+        yield Finding(INBOX, severity(_NOT_STORED), f"within a day: {told}.", fix)
     for line in describe_incidents(counts):
         yield Finding(REFUSED, "warning", f"within a day: {line}.", "The log of the web process has each of them.")
 

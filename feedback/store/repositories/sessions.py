@@ -97,3 +97,8 @@ class SecretsRepository(Repository):
         """Store a secret; replace the one before."""
         with self._database.write() as connection:
             self._database.upsert(connection, secret, [{"name": name, "value": value}])
+
+    def delete_secret(self, name: str) -> None:
+        """Forget a secret; one that does not exist is no error."""
+        with self._database.write() as connection:
+            connection.execute(secret.delete().where(secret.c.name == name))

@@ -20,6 +20,7 @@ from feedback.settings import Settings, read_settings
 from feedback.store import Store
 from ml_backend.labelstudio.local_server import free_port
 from tests.support import stores
+from tests.support.everything import where
 
 Serve = Callable[..., str]
 
@@ -137,8 +138,27 @@ def test_nobody_or_another_program_at_the_address_is_no_proof_of_anything(
     assert [one.name for one in require_own_store(_settings(tmp_path, nobody), store)] == ["service not reached"]
 
 
-def test_only_a_question_that_the_store_has_signed_is_answered(store: Store):
-    key = store.secrets.get_or_create_secret("store")
+@pytest.mark.usefixtures("quick")
+def test_a_copy_of_the_store_is_another_store(own: Callable[..., list[str]], store: Store, tmp_path: Path):
+    (tmp_path / "copy").mkdir()
+    store.secrets.get_or_create_secret("webhook")
+    store.backup(tmp_path / "copy" / "hitl.sqlite3")
+    with _served(make_application(_settings(tmp_path / "copy", "http://127.0.0.1:9"))) as url:
+        (found,) = own(url)
 
-    for question in ({}, {"nonce": "a"}, {"nonce": "a", "signature": "é"}, {"nonce": ["a"], "signature": key}):
-        assert store_check.answer_store_check(store, question) == {"status": "other store"}
+    assert found.startswith("other store: ")
+
+
+@pytest.mark.parametrize("question", [None, "", "a" * 32, "A" * 32, "\x00" * 32, ["a"], "a" * 10_000])
+def test_only_a_question_that_stands_in_the_store_is_answered(store: Store, question: object):
+    store.secrets.save_secret(f"{store_check.ACTION} {'b' * 32}", "key")
+
+    assert store_check.answer_store_check(store, {"question": question}) == {"status": "other store"}
+    assert store_check.answer_store_check(store, {"question": "b" * 32})["status"] == "ok"
+    assert "key" not in str(store_check.answer_store_check(store, {"question": "b" * 32}))
+
+
+def test_a_question_leaves_nothing_in_the_store(own: Callable[..., list[str]], store: Store):
+    own(f"http://127.0.0.1:{free_port()}")
+
+    assert where(store, store_check.ACTION) == []

@@ -123,18 +123,27 @@ def test_the_remedy_of_a_worker_of_this_host_depends_on_whether_its_process_exis
     assert dead.fix == "Start `hitl serve` again."
 
 
-def test_webhooks_of_another_store_are_an_error_while_they_come_and_news_of_the_day_afterwards(
-    settings: Settings, healthy: Store
+@pytest.mark.parametrize(
+    ("event", "name", "fix"),
+    [("webhook_secret_unknown", "other store", "hitl.sqlite3"), ("webhook_not_stored", "inbox", "space, rights")],
+)
+def test_refused_webhooks_are_an_error_while_they_are_refused_and_news_of_the_day_afterwards(
+    settings: Settings, healthy: Store, event: str, name: str, fix: str
 ) -> None:
-    for at_s, severity in ((time.time() - 7200, "warning"), (time.time(), "error")):
-        recorder = IncidentRecorder(healthy, clock=lambda at_s=at_s: at_s)
-        recorder.count("webhook_secret_unknown", 2)
+    def refused(at_s: float) -> Finding:
+        recorder = IncidentRecorder(healthy, clock=lambda: at_s)
+        recorder.count(event, 2)
         recorder.stop()
-
         (found,) = problems(settings, healthy)
+        assert (found.name, fix in found.fix) == (name, True)
+        return found
 
-        assert (found.name, found.severity) == ("other store", severity)
-        assert str(settings.data_dir / "hitl.sqlite3") in found.fix
+    assert refused(time.time() - 7200).severity == "warning"
+    assert refused(time.time()).severity == "error"
+    healthy.receive([annotation_event(5, "A")])  # the next one arrives
+    healthy.ingest_inbox()
+    (found,) = problems(settings, healthy)
+    assert found.severity == "warning"
 
 
 def test_answers_that_polls_alone_found_name_the_project_until_a_webhook_comes(
