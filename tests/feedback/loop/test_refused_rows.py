@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from feedback.labelling_platform.interface import WriteResult
 from feedback.loop import write_consensus
+from feedback.reports.project_status import project_status
 from feedback.review import assignment, case_decisions, case_triggers, final_answers, review_stage
 from feedback.store import CaseRow
 from feedback.store.log import events
@@ -167,3 +169,23 @@ def test_a_step_that_fails_for_one_task_does_the_others(
 
     assert state == undisturbed
     assert step in left_out
+
+
+class EmptyingLabelStudio(FakeLabelStudio):
+    """A Label Studio whose rows fail the check of the label config, so that they are written empty."""
+
+    def write_queue(self, project: str, rows: Any, *given: Any, **more: Any) -> WriteResult:
+        written = super().write_queue(project, rows, *given, **more)
+        return replace(written, problems={row.task: "shown empty: unknown label" for row in rows})
+
+
+def test_rows_that_were_written_empty_are_told_after_later_turns_too(tmp_path: Path):
+    site = EmptyingLabelStudio()
+    with open_world(tmp_path, site) as world:
+        world.use(policy_text())
+        site.add("a1 apple", "a2 pear", "a3 plum", "a4 grape")
+        for _ in range(3):
+            world.turn()
+
+        (line,) = project_status(world.store, world.row)["left_out"]
+        assert line.endswith("and 1 more (show a pre-annotation): shown empty: unknown label")
