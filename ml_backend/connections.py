@@ -199,7 +199,8 @@ def _describe_proxy(text: str, proxy: EnvironmentProxy | None, host: str) -> Fai
 
 def _describe_tls(cause: ssl.SSLError, where: str, setting: str) -> Failure:
     if isinstance(cause, ssl.SSLCertVerificationError):
-        what, fix = _CERTIFICATES.get(cause.verify_code, (f"is refused ({cause.verify_message})", _TRUST))
+        other = (f"is refused: {cause.verify_message}", "Make a new certificate for that server.")
+        what, fix = _CERTIFICATES.get(cause.verify_code, other)
         if fix is _TRUST and (file := os.environ.get("SSL_CERT_FILE")):
             fix = f"SSL_CERT_FILE is {file}, which does not contain it. {fix}"
         return Failure(f"the certificate of {where} {what}", fix.format(setting=setting))
