@@ -141,15 +141,15 @@ def majority(votes: Sequence[Vote]) -> Answer | None:
     return None if len(leaders) > 1 and leaders[0][1] == leaders[1][1] else leaders[0][0]
 
 
-def why_not_learned(answer: Answer, labels: Collection[str]) -> str:
-    """Return why an answer is no row, in a few words; "" where it is one.
+def why_not_learned(answer: Answer, labels: Collection[str], *, place: str = "in the label config") -> str:
+    """Return why an answer is no row, in a few words; "" where it is one. `place` says where its label should be.
 
     >>> why_not_learned(Answer("choices", ("a", "b")), ["a", "b"]), why_not_learned(Answer("choices", ("c",)), ["a"])
     ('several labels at once', "the label 'c' is not in the label config")
     """
     name = single_label(answer)
     if name is not None:
-        return "" if name in labels else f"the label {name[:40]!r} is not in the label config"
+        return "" if name in labels else f"the label {name[:40]!r} is not {place}"
     if answer.kind != "choices":
         return f"answers of the type {answer.kind}"
     return "several labels at once" if answer.value else "no label"
@@ -157,8 +157,11 @@ def why_not_learned(answer: Answer, labels: Collection[str]) -> str:
 
 def count_not_learned(snapshot: ProjectSnapshot) -> dict[str, int]:
     """Return how many votes can never give a row, by reason, the most frequent first."""
-    labels_of = _labels_of(snapshot.control)
-    found = Counter(why_not_learned(vote.answer, labels_of(snapshot.tasks[vote.task].data)) for vote in snapshot.votes)
+    labels_of, options = _labels_of(snapshot.control), snapshot.control.options
+    place = "among the options of its task" if options else "in the label config"
+    found = Counter(
+        why_not_learned(vote.answer, labels_of(snapshot.tasks[vote.task].data), place=place) for vote in snapshot.votes
+    )
     return {reason: count for reason, count in found.most_common() if reason}
 
 
