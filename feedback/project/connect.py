@@ -168,7 +168,11 @@ def describe_learning(
         notes.append(" ".join(filter(None, (chosen.reason, use, chosen.remedy))))
     if found:
         notes.append(f"leaves {', '.join(found)} as people answer them; [model] control in hitl.toml chooses another")
-    return [*notes, *(f"cannot learn {item.control.name!r}: {item.reason}" for item in found.values() if item.reason)]
+    for name, item in found.items():
+        if not item.is_learned:
+            why = f"{item.control.problem}. {item.remedy}" if item.control.problem else item.reason
+            notes.append(f"cannot learn {name!r}: {why}")
+    return notes
 
 
 def describe_store_changes(stored: ProjectRow, policy: Policy) -> list[str]:
