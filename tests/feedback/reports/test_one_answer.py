@@ -21,6 +21,7 @@ from feedback.project.snapshot import load_counted_snapshot
 from feedback.reports.figures import figure_text
 from feedback.reports.project_status import service_gauges
 from feedback.store import Store
+from ml_backend.app.metrics import Metrics
 from ml_backend.number_format import format_coefficient, format_estimate, format_share
 from ml_backend.registry import Artefact, digest_of
 from tests.support import pages, stores
@@ -117,7 +118,8 @@ def test_the_measure_of_the_policy_is_the_headline_everywhere(service: Service):
     assert page == status
     assert (page["measure"], page["sample"], page["at_s"]) == ("ac1", "tasks drawn at random for several people", NOW_S)
     assert (headline["measure"], headline["value"], headline["items"]) == ("ac1", page["value"], page["n"])
-    assert service_gauges(service.store)["hitl_agreement"] == {"7": page["value"]}
+    metrics = Metrics(lambda: service_gauges(service.store)).render().decode()
+    assert f'hitl_agreement{{project="7"}} {page["value"]}' in metrics
     assert hitl("agree", 7).startswith(begins)
     for text in (hitl("status", 7), service.text("/projects/7")):
         assert begins in text
