@@ -58,8 +58,8 @@ def check_store_of_service(settings: Settings, store: Store, *, is_secret_new: b
     except FAILURES as error:
         failure = describe_failure(error, url, setting="HITL_PUBLIC_URL", proxied=False)
         what = f"the web process does not answer at {settings.url}: {failure.what}."
+        fix = failure.fix.replace("Start that server", "Start `hitl serve`")
         # with an address of its own, Label Studio may reach it although this command does not
-        fix = f"Start `hitl serve` if it does not run. {failure.fix}"
         return [Finding("service not reached", "error", what, fix, stops=not settings.public_url)]
     finally:
         store.secrets.delete_secret(f"{ACTION} {question}")
