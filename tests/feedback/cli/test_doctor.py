@@ -31,6 +31,7 @@ Hitl = Callable[..., Result]
 def hitl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Hitl:
     """The command in an empty folder, with a token and whatever else is given."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("ml_backend.labelstudio.transport._MAX_WAIT_S", 0.01)  # between tries
 
     def run(*words: str, **env: str) -> Result:
         given = {"HITL_DATA_DIR": str(tmp_path / "data"), "HITL_PORT": "9", "LABEL_STUDIO_API_KEY": "a" * 40, **env}

@@ -28,6 +28,7 @@ AWAY = "http://127.0.0.1:9"
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("ml_backend.labelstudio.transport._MAX_WAIT_S", 0.01)  # between tries
     monkeypatch.setenv("HITL_DATA_DIR", str(tmp_path / "data"))
     return tmp_path
 
