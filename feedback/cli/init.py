@@ -127,7 +127,7 @@ def _reached_at(url: str, before: Mapping[str, str]) -> dict[str, str]:
         return new
     new["HITL_PUBLIC_URL"] = url
     if parts.scheme == "http":  # with https, a proxy of this machine stands in front
-        new["HITL_HOST"] = "0.0.0.0"  # noqa: S104 - a secret and a password are set with it
+        new["HITL_HOST"] = "0.0.0.0"  # noqa: S104  # nosec B104  # a secret and a password are set with it
     made = {
         "HITL_WEBHOOK_SECRET": secrets.token_urlsafe(32),
         "HITL_BASIC_AUTH_USER": "hitl",
