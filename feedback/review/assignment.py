@@ -157,9 +157,19 @@ def _record_imported_tasks(context: ReviewContext, platform: LabellingPlatform) 
             case = case_of_key.pop(str(task.data.get(KEY)), None)
             if case is not None and context.may_write():
                 with requests.row(f"task {case.task}"):
+                    if _is_deleted(context, platform, review_project, task.id):
+                        continue
                     case = context.with_model_answer(case)
                     platform.complete_review_tasks(review_project, {task.id: _make_proposal(context, case)})
                     _record_assignment(context, case, review_project, task.id)
+
+
+def _is_deleted(context: ReviewContext, platform: LabellingPlatform, review_project: str, task: int) -> bool:
+    """Return whether Label Studio no longer has a review task: a deletion of ours may have had no answer."""
+    if task in platform.get_tasks_page(review_project, above=task - 1, size=1).annotation_ids:
+        return False
+    context.store.append(events.deletions(review_project, "task", [task], source="own"), want=None)
+    return True
 
 
 def _create_review_tasks(

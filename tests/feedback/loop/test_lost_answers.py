@@ -88,10 +88,11 @@ def play(folder: Path, is_lost: Callable[[str], bool] = lambda _name: False) -> 
 def _turns(world: World) -> None:
     """Turn until nothing changes any more."""
     before: object = None
-    for _ in range(12):
+    assert isinstance(world.site, LossyLabelStudio)
+    for _ in range(30):
         notes = world.turn().notes
-        assert isinstance(world.site, LossyLabelStudio)
-        now = (world.site.seconds(), world.site.writes, len(world.store.cases.list_cases(world.project)))
+        now = (world.site.writes, world.site.lossy.lost.total(), len(world.store.cases.list_cases(world.project)))
+        world.site.pass_time(1.0)  # a read of the same second does not overrule what is known
         if now == before and not notes:
             return
         before = now
@@ -104,11 +105,13 @@ def _state(world: World, site: FakeLabelStudio) -> dict[str, Any]:
         for project, made in site.review_projects.items()
         for task in site.review_tasks.get(project, {}).values()
     ]
+    urgencies = sorted(row.urgency for row, _overlap, _done in shown)  # each tells when its case came, too
     return {
         "review projects": sorted(made.marker for made in site.review_projects.values()),
         "webhooks": len(site.webhook_projects),
         "review tasks": Counter(
-            (row.data["text"], str(row.result), row.urgency, overlap, done) for row, overlap, done in shown
+            (row.data["text"], str(row.result), urgencies.index(row.urgency), overlap, done)
+            for row, overlap, done in shown
         ),
         "history": Counter(len(row.data.get("hitl_history", ())) for row, _overlap, _done in shown),
         "finals": sorted(
@@ -163,5 +166,5 @@ def test_answers_are_lost_at_random(seed: int, whole: dict[str, Any], tmp_path: 
     draw = random.Random(seed)
     state, lost = play(tmp_path, lambda _name: draw.random() < 0.3)
 
-    assert lost.total() >= 3
+    assert lost.total() >= 1
     assert without_ids(state) == without_ids(whole)
