@@ -5,17 +5,18 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from io import StringIO
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
+from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 from platformdirs import user_data_path
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
-    DotEnvSettingsSource,
     PydanticBaseSettingsSource,
     SecretsSettingsSource,
     SettingsConfigDict,
@@ -138,20 +139,20 @@ def read_settings(environ: Mapping[str, str], folder: Path | None = None) -> Set
     Traceback (most recent call last):
     feedback.errors.SettingsError: HITL_PROT is not a setting; did you mean HITL_PORT?
     """
-    file = folder / ENV_FILE if folder is not None and (folder / ENV_FILE).is_file() else None
-    lines = read_env_file(file := file.absolute()) if file is not None else {}
-    secret_dir = _secret_dir(environ.get("HITL_SECRETS_DIR") or lines.get("HITL_SECRETS_DIR", ("", 0))[0])
+    file = (folder / ENV_FILE).absolute() if folder is not None else None
+    lines = {name.upper(): row for name, row in read_env_file(file).items()} if file and file.is_file() else {}
+    given = {name: value for name, (value, _) in lines.items()} | {
+        name: value for name, value in environ.items() if value
+    }
+    secret_dir = _secret_dir(given.get("HITL_SECRETS_DIR", ""))
     secrets = {path.name.upper(): path for path in sorted(secret_dir.iterdir())} if secret_dir else {}
     places = {name: f" ({path})" for name, path in secrets.items()}
     places |= {name: f" ({file}, line {line})" for name, (_, line) in lines.items()}
     _check_names(places | dict.fromkeys(environ, ""))
     places |= dict.fromkeys((name for name, value in environ.items() if value), "")
     found: dict[str, Any] = {
-        field: environ[_variable(field)] for field in Settings.model_fields if environ.get(_variable(field))
+        field: given[_variable(field)] for field in Settings.model_fields if given.get(_variable(field))
     }
-    if lines:
-        read = DotEnvSettingsSource(Settings, file, "utf-8-sig")()
-        found = {field: value for field, value in read.items() if field in Settings.model_fields} | found
     if secret_dir:
         found = _read_secrets(secret_dir) | found
 
@@ -167,22 +168,25 @@ def read_settings(environ: Mapping[str, str], folder: Path | None = None) -> Set
 
 
 def read_env_file(file: Path) -> dict[str, tuple[str, int]]:
-    """Return each variable of a .env file with its value and line; SettingsError where it cannot be read."""
+    """Return each variable of a .env file with its value and line; SettingsError where it cannot be read.
+
+    A value may name another variable, of the file or the environment: ${HOME}.
+    """
     try:
-        with file.open(encoding="utf-8-sig") as stream:
-            rows = list(parse_stream(stream))
+        text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
         raise SettingsError(f"{file} cannot be read: {reason}.") from None
-    found = {}
-    for row in rows:
-        text = row.original.string
-        line = row.original.line + text[: len(text) - len(text.lstrip())].count("\n")
+    lines = {}
+    for row in parse_stream(StringIO(text)):
+        own = row.original.string
+        line = row.original.line + own[: len(own) - len(own.lstrip())].count("\n")
         if row.error or (row.key is not None and row.value is None):
             raise SettingsError(f"{file}, line {line}: wanted NAME=value.")
         if row.key is not None:
-            found[row.key] = (row.value or "", line)
-    return found
+            lines[row.key] = line
+    values = dotenv_values(stream=StringIO(text))
+    return {name: (values[name] or "", line) for name, line in lines.items()}
 
 
 def _secret_dir(given: str) -> Path | None:

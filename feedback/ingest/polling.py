@@ -10,6 +10,7 @@ from typing import Any
 from feedback.labelling_platform.interface import LabellingPlatform
 from feedback.store import Store
 from feedback.store.log import events
+from feedback.store.log.projections import epoch_s
 from ml_backend.left_out import compute_rows, contained
 from ml_backend.printable import printable
 from ml_backend.records import Annotation, Task
@@ -130,7 +131,7 @@ def _record_polled_answers(store: Store, project: str, *, above: int, began_s: f
     if row is None or not row.connected:
         return
     versions = store.events.list_polled_answers(project, above=above)
-    if count := sum(datetime.fromisoformat(version).timestamp() >= since_s for version in versions):
+    if count := sum(epoch_s(version) >= since_s for version in versions):
         store.liveness.record_polled_answers(project, count, began_s=began_s)
 
 

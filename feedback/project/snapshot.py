@@ -178,7 +178,7 @@ def _updated(
             return replace(kept, heads=heads)
         counted, stale = _counted(votes.by_task, table.tasks, relabels, changed, before)
         imported = before.imports
-        if imports.changes.revision != kept.imports.revision or not changed.isdisjoint(imported):
+        if any(task in imports.by_task or task in imported for task in changed):
             imported = merged(imported, _imported(imports.by_task, table.tasks, relabels, sorted(changed)), changed)
         changes = before.changes.then(changed)
     else:

@@ -137,6 +137,8 @@ def list_imported_labels(
 
 def majority(votes: Sequence[Vote]) -> Answer | None:
     """Return the answer that leads; None where several do."""
+    if len(votes) == 1:
+        return votes[0].answer  # as nearly always; a quiet turn asks it of every imported task
     leaders = Counter(vote.answer for vote in votes).most_common(2)
     return None if len(leaders) > 1 and leaders[0][1] == leaders[1][1] else leaders[0][0]
 

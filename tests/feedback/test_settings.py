@@ -8,7 +8,7 @@ import pytest
 
 from feedback.app.bootstrap import load_settings
 from feedback.errors import SettingsError
-from feedback.settings import read_settings
+from feedback.settings import read_env_file, read_settings
 
 
 def test_nothing_set_gives_a_service_on_loopback():
@@ -114,6 +114,18 @@ def test_settings_stand_in_a_file_of_the_folder_and_the_environment_wins(tmp_pat
     assert read_settings({"HITL_PORT": "80"}, tmp_path).port == 80
     assert read_settings({"HITL_PORT": ""}, tmp_path).port == 9191
     assert read_settings({}).port == 9090
+
+
+def test_a_value_in_a_file_may_name_another_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("OWN_FOLDER", str(tmp_path))
+    (tmp_path / "label_studio_api_key").write_text("t0ken")
+    text = "HITL_DATA_DIR=${OWN_FOLDER}/data\nHITL_SECRETS_DIR=${OWN_FOLDER}\nSSL_CERT_FILE=${OWN_FOLDER}/ca.pem\n"
+    (tmp_path / ".env").write_text(f"{text}hitl_port=9191\n")
+
+    found = read_settings({}, tmp_path)
+
+    assert (found.data_dir, found.label_studio_api_key, found.port) == (tmp_path / "data", "t0ken", 9191)
+    assert read_env_file(tmp_path / ".env")["SSL_CERT_FILE"] == (f"{tmp_path}/ca.pem", 3)
 
 
 def test_secrets_are_read_from_files_as_docker_mounts_them(tmp_path: Path):

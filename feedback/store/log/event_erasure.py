@@ -126,7 +126,7 @@ class Erasure:
         return tuple(
             str(training.body.get("version") or training.key)
             for training in trainings
-            if not annotations.isdisjoint(training.body.get("annotations", ()))
+            if not annotations.isdisjoint((*training.body.get("annotations", ()), *training.body.get("imported", ())))
         )
 
 

@@ -250,6 +250,19 @@ def test_where_nothing_changed_the_snapshot_is_the_very_one_of_before(store: Sto
     assert second.changes.since(first.changes.revision) == {3}
 
 
+def test_an_imported_answer_that_comes_before_its_task_is_known_when_the_task_is(store: Store) -> None:
+    project = str(next(PROJECTS))
+    store.projects.save_project(ProjectRow(project, "p", XML, connected=True))
+    worker = Worker(store, project)
+    store.append([annotation_event(number, "A", task=number, imported=True, project=project) for number in (1, 2)])
+    store.append(task_events(task(1, project=project)))
+    assert list(worker.load(worker.snapshots.load).imports) == [1]
+
+    store.append(task_events(task(2, project=project)))
+
+    assert list(worker.load(worker.snapshots.load).imports) == [1, 2]
+
+
 def test_indicators_are_read_again_only_for_changed_tasks_until_a_value_changes(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -127,8 +127,9 @@ def test_the_models_that_learned_from_it_are_named(store: Store) -> None:
     store.append([annotation_event(5, "A", person=1), annotation_event(6, "A", person=2)])
     store.records.create_record("1", "training", {"version": "m1", "annotations": [6]}, key="m1")
     store.records.create_record("1", "training", {"version": "m2", "annotations": [5, 6]}, key="m2")
+    store.records.create_record("1", "training", {"version": "m3", "annotations": [], "imported": [5]}, key="m3")
 
-    assert store.erasure.erase_data("1", person=1).models == ("m2",)
+    assert store.erasure.erase_data("1", person=1).models == ("m2", "m3")
 
 
 def test_after_an_erasure_no_salt_and_no_payload_is_left(store: Store) -> None:
