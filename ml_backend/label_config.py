@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -62,7 +63,7 @@ class Control:
     @property
     def spelling(self) -> Mapping[str, str]:
         """Return how Label Studio spells labels where it is not our way: it compares them letter by letter."""
-        return {clean_text(label): label for label in self.written}
+        return _spelling(self.written)
 
     def _read_options(self, data: Mapping[str, Any]) -> list[str]:
         return list(_read_options(field_value(data, self.options), nested=self.nested))
@@ -282,6 +283,11 @@ def _unclean(labels: Iterable[str], *, paths: bool) -> tuple[str, ...]:
     """Return the labels, or parts of `paths`, that are not clean, without those that also occur clean."""
     parts = dict.fromkeys(part for label in labels for part in _parts(label, paths=paths))
     return tuple(part for part in parts if (clean := clean_text(part)) != part and clean not in parts)
+
+
+@lru_cache(maxsize=16)  # thousands of labels, and a prediction of each task asks for it
+def _spelling(written: tuple[str, ...]) -> Mapping[str, str]:
+    return {clean_text(label): label for label in written}
 
 
 def _parts(label: str, *, paths: bool) -> list[str]:

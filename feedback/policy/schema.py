@@ -24,7 +24,7 @@ class Model(Section):
     """Which model learns. By default, the one for the project's label config."""
 
     hosted: str = ""  # "file.py:Class", a label-studio-ml 1.0.9 model
-    control: str = ""  # which control it predicts; "": the first that we can predict
+    control: str = ""  # which control it predicts; "": as LabelConfig.control chooses
 
 
 class Sampling(Section):

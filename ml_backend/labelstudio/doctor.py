@@ -44,11 +44,6 @@ class Finding:
         return self.fix.startswith(_RUN_CONNECT)
 
 
-def run_checks(client: Client, project: str = "", **options: Any) -> list[Finding]:
-    """Return the findings of `each_check`, which has the same options."""
-    return [finding for _, findings in each_check(client, project, **options) for finding in findings]
-
-
 def each_check(
     client: Client,
     project: str = "",

@@ -9,10 +9,10 @@ import httpx
 import pytest
 
 from ml_backend.labelstudio.client import Client
-from ml_backend.labelstudio.doctor import run_checks, shadowed_packages
+from ml_backend.labelstudio.doctor import shadowed_packages
 from ml_backend.labelstudio.projects import connect
 from ml_backend.labelstudio.queue_writer import QueueRow, write_queue_window
-from tests.support.label_studio import Project, Site, StubBackend
+from tests.support.label_studio import Project, Site, StubBackend, run_checks
 
 pytestmark = pytest.mark.e2e
 

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from ml_backend.labelstudio.doctor import run_checks
 from ml_backend.labelstudio.projects import connect, disconnect
 from ml_backend.labelstudio.queue_writer import QueueRow, write_queue_window
-from tests.support.label_studio import Project, Site, StubBackend, choice_result
+from tests.support.label_studio import Project, Site, StubBackend, choice_result, run_checks
 
 pytestmark = pytest.mark.e2e
 

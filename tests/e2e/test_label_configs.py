@@ -18,10 +18,9 @@ from feedback.project.connect import connect, disconnect
 from feedback.store import Store
 from ml_backend.errors import LabelConfigError
 from ml_backend.features.media_fetcher import MediaFetcher
-from ml_backend.labelstudio.doctor import run_checks
 from tests.support import stores
 from tests.support.connected import loop_of, settings_of
-from tests.support.label_studio import Site, StubBackend, delete_project
+from tests.support.label_studio import Site, StubBackend, delete_project, run_checks
 
 pytestmark = pytest.mark.e2e
 

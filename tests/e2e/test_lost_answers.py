@@ -17,11 +17,10 @@ from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter, 
 from feedback.labelling_platform.service_account import find_bot, make_bot
 from feedback.project.connect import connect, disconnect
 from ml_backend.labelstudio.client import Client
-from ml_backend.labelstudio.doctor import run_checks
 from ml_backend.labelstudio.review_project_client import VERSION
 from tests.support import stores
 from tests.support.connected import settings_of
-from tests.support.label_studio import Project, Site, StubBackend
+from tests.support.label_studio import Project, Site, StubBackend, run_checks
 from tests.support.proof import size
 from tests.support.proxy import Mode, Proxy
 from tests.support.real_platform import RealLabelStudio

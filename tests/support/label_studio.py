@@ -16,12 +16,18 @@ from ml_backend.errors import NotFound
 from ml_backend.label_config import Control, read_label_config
 from ml_backend.labelstudio.accounts import Account, sign_up
 from ml_backend.labelstudio.client import Client
+from ml_backend.labelstudio.doctor import Finding, each_check
 from ml_backend.labelstudio.local_server import LocalLabelStudio, free_port
 
 SENTIMENT = (
     '<View><Text name="text" value="$text"/><Choices name="sentiment" toName="text" choice="single">'
     '<Choice value="good"/><Choice value="bad"/></Choices></View>'
 )
+
+
+def run_checks(client: Client, project: str = "", **options: Any) -> list[Finding]:
+    """What the doctor finds; the options are those of `each_check`."""
+    return [finding for _, findings in each_check(client, project, **options) for finding in findings]
 
 
 def sentiment() -> Control:

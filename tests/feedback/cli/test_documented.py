@@ -17,12 +17,13 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROO
 
 
 def shown(page: Path) -> list[str]:
-    """The command lines of a page: in code spans, and at the start of lines in code blocks."""
+    """The command lines of a page: in code spans, and at the start of lines in code blocks, fenced or indented."""
     text = page.read_text(encoding="utf-8")
     blocks = re.findall(r"```\w*\n(.*?)```", text, re.DOTALL)
     spans = re.findall(r"`(hitl [^`]+)`", re.sub(r"```.*?```", "", text, flags=re.DOTALL))
     lines = [line for block in blocks for line in block.splitlines() if line.startswith("hitl ")]
-    return [" ".join(row.split()) for row in [*spans, *lines]]
+    indented = re.findall(r"^    (hitl .+)", text, re.MULTILINE)
+    return [" ".join(row.split()) for row in [*spans, *lines, *indented]]
 
 
 def wrong(line: str) -> str:
@@ -49,3 +50,4 @@ def test_a_documented_command_that_does_not_exist_is_found():
     assert wrong("hitl status 12 --jason") == "hitl status 12 --jason: no option --jason"
     assert wrong("hitl stats") == "hitl stats: no command stats"
     assert len(shown(ROOT / "README.md")) > 15
+    assert "hitl policy history 12 # all policies that were active, by hash" in shown(ROOT / "docs" / "policy.md")
