@@ -187,24 +187,19 @@ def _print_breakdowns(found: Analysis, name_of: Callable[[Any], str]) -> None:
 def _print_people(console: Console, found: Analysis, name_of: Callable[[Any], str]) -> None:
     """Print the annotators; those with the clearest problems come first."""
     from feedback.annotators.accuracy import SAMPLES
-    from ml_backend.number_format import (
-        UNKNOWN,
-        format_count,
-        format_counted,
-        format_number,
-        format_range,
-        format_share,
-    )
+    from feedback.reports.figures import measure_text, sample_text, share_text
+    from ml_backend.number_format import UNKNOWN, format_counted
 
     if not found.annotators:
         return
     is_accuracy = "accuracy" in found.annotators[0]
 
     def value_text(row: Mapping[str, Any]) -> str:
-        value = f"{format_number(row.get('distance'))} ({format_range(row['low'], row['high'])})"
-        if is_accuracy:
-            value = format_share(row["accuracy"], row["low"], row["high"])
-        return f"{value} of {format_count(row['compared'])} {SAMPLES[row['against']]}" if row["compared"] else UNKNOWN
+        if not row["compared"]:
+            return UNKNOWN
+        figure = {"value": row["accuracy" if is_accuracy else "distance"], "low": row["low"], "high": row["high"]}
+        sample = sample_text({"n": row["compared"], "sample": SAMPLES[row["against"]]})
+        return f"{(share_text if is_accuracy else measure_text)(figure)} of {sample}"
 
     shown = sorted(found.annotators, key=_need_for_help)[:_MAX_ROWS]
     print_table(

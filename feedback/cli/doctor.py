@@ -12,6 +12,7 @@ from feedback.app.project_names import find_number, require_project
 from feedback.cli.arguments import AsJson, project_argument
 from feedback.cli.terminal import echo, print_json
 from feedback.errors import StoreError
+from ml_backend.number_format import format_counted
 
 if TYPE_CHECKING:
     from feedback.app.doctor import Examination
@@ -59,7 +60,7 @@ def print_examination(found: Examination, examined: str) -> None:
         colour = typer.colors.RED if line.startswith("error") else typer.colors.YELLOW
         echo(line, fg=None if line.startswith(" ") else colour)
     errors = sum(finding.severity == "error" for finding in found.findings)
-    count = f"{errors} {'error' if errors == 1 else 'errors'}, {len(found.findings) - errors} other, in {examined}."
+    count = f"{format_counted(errors, 'error', 'errors')}, {len(found.findings) - errors} other, in {examined}."
     echo(count if found.findings else f"No problem found in {examined}.")
 
 

@@ -56,7 +56,7 @@ def init(
     given = _ask_address(url or os.environ.get("LABEL_STUDIO_URL", ""), before.get("LABEL_STUDIO_URL", ""), asks=asks)
     address, _, tail = given.partition("/projects/")
     token = _read_token(token_file, asks=asks)
-    ours = public_url or (_ask_public_url(address) if asks else "")
+    ours = public_url or (_ask_public_url(address, before) if asks else "")
     new = {"LABEL_STUDIO_URL": address, "LABEL_STUDIO_API_KEY": token, **_reached_at(ours, before)}
     read_settings(before | new)  # refuses what cannot be used, before anything is written
     _write(file, new)
@@ -106,7 +106,7 @@ def _read_token(file: str, *, asks: bool) -> str:
     return str(typer.prompt("Access token", hide_input=True)).strip()
 
 
-def _ask_public_url(label_studio_url: str) -> str:
+def _ask_public_url(label_studio_url: str, before: Mapping[str, str]) -> str:
     host = urlsplit(label_studio_url).hostname or ""
     own = "localhost"
     if not is_loopback(host):
@@ -114,17 +114,22 @@ def _ask_public_url(label_studio_url: str) -> str:
             probe.connect((host, 80))  # sends nothing; the system chooses the address that leads there
             own = probe.getsockname()[0]
     echo(f"Label Studio calls this service. A Label Studio in Docker on this machine reaches it at {_DOCKER}.")
-    return str(typer.prompt("The address at which Label Studio reaches this service", default=f"http://{own}:{_PORT}"))
+    likely = before.get("HITL_PUBLIC_URL") or f"http://{own}:{before.get('HITL_PORT', _PORT)}"
+    return str(typer.prompt("The address at which Label Studio reaches this service", default=likely))
 
 
 def _reached_at(url: str, before: Mapping[str, str]) -> dict[str, str]:
     """Return the settings of a service that is reached at this address, with secrets where others can reach it."""
     parts = urlsplit(url)
     new: dict[str, str] = {}
-    if parts.scheme == "http" and parts.port not in (None, _PORT):
+    known = {**before, **os.environ}
+    if parts.scheme == "http" and parts.port and str(parts.port) != known.get("HITL_PORT", str(_PORT)):
         new["HITL_PORT"] = str(parts.port)
-    if not url or is_loopback(parts.hostname or ""):
+    if not url:
         return new
+    if is_loopback(parts.hostname or ""):
+        own = {"HITL_PUBLIC_URL": url, "HITL_HOST": "127.0.0.1"}
+        return new | {name: value for name, value in own.items() if name in before}
     new["HITL_PUBLIC_URL"] = url
     if parts.scheme == "http":  # with https, a proxy of this machine stands in front
         new["HITL_HOST"] = "0.0.0.0"  # noqa: S104  # nosec B104  # a secret and a password are set with it
@@ -133,7 +138,7 @@ def _reached_at(url: str, before: Mapping[str, str]) -> dict[str, str]:
         "HITL_BASIC_AUTH_USER": "hitl",
         "HITL_BASIC_AUTH_PASSWORD": secrets.token_urlsafe(18),
     }
-    return new | {name: value for name, value in made.items() if not (before.get(name) or os.environ.get(name))}
+    return new | {name: value for name, value in made.items() if not known.get(name)}
 
 
 def _write(file: Path, new: Mapping[str, str]) -> None:

@@ -73,7 +73,7 @@ def _read_status(settings: Settings, project: str) -> tuple[dict[str, Any], Mapp
 
 
 def _print_status(found: dict[str, Any], names: Mapping[int, str], *, lost: bool) -> None:
-    from feedback.reports.project_status import status_lines
+    from feedback.reports.status_text import status_lines
     from ml_backend.number_format import format_counted, format_number
 
     if not found["projects"] and not lost:

@@ -19,7 +19,6 @@ from feedback.errors import FeedbackError
 from feedback.reports import figures as figures_text
 from feedback.reports import formatting
 from feedback.reports.annotator_report import accuracy_text
-from feedback.reports.project_status import pairs_text
 from ml_backend import number_format
 from ml_backend.app.routes import json_response
 
@@ -45,7 +44,7 @@ _FILTERS: dict[str, Callable[..., Any]] = {
     "bounds": figures_text.bounds_text,
     "sample": figures_text.sample_text,
     "accuracy": accuracy_text,
-    "pairs_agreeing": pairs_text,
+    "pairs_agreeing": figures_text.pairs_text,
 }
 _STATIC_S = 86_400  # the URL changes with the content
 

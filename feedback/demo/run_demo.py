@@ -25,7 +25,8 @@ from feedback.errors import ServiceError
 from feedback.project.connect import connect
 from feedback.recipes import ProjectRecipe
 from feedback.reports.figures import share_text
-from feedback.reports.project_status import project_status, status_lines, verdict_json
+from feedback.reports.project_status import project_status, verdict_json
+from feedback.reports.status_text import status_lines
 from feedback.settings import read_settings
 from feedback.store import Store
 from ml_backend.label_config import read_label_config

@@ -16,6 +16,7 @@ from ml_backend.number_format import (
     format_bounds,
     format_count,
     format_number,
+    format_percent,
     format_percent_range,
     format_points,
     format_range,
@@ -83,6 +84,11 @@ def figure_text(figure: Figure) -> str:
     '80 % (70 to 90 %) of 41 audit tasks'
     """
     return f"{share_text(figure)} of {sample_text(figure)}"
+
+
+def pairs_text(figure: Figure) -> str:
+    """Return the percent agreement behind an agreement coefficient, with its sample and its time, as a sentence."""
+    return f"Two people agree on {format_percent(figure['percent'])} of the {sample_text(figure)}."
 
 
 def _three(figure: Figure) -> tuple[float | None, float | None, float | None]:

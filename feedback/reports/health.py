@@ -229,7 +229,9 @@ def _incident_findings(
 def _job_findings(store: Store) -> Iterator[Finding]:
     for row in store.jobs.list_jobs():
         if row.tries and row.reason:
-            what = f"project {row.project}: {row.kind} failed {row.tries} times: {row.reason}"
+            what = (
+                f"project {row.project}: {row.kind} failed {format_counted(row.tries, 'time', 'times')}: {row.reason}"
+            )
             fix = f"It is tried again by itself; `hitl store unpark {row.project}` tries it now. The log has more."
             severity: Literal["error", "warning"] = "error" if row.state == "parked" else "warning"
             yield ProjectFinding(JOB, severity, what, fix, project=row.project)

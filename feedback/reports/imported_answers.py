@@ -14,7 +14,7 @@ from feedback.training.dataset import DatasetCache
 from feedback.training.imported_answers import GOLD_ASKED, count_imports
 from ml_backend.labelstudio.changed_tasks import count_imported_answers
 from ml_backend.labelstudio.client import Client
-from ml_backend.number_format import format_count
+from ml_backend.number_format import format_count, format_counted
 
 _COUNTED = 1_000  # answered tasks that a dry run looks at
 # what becomes of the tasks, in the order in which it is told; `other` are those whose answers no model can learn
@@ -52,8 +52,7 @@ def describe_imports(imported: Mapping[str, Any]) -> str:
     """
     n_tasks, lines = imported["tasks"], []
     if n_tasks:
-        tasks = "task" if n_tasks == 1 else "tasks"
-        lines.append(f"{format_count(n_tasks)} {tasks} came with answers, which are never votes")
+        lines.append(f"{format_counted(n_tasks, 'task', 'tasks')} came with answers, which are never votes")
         known = {name: imported.get(name, 0) for name in _FATES}
         known["other"] += n_tasks - sum(known.values())  # of other controls, or unreadable
         fates = "; ".join(f"{fate}: {format_count(known[name])}" for name, fate in _FATES.items() if known[name])
@@ -82,8 +81,10 @@ def describe_imports_at_connect(
     counts = store.projects.count_project(project)
     if dry_run and not counts.tasks:
         n_tasks = count_imported_answers(client, project, most=_COUNTED)
-        more = " or more" if n_tasks >= _COUNTED else ""
-        found = [f"{format_count(n_tasks)} tasks{more} came with answers, which are never votes"] if n_tasks else []
+        tasks = "tasks or more" if n_tasks >= _COUNTED else "tasks"
+        found = (
+            [f"{format_counted(n_tasks, 'task', tasks)} came with answers, which are never votes"] if n_tasks else []
+        )
     elif row is not None and counts.imported + counts.copied:
         snapshot = load_snapshot(store, row, policy)
         fates = count_imports(snapshot, DatasetCache().build(snapshot, (), Changes()))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from functools import partial
 from typing import Any
 
 from feedback.ingest.left_out_records import count_left_out, list_left_out
@@ -12,23 +11,20 @@ from feedback.ingest.polling import DRAFTS, count_missed_changes, list_unreadabl
 from feedback.labelling_platform.deletion_schedule import count_deleted_predictions
 from feedback.policy import Policy
 from feedback.project.snapshot import load_splits
-from feedback.reports.figures import figure_text, make_figure, sample_text
-from feedback.reports.formatting import person_name, when
-from feedback.reports.imported_answers import describe_imports, imported_json
+from feedback.reports.figures import make_figure
+from feedback.reports.imported_answers import imported_json
 from feedback.reports.uncounted_answers import (
     EMPTY,
     count_uncounted,
     describe_not_learned,
     list_uncounted,
-    uncounted_sentences,
 )
 from feedback.stats.intervals import wilson
 from feedback.store import CaseFilter, ProjectRow, Record, Store
 from feedback.training.challenger import learned_annotations
-from ml_backend.number_format import format_count, format_counted, format_percent, format_seconds, format_set_percent
+from ml_backend.number_format import format_count, format_set_percent
 
 Figures = Mapping[str, Any]
-_NO_NAMES: Mapping[int, str] = {}
 _MAX_VERDICTS = 100  # newest, on the page of a project and behind the figures of the serving model
 _JUDGED_ON = "audit tasks that decided this verdict"
 _LATENCY_MODELS = 10  # newest promoted models: the latency of today, not of the first weeks
@@ -235,57 +231,6 @@ def service_status(store: Store) -> dict[str, Any]:
     return {"events": stats.events, "models": stats.models, "store_bytes": stats.bytes, "inbox": inbox}
 
 
-def status_lines(status: Figures, names: Mapping[int, str] = _NO_NAMES) -> Iterator[tuple[str, str]]:
-    """Return the name and the sentence of each line that `hitl status` prints; `names` are those of people by user id.
-
-    >>> counts = {"tasks": 0, "answers": 0, "answered": 0, "people": 0, "skips": 0, "unreadable": 0}
-    >>> dict(status_lines({"state": "connected", **counts}))["answered"]
-    'no task has come yet'
-    """
-    yield "state", f"{status['state']}{'; work waits for a worker' if status.get('behind') else ''}"
-    yield "answered", _answered_line(status)
-    yield "model", _model_line(status)
-    yield "accuracy", _accuracy_line(status.get("audit_accuracy"), serves=bool(status.get("model")))
-    yield "agreement", _agreement_line(status.get("agreement"))
-    if verdict := status.get("verdict"):
-        yield "last verdict", f"{'promoted' if verdict['promote'] else 'kept out'}: {verdict['reason']}"
-    yield "queue", _queue_line(status)
-    if status.get("closure_rate") is not None:
-        yield "closure", _closure_line(status)
-    if found := status.get("missed_by_webhooks"):
-        yield (
-            "webhooks",
-            f"{format_counted(found, 'change', 'changes')} found by polling, not by webhook; nothing is lost",
-        )
-    yield from _uncounted_lines(status, names)
-    if routed := status.get("routed"):
-        yield "routed", ", ".join(f"{name} {format_count(count)}" for name, count in routed.items())
-    if kept_back := status.get("kept_back"):
-        yield "kept back", f"{format_count(kept_back)} tasks, by a rule of the policy"
-    if waiting := status.get("signals_waiting"):
-        see = f"hitl signal list {status['project']} --waiting"
-        yield "signals", f"{format_counted(waiting, 'waits', 'wait')} for a task with their key: {see}"
-    for name, key in (("parked", "parked"), ("left out", "left_out"), ("note", "notes")):
-        yield from ((name, reason) for reason in status.get(key) or ())
-
-
-def _uncounted_lines(status: Figures, names: Mapping[int, str]) -> Iterator[tuple[str, str]]:
-    """Yield what Label Studio has and does not count here."""
-    if imported := status.get("imported"):
-        yield "imported", describe_imports(imported)
-    if drafts := status.get("drafts"):
-        yield "drafts", f"{format_counted(drafts, 'task has one', 'tasks have one')} that nobody has submitted"
-    if sentence := status.get("not_learned"):
-        yield "not learned", sentence
-    for sentence in uncounted_sentences(status.get("not_counted") or (), name=partial(person_name, names)):
-        yield "not counted", sentence
-    if empty := status.get("empty_answers"):
-        yield (
-            "empty answers",
-            f"{format_count(empty)}, with nothing marked; they are kept, and no model learns from them",
-        )
-
-
 def _explain_blind_tasks(*, has_model: bool, audit_share: float, overlap_share: float, window: Figures) -> list[str]:
     """Explain in sentences which tasks show no prediction; the shares are of all tasks, in [0, 1]."""
     lines = []
@@ -378,65 +323,3 @@ def _latest(store: Store, project: str, kind: str, *, key: str = "") -> dict[str
     """Return the body of the newest record of a kind; {} where there is none."""
     found = store.records.get_latest_record(project, kind, key=key)
     return dict(found.body) if found else {}
-
-
-def _answered_line(status: Figures) -> str:
-    if not status["tasks"]:
-        return "no task has come yet"
-    extra = [
-        f"{format_count(status[name])} {word}"
-        for name, word in (("skips", "skipped"), ("unreadable", "unreadable and not counted"))
-        if status[name]
-    ]
-    if not status["answers"]:
-        return ", ".join([f"none of {format_count(status['tasks'])} tasks yet", *extra])
-    done = f"{format_count(status['answered'])} of {format_count(status['tasks'])} tasks"
-    answers = format_counted(status["answers"], "answer", "answers")
-    people = format_counted(status["people"], "person", "people")
-    if uncounted := status.get("answers_not_counted"):
-        people += f", of which {format_count(uncounted)} {'does' if uncounted == 1 else 'do'} not count"
-    return ", ".join([f"{done}: {answers} by {people}", *extra])
-
-
-def _model_line(status: Figures) -> str:
-    model = status.get("model")
-    if not model:
-        waits = status.get("first_model_waits_for")
-        imported = (status.get("window") or {}).get("imported")
-        shown = "people see the imported predictions" if imported else "no prediction is shown"
-        return f"none yet, so {shown}{f': {waits}' if waits else ''}"
-    trained_at = f", made {when(model['trained_s'])}" if model.get("trained_s") else ""
-    imported = f", {format_count(model['imported'])} of them imported," if model.get("imported") else ""
-    learned = f" on {format_count(model['rows'])} tasks{imported} by {model['recipe']}" if model.get("rows") else ""
-    return f"{model['version']}, trained{learned}{trained_at}"
-
-
-def _accuracy_line(figure: Figures | None, *, serves: bool) -> str:
-    if not figure:
-        when = "when the next model is judged" if serves else "once a model serves"
-        return f"measured {when}, on audit tasks that it never learns from"
-    return figure_text(figure)
-
-
-def _agreement_line(figure: Figures | None) -> str:
-    if not figure:
-        return "measured once two people have answered the same randomly drawn tasks"
-    return f"{figure['reading']} {pairs_text(figure)}"
-
-
-def pairs_text(figure: Figures) -> str:
-    """Return the percent agreement behind an agreement coefficient, with its sample and its time, as a sentence."""
-    return f"Two people agree on {format_percent(figure['percent'])} of the {sample_text(figure)}."
-
-
-def _queue_line(status: Figures) -> str:
-    window = status.get("window")
-    if not window:
-        return "Label Studio's own order" + (" until the first turn" if status.get("state") == "connected" else "")
-    return f"{format_count(window['open'])} of {format_count(window['rows'])} rows of {window['version']} still open"
-
-
-def _closure_line(status: Figures) -> str:
-    latency = status.get("loop_latency_s")
-    wait = f"; {format_seconds(latency)} from an answer to a model, median" if latency is not None else ""
-    return f"{format_percent(status['closure_rate'])} of the answers that may train have reached the model{wait}"

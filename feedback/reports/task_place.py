@@ -11,6 +11,7 @@ from feedback.review.case_state_machine import STATE_MEANINGS
 from feedback.review.review_task_content import format_answer, format_time
 from feedback.store import CaseRow, ProjectRow, Store
 from feedback.store.repositories.uncounted import IMPORTED
+from ml_backend.number_format import format_counted
 from ml_backend.records import Task
 
 
@@ -36,7 +37,7 @@ def describe_place(store: Store, project: ProjectRow, task: int) -> str:
         return f"goes to {route.outcome}, by rule {route.rule}; its case is opened in the next turn"
     if known.is_labeled and task not in store.tasks.list_hidden_tasks(project.id):
         return _answered(store, project, known, n_answers)
-    given = f", {n_answers} {'person has' if n_answers == 1 else 'people have'} answered" if n_answers else ""
+    given = f", {format_counted(n_answers, 'person has', 'people have')} answered" if n_answers else ""
     return f"waits in {first_tier}{_queue_place(store, project.id, known)}{given}"
 
 
@@ -74,8 +75,7 @@ def _answered(store: Store, project: ProjectRow, task: Task, n_answers: int) -> 
         came = any(row.why == IMPORTED for row in list_uncounted(store, project, task.id))
         state = "came with an imported answer, so nobody is asked" if came else "marked as labelled in Label Studio"
         return f"{state}{'' if came else ', and no answer counts'}{kind}"
-    who = f"{n_answers} {'person' if n_answers == 1 else 'people'}"
-    return f"done: answered by {who} in {project.policy.first_tier}{kind}"
+    return f"done: answered by {format_counted(n_answers, 'person', 'people')} in {project.policy.first_tier}{kind}"
 
 
 def _queue_place(store: Store, project: str, task: Task) -> str:

@@ -70,6 +70,16 @@ def test_an_address_that_others_reach_gets_a_secret_and_a_log_in(init: Hitl, fol
     assert read_settings({}, folder).webhook_secret == settings.webhook_secret  # Label Studio's webhooks carry it
 
 
+@pytest.mark.parametrize("url", ["http://localhost:9090", "http://127.0.0.1:9393"])
+def test_the_address_that_was_given_last_counts(init: Hitl, folder: Path, url: str):
+    init("--public-url", "http://hitl.example.org:9191")
+
+    init("--public-url", url, "--overwrite")
+
+    settings = read_settings({}, folder)
+    assert (settings.url, settings.host, settings.port) == (url, "127.0.0.1", int(url.rpartition(":")[2]))
+
+
 def test_a_file_that_exists_is_changed_only_on_demand_and_keeps_its_other_lines(init: Hitl, folder: Path):
     (folder / ".env").write_text("# mine\nHITL_TICK_S=3\nLABEL_STUDIO_URL=http://old:1")
     (folder / ".env").chmod(0o644)

@@ -11,7 +11,8 @@ import pytest
 
 from feedback.ingest.full_sync import FullSyncProgress, is_full_sync_due, run_full_sync
 from feedback.ingest.polling import count_missed_changes, list_unreadable
-from feedback.reports.project_status import project_status, status_lines
+from feedback.reports.project_status import project_status
+from feedback.reports.status_text import status_lines
 from feedback.store import ProjectRow, Store, open_store
 from feedback.store.log import events
 from ml_backend.errors import LabelStudioError

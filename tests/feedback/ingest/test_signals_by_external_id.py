@@ -8,7 +8,8 @@ import pytest
 
 from feedback.ingest.signals import OutcomeSummary, SignalHandler, match_waiting_signals, summarize_outcomes
 from feedback.policy import read_policy
-from feedback.reports.project_status import project_status, status_lines
+from feedback.reports.project_status import project_status
+from feedback.reports.status_text import status_lines
 from feedback.store import CurrentDecision, Decision, ProjectRow, Store
 from ml_backend.errors import BodyError
 from ml_backend.records import Task

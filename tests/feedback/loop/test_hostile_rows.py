@@ -16,7 +16,8 @@ import pytest
 from feedback.ingest.signals import make_signal_mount
 from feedback.ingest.webhook_handler import WebhookHandler
 from feedback.policy import read_policy
-from feedback.reports.project_status import project_status, status_lines
+from feedback.reports.project_status import project_status
+from feedback.reports.status_text import status_lines
 from feedback.store import Store
 from ml_backend.app import create_app
 from ml_backend.errors import BackendError

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from feedback.ingest.webhook_handler import WebhookHandler
 from feedback.policy.schema import Overlap, Train
-from feedback.reports.project_status import project_status, status_lines
+from feedback.reports.project_status import project_status
+from feedback.reports.status_text import status_lines
 from feedback.training.challenger import learned_annotations
 from ml_backend.predictor import NO_MODEL_VERSION
 from ml_backend.registry import FolderRegistry

@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from feedback.cli import app
 from feedback.project.label_changes import record_label_change
-from feedback.reports.project_status import project_status, status_lines
+from feedback.reports.project_status import project_status
+from feedback.reports.status_text import status_lines
 from feedback.reports.uncounted_answers import EMPTY, RELABELLED, count_uncounted, list_uncounted
 from feedback.store.log.events import event_from_annotation, event_from_task
 from ml_backend.records import Annotation, Task
