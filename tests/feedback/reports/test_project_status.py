@@ -16,9 +16,9 @@ from feedback.reports.project_status import (
     accuracy_over_time,
     project_overview,
     project_status,
-    status_lines,
     verdict_json,
 )
+from feedback.reports.status_text import status_lines
 from feedback.reports.svg_charts import Point, interval_bar, over_time
 from feedback.stats.intervals import wilson
 from feedback.store import AnnotatorCounts, ProjectRow, Record, Store, open_store
