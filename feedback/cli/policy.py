@@ -153,8 +153,8 @@ def activate(
     as_json: AsJson = False,
 ) -> None:
     """Check and simulate a policy, say what it will do, and make it the active one from the next turn on."""
-    from feedback.project.policy_activation import describe_activation
     from feedback.project.policy_validation import raise_policy_errors
+    from feedback.reports.policy_activation import describe_activation
 
     policy, settings = _read(file), load_settings()
     with opened_project(project, settings) as (store, row):

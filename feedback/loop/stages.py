@@ -38,12 +38,16 @@ def collect_changes(context: TurnContext) -> TurnContext:
         described_anew = update_project_description(store, project, described)
         now_s = services.clock()
         found = poll_changes(store, services.platform, project, now_s=now_s, since_s=services.started_s)
-        count_drafts(store, services.platform, project, now_s=now_s)
     except Exception as error:
         if is_of_service(error) and not isinstance(error, LabelStudioError):
             raise
         return context.noted(f"not collected: {describe_error(error)}")
-    return replace(context, collected=described_anew + found)
+    context = replace(context, collected=described_anew + found)
+    try:
+        count_drafts(store, services.platform, project, now_s=now_s)
+    except (LabelStudioError, KeyError, TypeError, ValueError) as error:
+        return context.noted(f"drafts are not counted: {describe_error(error)}")
+    return context
 
 
 def load_snapshot(context: TurnContext) -> TurnContext:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from feedback.ingest.webhook_handler import WebhookHandler
 from feedback.policy.schema import Overlap, Train
 from feedback.reports.project_status import project_status
 from feedback.reports.status_text import status_lines
 from feedback.training.challenger import learned_annotations
+from ml_backend.errors import LabelStudioError
 from ml_backend.predictor import NO_MODEL_VERSION
 from ml_backend.registry import FolderRegistry
 from tests.support.connected_project import POLICY, ConnectedProject
@@ -27,6 +30,20 @@ def test_the_first_turn_asks_without_faking_an_answer(connected_project: Connect
             status_lines(project_status(connected_project.store, connected_project.store.projects.list_projects()[0]))
         )["model"]
     )
+
+
+def test_answers_are_collected_where_drafts_cannot_be_counted(
+    connected_project: ConnectedProject, monkeypatch: pytest.MonkeyPatch
+):
+    def refuse(_project: str) -> int:
+        raise LabelStudioError("Label Studio answered 500.", status=500)
+
+    monkeypatch.setattr(connected_project.studio, "count_drafts", refuse)
+
+    turn = connected_project.turn()
+
+    assert turn.collected == 120
+    assert turn.notes == ("drafts are not counted: Label Studio answered 500.",)
 
 
 def test_half_of_the_first_questions_feed_the_audit(connected_project: ConnectedProject):

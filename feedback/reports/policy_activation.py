@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from feedback.policy import Policy
 from feedback.policy.policy_changes import list_changes
 from feedback.policy.simulate import Simulation
+from feedback.review.case_state_machine import OPEN_STATES
 from feedback.store import ProjectRow, Store
 from ml_backend.number_format import format_count
-
-_OPEN = ("queued", "started", "waiting")  # states of a case on which people still have to act
 
 
 def describe_activation(store: Store, project: ProjectRow, policy: Policy, simulation: Simulation) -> Iterator[str]:
@@ -30,6 +29,6 @@ def describe_activation(store: Store, project: ProjectRow, policy: Policy, simul
     if new := [tier for tier in list(policy.tiers)[1:] if tier not in made]:
         yield f"a review project is made in Label Studio for {', '.join(new)}, each with its first case"
     for (tier, state), count in sorted(store.cases.count_cases(project.id).items()):
-        if tier not in policy.tiers and state in _OPEN:
+        if tier not in policy.tiers and state in OPEN_STATES:
             gone = f"{tier}, which the policy no longer has"
             yield f"the {state} cases of {gone}, go to {policy.first_tier}: {format_count(count)}"
