@@ -42,7 +42,7 @@ class Control:
     problem: str = ""  # why no model can learn it, as far as the config tells: a clause that follows "because"
     hosted_only: bool = False  # whether the problem is what it shows: a hosted model may read that by itself
     remedy: str = ""  # what to do about the problem: a sentence
-    written: tuple[str, ...] = ()  # labels, or parts of their paths, that Label Studio has in an unclean spelling
+    written: tuple[str, ...] = ()  # labels, whole paths where `nested`, that Label Studio has in an unclean spelling
 
     def options_of(self, data: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the labels that people can choose on a task: those of the config, then those that it brings along.
@@ -53,7 +53,8 @@ class Control:
         """
         if not self.options:
             return self.labels
-        return tuple(dict.fromkeys([*self.labels, *_clean(self._read_options(data), paths=self.nested)]))
+        own = (_clean_label(label, paths=self.nested) for label in self._read_options(data))
+        return tuple(dict.fromkeys([*self.labels, *own]))
 
     def on_task(self, data: Mapping[str, Any]) -> Control:
         """Return the control with the spelling of the labels that a task brings along."""
@@ -63,7 +64,7 @@ class Control:
     @property
     def spelling(self) -> Mapping[str, str]:
         """Return how Label Studio spells labels where it is not our way: it compares them letter by letter."""
-        return _spelling(self.written)
+        return _spelling(self.written, paths=self.nested)
 
     def _read_options(self, data: Mapping[str, Any]) -> list[str]:
         return list(_read_options(field_value(data, self.options), nested=self.nested))
@@ -185,7 +186,7 @@ def _control(tag: Any, interface: Any, elements: Mapping[str, Any]) -> Control:
         name=tag.name,
         to_name=",".join(names),
         kind=kind,
-        labels=tuple(dict.fromkeys(_clean(labels, paths=is_nested))),
+        labels=tuple(dict.fromkeys(_clean_label(label, paths=is_nested) for label in labels)),
         multiple=str(attributes.get("choice", "single")).startswith("multiple"),
         object_kind=target.tag.lower(),
         field=value.lstrip("$") if value.startswith("$") and "$" not in value[1:] else "",
@@ -274,24 +275,20 @@ def _read_options(value: Any, *, nested: bool, above: tuple[str, ...] = ()) -> I
             yield from inner or [PATH.join(path)]
 
 
-def _clean(labels: Iterable[str], *, paths: bool) -> list[str]:
-    """Return labels as `clean_text` does; of `paths` each part."""
-    return [PATH.join(map(clean_text, _parts(label, paths=paths))) for label in labels]
-
-
 def _unclean(labels: Iterable[str], *, paths: bool) -> tuple[str, ...]:
-    """Return the labels, or parts of `paths`, that are not clean, without those that also occur clean."""
-    parts = dict.fromkeys(part for label in labels for part in _parts(label, paths=paths))
-    return tuple(part for part in parts if (clean := clean_text(part)) != part and clean not in parts)
+    """Return the labels that are not clean, without those that also occur clean."""
+    found = {label: _clean_label(label, paths=paths) for label in labels}
+    return tuple(label for label, clean in found.items() if clean != label and clean not in found)
 
 
 @lru_cache(maxsize=16)  # thousands of labels, and a prediction of each task asks for it
-def _spelling(written: tuple[str, ...]) -> Mapping[str, str]:
-    return {clean_text(label): label for label in written}
+def _spelling(written: tuple[str, ...], *, paths: bool) -> Mapping[str, str]:
+    return {_clean_label(label, paths=paths): label for label in written}
 
 
-def _parts(label: str, *, paths: bool) -> list[str]:
-    return label.split(PATH) if paths else [label]
+def _clean_label(label: str, *, paths: bool) -> str:
+    """Return a label as `clean_text` does; of a path each part."""
+    return PATH.join(map(clean_text, label.split(PATH))) if paths else clean_text(label)
 
 
 def _rank(control: Control) -> int:

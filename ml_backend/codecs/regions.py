@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ml_backend.clean_text import clean_text
 from ml_backend.errors import CodecError
-from ml_backend.label_config import Control
+from ml_backend.label_config import PATH, Control
 from ml_backend.left_out import name_some
 from ml_backend.records import frozen
 
@@ -92,6 +92,9 @@ def make_region(
 def _respell(part: Any, control: Control) -> Any:
     if not control.written:
         return part
+    if control.nested and isinstance(part, list) and part and isinstance(part[0], str):
+        path = PATH.join(part)
+        return control.spelling.get(path, path).split(PATH)
     return [_respell(item, control) for item in part] if isinstance(part, list) else control.spelling.get(part, part)
 
 

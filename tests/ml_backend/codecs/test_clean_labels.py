@@ -65,6 +65,20 @@ def test_the_labels_of_a_control_are_clean_and_each_of_them_once():
     assert control.written == ()  # the config has the clean spelling, too
 
 
+def test_a_label_that_two_branches_spell_differently_is_written_as_its_own_branch_spells_it():
+    branches = (
+        f'<Choice value="Hot"><Choice value="{OWN}"/></Choice><Choice value="Cold"><Choice value="{CLEAN}"/></Choice>'
+    )
+    control = control_of('Choices allowNested="true"', branches)
+
+    for path in (["Hot", OWN], ["Cold", CLEAN]):
+        answer = get_codec("choices").decode([{"value": {"choices": [path]}}])
+        (written,) = get_codec("choices").encode(answer, control, None)
+
+        assert answer.value == (f"{path[0]} > {CLEAN}",)
+        assert written["value"]["choices"] == [path]
+
+
 def test_an_option_that_a_task_brings_along_is_written_as_the_task_spells_it():
     control = control_of('Choices value="$options"', "")
     data = {"options": [{"value": OWN}, {"value": "tea"}]}
