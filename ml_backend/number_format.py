@@ -12,7 +12,8 @@ UNKNOWN = "–"
 _MAX_DECIMALS = 4
 _LEAST_POINTS = 0.0001  # a share nearer to 0 or 1 is shown as below or above it
 _LARGE, _SMALL = 1e9, 1e-4  # beyond them a number has a power of ten
-_UNITS = (("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1))
+# seconds of each unit, and from how many on a duration is rounded to one: 59.7 seconds are a minute
+_UNITS = (("day", 86_400, 84_600), ("hour", 3600, 3570), ("minute", 60, 59.5), ("second", 1, 0))
 
 
 def format_count(value: float | None) -> str:
@@ -161,14 +162,14 @@ def format_money(value: float | None) -> str:
 def format_seconds(seconds: float | None) -> str:
     """Return a duration in its largest unit.
 
-    >>> [format_seconds(value) for value in (42.0, 5400, 0.26, None, float("inf"))]
-    ['42 seconds', '1.5 hours', '0.3 seconds', '–', 'without end']
+    >>> [format_seconds(value) for value in (42.0, 5400, 3590, 0.26, None, float("inf"))]
+    ['42 seconds', '1.5 hours', '1 hour', '0.3 seconds', '–', 'without end']
     """
     if seconds == math.inf:
         return "without end"
     if not _is_known(seconds):
         return UNKNOWN
-    name, size = next((unit for unit in _UNITS if abs(seconds) >= unit[1]), _UNITS[-1])
+    name, size, _ = next(unit for unit in _UNITS if abs(seconds) >= unit[2])
     amount = round(seconds / size, 1 if abs(seconds) < 10 * size else None) + 0
     return f"{amount:,g} {name}{'' if amount == 1 else 's'}"
 

@@ -6,7 +6,6 @@ import getpass
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -181,9 +180,11 @@ def activate(
 @app.command()
 def history(project: Project, as_json: AsJson = False) -> None:
     """List all policies that were active in a project, newest first."""
+    from feedback.review.review_task_content import format_time
+
     with opened_project(project) as (store, row):
         found = store.policies.list_activations(row.id)
-    lines = (f"{datetime.fromtimestamp(row.at_s, UTC):%Y-%m-%d %H:%M} UTC  {row.hash}  {row.who}" for row in found)
+    lines = (f"{format_time(row.at_s)}  {row.hash}  {row.who}" for row in found)
     print_found(found, lines, as_json=as_json, empty=f"No policy was activated in project {row.id} yet.")
 
 

@@ -157,7 +157,8 @@ class RecentProblems:
 
     def __call__(self) -> Sequence[Finding]:
         """Return what was found within the last seconds; while one caller looks again, the others do not wait."""
-        if time.monotonic() - self._read_s >= self._every_s and self._lock.acquire(blocking=False):
+        is_first = self._read_s < 0.0  # nothing is known yet, which is not that all is well
+        if time.monotonic() - self._read_s >= self._every_s and self._lock.acquire(blocking=is_first):
             try:
                 self._found, self._read_s = self._find(), time.monotonic()
             finally:

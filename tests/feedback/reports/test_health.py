@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -173,3 +174,23 @@ def test_many_readers_cost_one_look() -> None:
 
     assert [recent() for _ in range(5)] == [[]] * 5
     assert looks == [1]
+
+
+def test_who_asks_while_the_first_look_is_under_way_does_not_hear_that_all_is_well() -> None:
+    trouble, looks, may_end = [Finding("store", "error", "it is away.", "")], threading.Event(), threading.Event()
+
+    def look() -> list[Finding]:
+        looks.set()
+        may_end.wait(5.0)
+        return trouble
+
+    recent, heard = RecentProblems(look), []
+    readers = [threading.Thread(target=lambda: heard.append(recent())) for _ in range(2)]
+    readers[0].start()
+    looks.wait(5.0)
+    readers[1].start()
+    threading.Timer(0.1, may_end.set).start()
+    for reader in readers:
+        reader.join(5.0)
+
+    assert heard == [trouble, trouble]
