@@ -20,7 +20,7 @@ from feedback.store.tables.review_tables import case_event, override, review, re
 from feedback.store.tables.routing_tables import task_key
 
 DERIVED = ("agreement", "people")  # kinds of records that are computed again from the remaining data
-_KEYED = {"gold": {"add", "retire"}}  # kind -> names of fields that hold task ids
+_KEYED = {"gold": {"add", "drop", "retire"}}  # kind -> names of fields that hold task ids
 _GONE: Any = object()
 
 

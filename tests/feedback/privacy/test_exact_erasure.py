@@ -121,6 +121,14 @@ def test_every_other_value_stays_as_it_was(tmp_path_factory: pytest.TempPathFact
         assert [row.comment for row in blanked] == [""]
 
 
+def test_a_record_of_gold_tasks_names_an_erased_task_no_more():
+    body = {"add": {"5": ["A", "u"], "6": ["B", "v"]}, "drop": [4, 5], "retire": [5], "imported": True}
+
+    left = redact(body, DataSubject("1", tasks=frozenset({5})), "gold")
+
+    assert left == {"add": {"6": ["B", "v"]}, "drop": [4], "retire": [], "imported": True}
+
+
 @pytest.mark.parametrize(
     "body",
     [
