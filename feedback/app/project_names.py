@@ -41,9 +41,9 @@ def find_project_of(store: Store, project: str, task: int) -> ProjectRow:
 
     NotConnected where no project or more than one has it.
     """
-    if project:
-        return require_project(store, project)
     rows = store.projects.list_projects()
+    if project or not rows:
+        return require_project(store, project)
     found = [
         row
         for row in rows
@@ -51,7 +51,7 @@ def find_project_of(store: Store, project: str, task: int) -> ProjectRow:
     ]
     if len(found) == 1:
         return found[0]
-    listed = list_titles({row.id: row.title for row in found or rows}) or "none"
+    listed = list_titles({row.id: row.title for row in found or rows})
     raise NotConnected(
         f"{'several projects have' if found else 'no project has'} a task {task}; known projects: {listed}.",
         hint=f"Name the project before the task: 12 {task}.",

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import typer
 
-from feedback.app.project_names import require_project
+from feedback.app.project_names import find_project_of, require_project
 from feedback.cli import app
 from feedback.errors import NotConnected
 from feedback.store import ProjectRow, Store
@@ -146,8 +146,9 @@ def test_an_unknown_title_is_answered_with_the_known_ones_and_the_nearest(hitl: 
 
 
 def test_a_name_of_several_projects_is_refused_with_their_numbers(store: Store):
-    with pytest.raises(NotConnected, match=r"no project is connected\."):
-        require_project(store)
+    for find in (require_project, partial(find_project_of, project="", task=7)):
+        with pytest.raises(NotConnected, match=r"no project is connected\."):
+            find(store)
     for number in ("10", "11"):
         store.projects.save_project(ProjectRow(number, title="Cats & dogs", connected=True))
 
