@@ -19,6 +19,7 @@ from feedback.errors import FeedbackError
 from feedback.reports import figures as figures_text
 from feedback.reports import formatting
 from feedback.reports.annotator_report import accuracy_text
+from feedback.reports.status_text import answers_text
 from ml_backend import number_format
 from ml_backend.app.routes import json_response
 
@@ -44,6 +45,7 @@ _FILTERS: dict[str, Callable[..., Any]] = {
     "bounds": figures_text.bounds_text,
     "sample": figures_text.sample_text,
     "accuracy": accuracy_text,
+    "answers": answers_text,
     "pairs_agreeing": figures_text.pairs_text,
 }
 _STATIC_S = 86_400  # the URL changes with the content

@@ -118,8 +118,7 @@ def case_summary(case: CaseRow, *, label_studio: str, now_s: float) -> dict[str,
 
     `label_studio` is the address of Label Studio, "" where it is not known.
     """
-    runs = case.state in OPEN_STATES and case.due_s is not None and case.due_s != float("inf")
-    due_s = case.due_s if runs else None
+    due_s = case.due_s if case.state in OPEN_STATES else None
     shown = (case.project, case.task) if case.review_task is None else (case.review_project, case.review_task)
     return {
         "case": case.id,

@@ -50,6 +50,19 @@ def status_lines(status: Figures, names: Mapping[int, str] = _NO_NAMES) -> Itera
         yield from ((name, reason) for reason in status.get(key) or ())
 
 
+def answers_text(status: Figures) -> str:
+    """Return how many answers came of how many people, how many of them do not count, and how many tasks were skipped.
+
+    >>> answers_text({"answers": 3, "people": 2, "answers_not_counted": 1, "skips": 4, "unreadable": 0})
+    '3 answers by 2 people, of which 1 does not count, 4 skipped'
+    """
+    answers = format_counted(status["answers"], "answer", "answers")
+    people = format_counted(status["people"], "person", "people")
+    if uncounted := status.get("answers_not_counted"):
+        people += f", of which {format_counted(uncounted, 'does', 'do')} not count"
+    return ", ".join([f"{answers} by {people}", *_skips_and_unreadable(status)])
+
+
 def _uncounted_lines(status: Figures, names: Mapping[int, str]) -> Iterator[tuple[str, str]]:
     """Yield what Label Studio has and does not count here."""
     if imported := status.get("imported"):
@@ -68,20 +81,15 @@ def _uncounted_lines(status: Figures, names: Mapping[int, str]) -> Iterator[tupl
 def _answered_line(status: Figures) -> str:
     if not status["tasks"]:
         return "no task has come yet"
-    extra = [
-        f"{format_count(status[name])} {word}"
-        for name, word in (("skips", "skipped"), ("unreadable", "unreadable and not counted"))
-        if status[name]
-    ]
     tasks = format_counted(status["tasks"], "task", "tasks")
     if not status["answers"]:
-        return ", ".join([f"none of {tasks} yet", *extra])
-    done = f"{format_count(status['answered'])} of {tasks}"
-    answers = format_counted(status["answers"], "answer", "answers")
-    people = format_counted(status["people"], "person", "people")
-    if uncounted := status.get("answers_not_counted"):
-        people += f", of which {format_counted(uncounted, 'does', 'do')} not count"
-    return ", ".join([f"{done}: {answers} by {people}", *extra])
+        return ", ".join([f"none of {tasks} yet", *_skips_and_unreadable(status)])
+    return f"{format_count(status['answered'])} of {tasks}: {answers_text(status)}"
+
+
+def _skips_and_unreadable(status: Figures) -> list[str]:
+    named = (("skips", "skipped"), ("unreadable", "unreadable and not counted"))
+    return [f"{format_count(status[name])} {word}" for name, word in named if status[name]]
 
 
 def _model_line(status: Figures) -> str:
