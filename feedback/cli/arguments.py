@@ -26,7 +26,7 @@ def _complete_project() -> list[tuple[str, str]]:
         settings = load_settings()
         if not settings.database_url and not settings.data_dir.exists():
             return []  # a store is not made by pressing the tab key
-        with opened_store(settings, wait_s=0.5) as store:
+        with opened_store(settings, wait_s=0.5, ingest=False) as store:
             return [(row.id, row.title) for row in store.projects.list_projects()]
     except FeedbackError:
         return []

@@ -74,7 +74,7 @@ def show(project: Project, as_json: AsJson = False) -> None:
     from feedback.reports.annotator_report import gold_figures
 
     with opened_project(project) as (store, row):
-        found = gold_figures(store, row, row.policy)
+        found = gold_figures(store, row)
     none = f"Project {row.id} has no gold tasks. Add some: hitl gold add {row.id} FILE.csv"
     print_found(found, map(_gold_text, found), as_json=as_json, empty=none)
 

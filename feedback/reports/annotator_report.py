@@ -21,7 +21,6 @@ from feedback.annotators.accuracy import (
 )
 from feedback.annotators.gold import GoldTask, load_gold_tasks, matches_gold
 from feedback.annotators.speed import AccuracyTrend, accuracy_trends, measure_speed, time_share_by_label
-from feedback.policy import Policy
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.reports.figures import figure_text, make_figure
 from feedback.reports.formatting import answer_text
@@ -132,13 +131,13 @@ def annotator_counts(
     return sorted(rows, key=lambda row: (row["accuracy"]["high"] if row["accuracy"] else 2.0, row["person"]))
 
 
-def gold_figures(store: Store, project: ProjectRow, policy: Policy) -> list[dict[str, Any]]:
+def gold_figures(store: Store, project: ProjectRow) -> list[dict[str, Any]]:
     """Return each gold task as JSON, sorted by id; `state` is asked, retired, known by heart, or deleted.
 
     A calibration task has no gold answer, so `right` is None. If hardly anybody is right on a task, its gold answer may
     be wrong.
     """
-    gold = load_gold_tasks(store, project.id)
+    gold, policy = load_gold_tasks(store, project.id), project.policy
     right: dict[int, list[bool]] = {task: [] for task in gold}
     for vote in store.votes.list_votes(project.id) if gold else ():
         if (entry := gold.get(vote.task)) and (entry.answer is None or vote.answer.kind == entry.answer.kind):

@@ -12,7 +12,7 @@ from feedback.policy import Policy
 from feedback.policy.calendars import is_working_time
 from feedback.project.audit_splits import AUDIT_ROLES
 from feedback.project.snapshot import load_splits
-from feedback.reports.figures import Figure, make_figure
+from feedback.reports.figures import make_figure
 from feedback.reports.formatting import answer_text
 from feedback.reports.project_status import list_verdicts, model_accuracies
 from feedback.review.capacity import Advice, advise, forecast
@@ -154,20 +154,13 @@ def forecast_tiers(
 
 
 def measure_overrides(store: Store, project: ProjectRow) -> dict[str, Any]:
-    """Return the figures of `override_figures` for a project."""
-    counts, reasons = store.overrides.count_overrides(project.id), project.policy.reasons
-    return override_figures(counts, model_accuracies(list_verdicts(store, project.id)), reasons)
-
-
-def override_figures(
-    counts: Sequence[OverrideCount], accuracies: Mapping[str, Figure | None], reasons: Mapping[str, str]
-) -> dict[str, Any]:
     """Return how often people changed what each model showed, with the changed answers and the reasons, as JSON.
 
-    `accuracies` are those of the models by version, `reasons` the text of each reason code. A share of changed answers
-    is no error of the model: the queue asks hard tasks first, and people tend to accept what they see. How often a
-    model is right is its accuracy on audit tasks, drawn at random and answered blind.
+    A share of changed answers is no error of the model: the queue asks hard tasks first, and people tend to accept what
+    they see. How often a model is right is its accuracy on audit tasks, drawn at random and answered blind.
     """
+    counts, reasons = store.overrides.count_overrides(project.id), project.policy.reasons
+    accuracies = model_accuracies(list_verdicts(store, project.id))
     seen = [row for row in counts if not row.blind]
     why: dict[tuple[str, str], Counter[str]] = {}
     given: Counter[str] = Counter()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from feedback.project.incremental_caches import RecentProjects
@@ -175,12 +175,6 @@ def segment_of(snapshot: ProjectSnapshot, task: int) -> str:
     """Return the segment of a task: the queue that the routing chose for it."""
     route = snapshot.routes.standing.get(task)
     return route.queue if route else "default"
-
-
-def share_without_reason(rows: Iterable[OverrideRow]) -> tuple[int, int]:
-    """Return how many overrides have no reason, and how many overrides there are."""
-    changed = [row for row in rows if row.changed]
-    return sum(row.reason == NOT_GIVEN for row in changed), len(changed)
 
 
 def _prediction_on(case: CaseRow) -> _Prediction | None:
