@@ -118,6 +118,11 @@ class Settings(BaseSettings):
         return self.loopback and not (self.basic_auth_password or self.public_url or self.allowed_hosts)
 
     @property
+    def label_studio_link_url(self) -> str:
+        """Return where browsers reach Label Studio, without a trailing slash; "" where no address is set."""
+        return (self.label_studio_public_url or self.label_studio_url).rstrip("/")
+
+    @property
     def has_label_studio(self) -> bool:
         """Return whether we can call Label Studio; otherwise we learn from webhooks only."""
         return bool(self.label_studio_url and self.label_studio_api_key)

@@ -108,7 +108,7 @@ def _dashboard_config(settings: Settings, store: Store, problems: RecentProblems
         AccessSettings(secure=public.scheme == "https", open=settings.open_to_look, public=public.netloc),
         LabelStudioAccounts(label_studio_url, settings.label_studio_api_key) if label_studio_url else None,
         SharedAttempts(store.sessions, "pages", burst=10, every_s=30.0),
-        settings.label_studio_public_url or label_studio_url,
+        settings.label_studio_link_url,
         problems,
     )
 

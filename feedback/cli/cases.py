@@ -82,8 +82,7 @@ def cases(
         )
     shown = found.cases if reveal else [hide_blind_answer(case, policy) for case in found.cases]
     if as_json:
-        label_studio = settings.label_studio_public_url or settings.label_studio_url
-        lines = [_case_json(case, label_studio=label_studio, now_s=now_s) for case in shown]
+        lines = [_case_json(case, label_studio=settings.label_studio_link_url, now_s=now_s) for case in shown]
         print_json({name: getattr(found, name) for name in _LIST_FIGURES} | {"cases": lines})
     else:
         is_filtered = bool(state or tier or late or clocked or person is not None)
@@ -127,7 +126,7 @@ def case(
     if as_json:
         print_json(report.to_json())
     else:
-        _print_case(report, names, label_studio=settings.label_studio_public_url or settings.label_studio_url)
+        _print_case(report, names, label_studio=settings.label_studio_link_url)
         if is_hidden:
             echo("This case is read blind, so no answer is shown before it is decided; --reveal shows all.")
 

@@ -22,9 +22,9 @@ def annotation_link(settings: Settings, project: str, task: int | None = None) -
     No address leads past the button: in a browser in which it was never pressed, `?labeling=1` serves the tasks in the
     order of the table, and the same one to several people. "" where no address of Label Studio is set.
     """
-    address = settings.label_studio_public_url or settings.label_studio_url
+    address = settings.label_studio_link_url
     shown = "" if task is None else f"?task={task}"
-    return f"{address.rstrip('/')}/projects/{project}/data{shown}" if address else ""
+    return f"{address}/projects/{project}/data{shown}" if address else ""
 
 
 def open_page(
