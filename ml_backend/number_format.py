@@ -89,6 +89,8 @@ def format_points(value: float | None, low: float | None, high: float | None) ->
 
     >>> format_points(-0.12, -0.2, -0.041), format_points(None, None, None)
     ('-12 points (-20 to -4.1)', '–')
+    >>> format_points(-1e-9, -0.9999999, 0.9999999)
+    '>-0.0001 points (<-99.9999 to >99.9999)'
     """
     if not _is_known(value):
         return UNKNOWN
@@ -187,10 +189,11 @@ def _decimals(value: float, digits: int = 2) -> int:
 
 def _points(share: float, sign: str = "") -> str:
     value = 100.0 * share
+    below, above = ("<", ">") if value > 0.0 else (">-", "<-")
     if 0.0 < abs(value) < _LEAST_POINTS:
-        return f"<{_LEAST_POINTS}"
+        return f"{below}{_LEAST_POINTS}"
     if 0.0 < 100.0 - abs(value) < _LEAST_POINTS:
-        return f">{100.0 - _LEAST_POINTS}"
+        return f"{above}{100.0 - _LEAST_POINTS}"
     return _below_limit(value, _decimals(value), 100.0, sign)
 
 
