@@ -69,7 +69,13 @@ def loop(site: Site, tmp_path: Path) -> Iterator[Loop]:
 
 
 def test_label_studio_breaks_and_the_loop_goes_on_when_it_is_well_again(loop: Loop) -> None:
-    modes: dict[Mode, str] = {"down": "no answer", "500": "HTTP 500", "html": "page", "revoked": "token", "slow": ""}
+    modes: dict[Mode, str] = {
+        "down": "without an answer",
+        "500": "HTTP 500",
+        "html": "page",
+        "revoked": "token",
+        "slow": "",
+    }
     for number, (mode, named_cause) in enumerate(modes.items()):
         until(lambda: "not collected" not in loop.trouble(), "it was not well before", loop.worker, within_s=120.0)
         loop.web.kill()  # what is said now is found by polling only

@@ -75,7 +75,7 @@ def test_a_page_has_no_layout_error(site: str, tmp_path: Path, path: str):
     assert "<footer>" in page.dom
     picture = Image.open(tmp_path / "page.png").convert("RGB")
     colours = picture.getcolors(1 << 24) or []
-    assert max(colours)[1] == (0xFB, 0xFB, 0xFA)  # the paper of the style sheet: it was loaded and applied
+    assert picture.getpixel((0, 0)) == (0xFB, 0xFB, 0xFA)  # the paper of the style sheet: it was loaded and applied
     assert len(colours) > 50  # and there is something on it
 
 
@@ -90,5 +90,5 @@ def test_hostile_text_never_runs(site: str, tmp_path: Path):
 def test_a_page_is_dark_in_dark_mode(site: str, tmp_path: Path):
     browser.render(f"{site}/test/enter?to=/projects/7", tmp_path, dark=True)
 
-    colours = Image.open(tmp_path / "page.png").convert("RGB").getcolors(1 << 24) or []
-    assert max(colours)[1] == (0x16, 0x19, 0x1C)
+    picture = Image.open(tmp_path / "page.png").convert("RGB")
+    assert picture.getpixel((0, 0)) == (0x16, 0x19, 0x1C)
