@@ -27,6 +27,7 @@ _ALL = [
 ]
 
 
+@pytest.mark.timeout(3600)  # of 360 worlds in full
 @pytest.mark.parametrize("name", MEASURES)
 def test_intervals_hold_the_truth_where_a_label_is_rare(name):
     draws = size(ci=60, full=400)
