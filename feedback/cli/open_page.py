@@ -33,7 +33,10 @@ def open_page(
     page: Annotated[bool, typer.Option("--page", help="Open the page of hitl with the state of the project.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Print the address where people annotate the project, and open it in the browser; or a task, or our page."""
+    """Print the address where people annotate the project, and open it in the browser; or a task, or our page.
+
+    With --json the address is printed only.
+    """
     settings = load_settings()
     with opened_project(project, settings) as (_store, row):
         link = f"{settings.url}/projects/{row.id}" if page else annotation_link(settings, row.id, task)
@@ -41,4 +44,5 @@ def open_page(
         raise NotConnected("the address of Label Studio is not known.")
     lines = [link] if page or task is not None else [link, f"There, {HOW_TO_START}."]
     print_found({"project": row.id, "address": link}, lines, as_json=as_json)
-    webbrowser.open(link)
+    if not as_json:
+        webbrowser.open(link)

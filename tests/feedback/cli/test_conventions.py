@@ -214,7 +214,7 @@ def test_open_prints_the_address_and_opens_it_in_the_browser(folder: Path, tmp_p
     browser.chmod(0o755)
     env = {**os.environ, "HITL_DATA_DIR": str(folder), "BROWSER": f"{browser} %s"}
     env |= {"LABEL_STUDIO_URL": "http://ls.internal:8080/", "LABEL_STUDIO_PUBLIC_URL": "https://ls.example/"}
-    tried = [["open", "7"], ["open", "--task", "1"], ["open", "digits", "--page"]]
+    tried = [["open", "7"], ["open", "--task", "1"], ["open", "digits", "--page"], ["open", "7", "--json"]]
     code = f"import sys; from feedback.cli import app\nfor words in {tried}: app(words, standalone_mode=False)"
     done = subprocess.run(
         [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=60, check=False
@@ -227,6 +227,7 @@ def test_open_prints_the_address_and_opens_it_in_the_browser(folder: Path, tmp_p
     ]
     assert [word for word in done.stdout.split() if word.startswith("http")] == addresses, done.stderr
     assert "press Label All Tasks" in done.stdout
+    assert '"address":"https://ls.example/projects/7/data"' in "".join(done.stdout.split())
     assert (tmp_path / "opened").read_text().split() == addresses
 
 
