@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from feedback.loop.turn import Loop
+from feedback.project.audit_splits import Splits
 from feedback.reports.project_status import project_status
 from feedback.training.model_factory import ModelFactory
 from ml_backend.features.media import Media
@@ -21,13 +24,23 @@ from tests.support.review_world import ADA, open_world_on
 
 pytestmark = pytest.mark.e2e
 
-POLICY = "[queue]\nwindow = 30\n[overlap]\nshare = 0.0\n[audit]\nshare = 0.1\n[train]\nmin_rows = 8\nmin_new = 8\n"
+POLICY = "[queue]\nwindow = 30\n[overlap]\nshare = 0.0\n[audit]\nshare = 0.3\n[train]\nmin_rows = 8\nmin_new = 8\n"
 
 
 def square(colour: tuple[int, int, int]) -> str:
     out = io.BytesIO()
     Image.new("RGB", (32, 32), colour).save(out, "PNG")
     return f"data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}"
+
+
+def secret_with_audit_rows(project: str, images: Sequence[str]) -> str:
+    """Return a secret that draws enough images to judge a first model, and not the first one."""
+    for secret in map(str, count()):
+        splits = Splits(secret, project, 0.3)
+        roles = splits.roles([splits.dedup_key({"text": image}) for image in images])
+        if roles[0] == "train" and min(roles.count("tune"), roles.count("judge")) >= 2:
+            return secret
+    raise AssertionError
 
 
 def test_an_image_with_an_odd_address_costs_only_its_own_task(site: Site, tmp_path: Path):
@@ -44,7 +57,9 @@ def test_an_image_with_an_odd_address_costs_only_its_own_task(site: Site, tmp_pa
             folder=FolderRegistry(tmp_path / "models"),
             clock=world.site.seconds,
         )
-        tasks = world.site.add("/data/upload/20/größe.png", *(square(colour) for colour, _label in colours))
+        images = ["/data/upload/20/größe.png", *(square(colour) for colour, _label in colours)]
+        tasks = world.site.add(*images)
+        world.store.secrets.save_secret("draws", secret_with_audit_rows(world.project, images))
         world.use(POLICY)
         world.turn()
         world.turn()
