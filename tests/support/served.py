@@ -8,12 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from flask import Flask
+from werkzeug.serving import make_server
 
 from ml_backend.app import Limits, create_app, freeze_startup_objects
 from ml_backend.predictor import Predictor
@@ -31,6 +33,20 @@ def create() -> Flask:
     limits = Limits(body_bytes=1_000_000, stall_s=1.0)
     predictor = Predictor(registry, load=registry.load)
     return freeze_startup_objects(create_app(predictor, webhook=lambda body: {"status": "ok"}, limits=limits))
+
+
+@contextmanager
+def served_in_thread(app: Flask, port: int = 0) -> Iterator[str]:
+    """Serve `app` from a thread of this process until the block ends; gives its address. Port 0: any free one."""
+    server = make_server("127.0.0.1", port, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,13 +9,13 @@ import flask
 import pytest
 from flask import Flask
 from PIL import Image
-from werkzeug.serving import make_server
 
 from feedback.dashboard.authentication import AccessSettings, Authenticator
 from feedback.store import Store
 from ml_backend.app.security import Guard, Security
 from ml_backend.labelstudio.accounts import User
 from tests.support import browser, pages
+from tests.support.served import served_in_thread
 
 pytestmark = [
     pytest.mark.browser,
@@ -35,13 +34,8 @@ def site(store_with_projects: Store, clock: pages.Clock) -> Iterator[str]:
     app = pages.app_of(store_with_projects, clock=clock)
     authenticator = Authenticator(store_with_projects, Guard(Security()), AccessSettings(), clock=clock)
     _add_ways_in(app, authenticator)
-    server = make_server("127.0.0.1", 0, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served_in_thread(app) as address:
+        yield address
 
 
 def _add_ways_in(app: Flask, authenticator: Authenticator) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 import pytest
 from flask import Flask
-from werkzeug.serving import make_server
 
 from feedback.app.web_app import make_application
 from feedback.errors import NotConnected
@@ -21,19 +19,9 @@ from feedback.store import Store
 from ml_backend.labelstudio.local_server import free_port
 from tests.support import stores
 from tests.support.everything import where
+from tests.support.served import served_in_thread
 
 Serve = Callable[..., str]
-
-
-@contextmanager
-def _served(app: Flask, port: int = 0) -> Iterator[str]:
-    server = make_server("127.0.0.1", port, app, threaded=True)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 @pytest.fixture
@@ -45,7 +33,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
             (tmp_path / folder).mkdir(exist_ok=True)
             settings = _settings(tmp_path / folder, "http://127.0.0.1:9", **more)
             stores.fresh(settings.data_dir / "hitl.sqlite3").close()
-            return stack.enter_context(_served(make_application(settings)))
+            return stack.enter_context(served_in_thread(make_application(settings)))
 
         yield start
 
@@ -74,7 +62,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_service_with_the_same_store_proves_it_before_and_after_the_first_secret(
     own: Callable[..., list[str]], store: Store, tmp_path: Path
 ):
-    with _served(make_application(_settings(tmp_path, "http://127.0.0.1:9"))) as url:
+    with served_in_thread(make_application(_settings(tmp_path, "http://127.0.0.1:9"))) as url:
         before = own(url)
         require_own_store(_settings(tmp_path, url), store)
         after = own(url)
@@ -118,7 +106,7 @@ def test_a_service_with_another_store_is_refused_whatever_the_secrets(
 def test_the_same_store_with_another_webhook_secret_would_refuse_each_webhook(
     own: Callable[..., list[str]], tmp_path: Path
 ):
-    with _served(make_application(_settings(tmp_path, "http://127.0.0.1:9", HITL_WEBHOOK_SECRET="a"))) as url:
+    with served_in_thread(make_application(_settings(tmp_path, "http://127.0.0.1:9", HITL_WEBHOOK_SECRET="a"))) as url:
         (found,) = own(url, HITL_WEBHOOK_SECRET="b")
 
     assert found.startswith("other store: ")
@@ -130,7 +118,7 @@ def test_nobody_or_another_program_at_the_address_is_no_proof_of_anything(
     nobody = f"http://127.0.0.1:{free_port()}"
 
     (silent,) = own(nobody)
-    with _served(Flask("another program")) as url:
+    with served_in_thread(Flask("another program")) as url:
         (strange,) = own(url)
 
     assert silent.startswith(f"service not reached: the web process does not answer at {nobody}")
@@ -143,7 +131,7 @@ def test_a_copy_of_the_store_is_another_store(own: Callable[..., list[str]], sto
     (tmp_path / "copy").mkdir()
     store.secrets.get_or_create_secret("webhook")
     store.backup(tmp_path / "copy" / "hitl.sqlite3")
-    with _served(make_application(_settings(tmp_path / "copy", "http://127.0.0.1:9"))) as url:
+    with served_in_thread(make_application(_settings(tmp_path / "copy", "http://127.0.0.1:9"))) as url:
         (found,) = own(url)
 
     assert found.startswith("other store: ")
