@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from feedback.project.incremental_caches import Changes, RecentProjects
@@ -15,7 +16,7 @@ from feedback.training.imported_answers import list_asked_imports
 from feedback.training.model_cache import ChampionCache
 from feedback.training.model_vote import ModelVote, reweighed
 from feedback.training.promotion_gate import Verdict, judge
-from feedback.training.retrain_triggers import LastTraining, UnseenRows, retrain_reason
+from feedback.training.retrain_triggers import MIN_JUDGED, LastTraining, UnseenRows, retrain_reason
 from feedback.training.trainer import train
 from ml_backend.calibration import MIN_ROWS
 from ml_backend.models import Recipe
@@ -104,12 +105,14 @@ def challenge(
 
 
 def count_open_audit(snapshot: ProjectSnapshot) -> int:
-    """Return how many tasks people can still answer that would judge a model."""
+    """Return how many tasks people can still answer that would judge a model, at most as many as a model waits for."""
     roles, voted, asked = snapshot.roles, snapshot.votes_by_task, list_asked_imports(snapshot)
-    return sum(
-        roles[task] in ("tune", "judge") and task not in voted and (not row.is_labeled or task in asked)
+    found = (
+        task
         for task, row in snapshot.tasks.items()
+        if roles[task] in ("tune", "judge") and task not in voted and (not row.is_labeled or task in asked)
     )
+    return len(list(islice(found, MIN_JUDGED)))
 
 
 @dataclass(frozen=True, slots=True)

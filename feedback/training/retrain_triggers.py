@@ -9,7 +9,7 @@ from feedback.policy import Policy
 from feedback.project.incremental_caches import Changes
 from feedback.training.dataset import Dataset
 
-_MIN_JUDGED = 10  # tune and judge rows; as many as a first model of people's own answers usually has
+MIN_JUDGED = 10  # tune and judge rows; as many as a first model of people's own answers usually has
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def first_model_waits_for(dataset: Dataset, policy: Policy, open_audit: Callable
         return f"{len(rows)} of {wanted} training tasks answered; {more} more needed (audit tasks do not count)"
     if all(row.label == rows[0].label for row in rows):
         return f"all {len(rows)} training tasks have the answer {rows[0].label!r}; a second label is needed"
-    if len(rows) - dataset.n_imported >= wanted or (judged := dataset.count("tune", "judge")) >= _MIN_JUDGED:
+    if len(rows) - dataset.n_imported >= wanted or (judged := dataset.count("tune", "judge")) >= MIN_JUDGED:
         return ""
     n_open = open_audit()
     if not judged + n_open:
@@ -67,7 +67,7 @@ def first_model_waits_for(dataset: Dataset, policy: Policy, open_audit: Callable
             "no audit task is left that people could answer, and imported answers measure no model; "
             'new tasks help, or `ask = "audit"` in [imports] of the policy'
         )
-    needed = min(_MIN_JUDGED, judged + n_open)
+    needed = min(MIN_JUDGED, judged + n_open)
     known = f"{judged} of {needed} audit tasks answered by people, which measure a model of imported answers"
     return f"{known}; {needed - judged} more needed" if judged < needed else ""
 
