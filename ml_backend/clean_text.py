@@ -56,7 +56,7 @@ def unify_spelling(names: Collection[str]) -> dict[str, str]:
     """Return replacements for names that a program has spelled in two ways: "1.0" for 1, "TRUE" for true.
 
     pandas writes whole numbers as floats where a cell is empty. They are replaced where the same number also occurs
-    without a fraction and every number with a fraction is whole; Excel's "TRUE" where another spelling occurs.
+    in another way and every number with a fraction is whole; Excel's "TRUE" where another spelling occurs.
 
     >>> unify_spelling(["1.0", "2.0", "1", "TRUE", "true"]), unify_spelling(["1.0", "1", "1.5"])
     ({'1.0': '1', '2.0': '2', 'TRUE': 'true'}, {})
@@ -64,7 +64,9 @@ def unify_spelling(names: Collection[str]) -> dict[str, str]:
     known = set(names)
     floats = {name: match[1] for name in known if (match := _WHOLE.fullmatch(name))}
     whole = len(floats) == sum(1 for name in known if _FRACTION.fullmatch(name))
-    found = dict(sorted(floats.items())) if whole and not known.isdisjoint(floats.values()) else {}
+    numbers = set(floats.values())
+    is_twice = len(numbers) < len(floats) or not known.isdisjoint(numbers)
+    found = dict(sorted(floats.items())) if whole and is_twice else {}
     for value in ("false", "true"):
         spelled = sorted(name for name in known if name.casefold() == value)
         found |= {name: value for name in spelled if name != value and len(spelled) > 1}

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.util import find_spec
+from ipaddress import ip_address, ip_network
 from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -78,7 +79,7 @@ def environment_proxy(url: str) -> EnvironmentProxy | None:
     """
     proxies, where = getproxies(), _origin(url)
     scheme = next((name for name in (where.partition(":")[0], "all") if proxies.get(name)), "")
-    if not scheme or is_loopback(_host(url)) or proxy_bypass(where.partition("//")[2]):
+    if not scheme or is_loopback(_host(url)) or proxy_bypass(where.partition("//")[2]) or _in_no_proxy(_host(url)):
         return None
     names = (f"{scheme}_proxy", f"{scheme}_proxy".upper())
     variable = next((name for name in names if os.environ.get(name)), "the proxy of the system's settings")
@@ -145,6 +146,8 @@ def describe_failure(error: BaseException, url: str, *, setting: str, proxied: b
     if any(isinstance(found, (httpx.ProxyError, httpcore.ProxyError)) for found in causes):
         return _describe_proxy(str(error), proxy, _host(url))
     if isinstance(cause, ssl.SSLError):
+        if proxy and proxy.address.startswith("https:") and _origin(url).startswith("http:"):
+            return _describe_tls(cause, proxy.address, proxy.variable)  # nothing else speaks TLS
         return _describe_tls(cause, _origin(url), setting)
     if proxy is None:
         return _describe_socket(cause, error, _origin(url), setting)
@@ -171,6 +174,9 @@ def describe_answer(status: int, text: str, location: str, url: str, *, setting:
     target = urljoin(url, location)
     whole, base = bool(base), base or f"{_origin(url)}/"
     rest = urlsplit(url).path.removeprefix(urlsplit(base).path)
+    if target == url:
+        fix = "Look at the settings of that server, or of the proxy in front of it: what it sends leads nowhere."
+        return Failure(f"{shown_url(base)} redirects to itself", fix)
     if shown_url(target).endswith(rest):
         moved = shown_url(target).removesuffix(rest)
         return Failure(f"{shown_url(base)} redirects to {moved}", f"Write {moved} in {setting}.")
@@ -193,7 +199,9 @@ def _describe_proxy(text: str, proxy: EnvironmentProxy | None, host: str) -> Fai
     name, variable = (str(proxy), proxy.variable) if proxy else ("the proxy", "the address of the proxy")
     if str(_PROXY_WANTS_LOGIN) in text:
         fix = f"Write its user and password in {variable}: http://user:password@host:port."
-        return Failure(f"{name} wants a log-in (HTTP {_PROXY_WANTS_LOGIN}) before it connects to {host}", fix)
+        if proxy and proxy.login:
+            fix = f"It does not accept the user and password in {variable}: correct them."
+        return Failure(f"{name} wants a log-in before it connects to {host}", fix)
     return Failure(f"{name} did not connect to {host}: {text}", f"Ask who runs it to allow this host. {_NO_PROXY}")
 
 
@@ -269,6 +277,17 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         yield found
         hidden = isinstance(found, (httpcore.NetworkError, httpcore.TimeoutException))
         found = found.__cause__ or (found.__context__ if hidden else None)
+
+
+def _in_no_proxy(host: str) -> bool:
+    """Return whether NO_PROXY has a network, such as 10.0.0.0/8, that an IP address is in; Python knows names only."""
+    with suppress(ValueError):
+        address = ip_address(host)
+        for part in getproxies().get("no", "").split(","):
+            with suppress(ValueError):
+                if address in ip_network(part.strip(), strict=False):
+                    return True
+    return False
 
 
 def _origin(url: str) -> str:

@@ -43,7 +43,8 @@ def add(
     cells, notes = read_gold(file)
     with opened_project(project) as (store, row):
         control = read_label_config(row.label_config).control(row.policy.model.control)
-        answers = parse_answers(cells, control)
+        data = {task.id: task.data for task in store.tasks.list_tasks(row.id)} if control.options else {}
+        answers = parse_answers(cells, control, data)
         if tolerance is not None and tolerance > 1.0 and control.kind not in QUANTITIES:
             what = f"--tolerance is {tolerance:g}; answers to {control.name} are compared by a distance from 0 to 1."
             raise VotesError(what, hint="Only for numbers and ratings it is a difference, and may be more.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from feedback.jobs.worker import Held
 from feedback.labelling_platform.interface import LabellingPlatform
@@ -52,7 +52,7 @@ class Turn:
     stages: Mapping[str, float] = field(default_factory=dict, hash=False)  # seconds of each stage, by its name
     rows: int = 0  # training and audit rows that people's answers gave
     not_learned: Mapping[str, int] = field(default_factory=dict, hash=False)  # votes that give none by reason, if many
-    imports: Mapping[str, int] = field(default_factory=dict, hash=False)  # tasks with imported answers, by their fate
+    imports: Mapping[str, Any] = field(default_factory=dict, hash=False)  # tasks with imported answers, by their fate
     requests: int = 0  # number of the newest training request that came before it began
 
 

@@ -9,6 +9,7 @@ from feedback.policy import Policy
 from feedback.policy.schema import Imports
 from feedback.project.incremental_caches import Changes
 from feedback.project.snapshot import load_snapshot
+from feedback.reports.formatting import close_direction
 from feedback.store import Store
 from feedback.training.dataset import DatasetCache
 from feedback.training.imported_answers import GOLD_ASKED, count_imports
@@ -23,7 +24,7 @@ _FATES = {
     "audit": "audit tasks, from which no model learns",
     "gold": "gold tasks, which measure people",
     "answered": "answered by people as well, whose answers count instead",
-    "other": "without a single label of the control",
+    "other": "without one label of the control that leads",
 }
 _ASKED = {
     "none": "Nobody is asked these tasks",
@@ -32,7 +33,7 @@ _ASKED = {
 }
 
 
-def imported_json(imports: Imports, tasks: int, copied: int, fates: Mapping[str, int]) -> dict[str, Any] | None:
+def imported_json(imports: Imports, tasks: int, copied: int, fates: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return how many tasks came with answers and what became of them (`count_imports`), as JSON; None where none did.
 
     `copied` are tasks with an annotation that somebody made of a prediction.
@@ -56,6 +57,8 @@ def describe_imports(imported: Mapping[str, Any]) -> str:
         known = {name: imported.get(name, 0) for name in _FATES}
         known["other"] += n_tasks - sum(known.values())  # of other controls, or unreadable
         fates = "; ".join(f"{fate}: {format_count(known[name])}" for name, fate in _FATES.items() if known[name])
+        if why := imported.get("why"):
+            fates += f" (most often: {close_direction(why)})"
         lines.append("The policy ignores them" if imported["use"] == "ignore" else fates[:1].upper() + fates[1:])
         asked = _ASKED[imported["ask"]]
         if imported["ask"] == "none" and (still := imported.get("open")):

@@ -125,7 +125,7 @@ def _agreement_line(figure: Figures | None) -> str:
 def _queue_line(status: Figures) -> str:
     window = status.get("window")
     if not window:
-        return "Label Studio's own order" + (" until the first turn" if status.get("state") == "connected" else "")
+        return "Label Studio's own order" + (" until tasks are open" if status.get("state") == "connected" else "")
     return f"{format_count(window['open'])} of {format_count(window['rows'])} rows of {window['version']} still open"
 
 

@@ -6,12 +6,14 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from feedback.errors import VotesError
 from feedback.project.label_changes import labels_in
 from feedback.reports.csv_table import CsvTable, describe_odd_labels, describe_spelling, read_csv_table, unify_column
 from feedback.reports.vote_analysis import NUMBER_KINDS, Analysis, analyse_votes
+from feedback.training.dataset import why_impossible
 from ml_backend.clean_text import unify_spelling
 from ml_backend.codecs import get_codec
 from ml_backend.errors import CodecError, UnknownName
@@ -147,8 +149,12 @@ def _all_labels(answers: Iterable[Any]) -> set[str]:
     return {label for label in found if isinstance(label, str)}
 
 
-def parse_answers(cells: Mapping[str, str], control: Control) -> dict[int, Answer]:
-    """Parse answers by task id, and check them against the labels of the control.
+def parse_answers(
+    cells: Mapping[str, str], control: Control, data: Mapping[int, Mapping[str, Any]] = MappingProxyType({})
+) -> dict[int, Answer]:
+    """Parse answers by task id, and check them against the labels that people can choose.
+
+    `data` are those of the tasks, which bring labels along where the control has `options`.
 
     VotesError, which names the task, where an id is not a whole number, a cell cannot be parsed, or the control does
     not allow the answer.
@@ -159,8 +165,11 @@ def parse_answers(cells: Mapping[str, str], control: Control) -> dict[int, Answe
         task = name.removesuffix(".0")  # pandas writes ids as floats where one is missing
         if not task.isdecimal() or len(task) > _MOST_DIGITS:
             raise VotesError(f"task {task[:40]!r} is not a task id.", hint="Label Studio's ids are whole numbers.")
-        found[int(task)] = parse_cell(spelling.get(cell, cell), control.kind, where=f"task {task}")
-        _check_labels(found[int(task)], control, f"task {task}")
+        answer = parse_cell(spelling.get(cell, cell), control.kind, where=f"task {task}")
+        if why := why_impossible(answer, control, control.options_of(data.get(int(task), {}))):
+            raise VotesError(f"task {task}: {why}.", hint=_HINTS.get(control.kind, _ANY_HINT))
+        if found.setdefault(int(task), answer) != answer:
+            raise VotesError(f"task {task} has two gold answers.", hint="Keep one row per task.")
     return found
 
 
@@ -222,22 +231,6 @@ def _to_regions(cell: str, kind: str, where: str) -> list[Mapping[str, Any]]:
     if kind in ("choices", "taxonomy") and not any(isinstance(item, dict) for item in items):
         items = [{kind: [json.dumps(item) if isinstance(item, (int, float)) else item for item in items]}]
     return [item if isinstance(item, dict) and "value" in item else {"value": item} for item in items]
-
-
-def _check_labels(answer: Answer, control: Control, where: str) -> None:
-    """Raise VotesError for labels that the control does not have, and for several where it takes one."""
-    value: Any = answer.value
-    used: set[str] = set()
-    if answer.kind == "choices":
-        used = set(value)
-    elif answer.kind in ("labels", "rectanglelabels"):
-        used = {region[-1] for region in value}
-    if control.labels and (unknown := sorted(used - set(control.labels))):
-        raise VotesError(
-            f"{where}: {unknown[0][:40]!r} is not a label; {control.name!r} has {', '.join(control.labels)}."
-        )
-    if answer.kind == "choices" and len(value) > 1 and not control.multiple:
-        raise VotesError(f"{where}: {len(value)} labels, but {control.name!r} takes one.")
 
 
 def _number(cell: str, kind: str, *, where: str) -> float:

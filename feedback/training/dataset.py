@@ -13,11 +13,13 @@ from operator import attrgetter
 from typing import Any
 
 from feedback.project.incremental_caches import Changes, RecentProjects, changed_since
+from feedback.project.label_changes import REGION_KINDS, labels_in
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.project.task_cache import merged
 from feedback.store import Vote
 from feedback.store.database.engine import without_garbage_collection
 from ml_backend.label_config import Control
+from ml_backend.left_out import name_some
 from ml_backend.records import INDICATORS_KEY, Answer
 
 _MODULUS = 1 << 256
@@ -155,6 +157,21 @@ def why_not_learned(answer: Answer, labels: Collection[str], *, place: str = "in
     if answer.kind != "choices":
         return f"answers of the type {answer.kind}"
     return "several labels at once" if answer.value else "no label"
+
+
+def why_impossible(answer: Answer, control: Control, labels: Sequence[str]) -> str:
+    """Return why nobody can give this answer, in a few words; "" where people can. `labels` are those of the task.
+
+    >>> choice = Control("c", "t", "choices", ("a", "b"), False, "text", "text")
+    >>> why_impossible(Answer("choices", ("a", "b")), choice, choice.labels)
+    "2 labels, but 'c' takes one"
+    """
+    used = labels_in(answer) if answer.kind in ("choices", *REGION_KINDS) else set()
+    if labels and (unknown := sorted(map(str, used.difference(labels)))):
+        return f"{unknown[0][:40]!r} is not a label; {control.name!r} has {name_some(labels, most=12)}"
+    if answer.kind == "choices" and len(used) > 1 and not control.multiple:
+        return f"{len(used)} labels, but {control.name!r} takes one"
+    return ""
 
 
 def count_not_learned(snapshot: ProjectSnapshot) -> dict[str, int]:

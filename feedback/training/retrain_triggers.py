@@ -55,8 +55,9 @@ def first_model_waits_for(dataset: Dataset, policy: Policy, open_audit: Callable
     """
     rows, wanted = dataset.of("train"), policy.train.min_rows
     if len(rows) < wanted:
-        more = wanted - len(rows)
-        return f"{len(rows)} of {wanted} training tasks answered; {more} more needed (audit tasks do not count)"
+        imported = f" ({dataset.n_imported} of them imported)" if dataset.n_imported else ""
+        more = f"{wanted - len(rows)} more needed (audit tasks do not count)"
+        return f"{len(rows)} of {wanted} training tasks answered{imported}; {more}"
     if all(row.label == rows[0].label for row in rows):
         return f"all {len(rows)} training tasks have the answer {rows[0].label!r}; a second label is needed"
     if len(rows) - dataset.n_imported >= wanted or (judged := dataset.count("tune", "judge")) >= MIN_JUDGED:

@@ -30,6 +30,9 @@ _OWN_VERSION = "8"  # of RFC 9562, free for own use; Label Studio's random ids h
 # Label Studio's field for annotations that were not made in its editor. REST always shows it, but only webhooks show a
 # unique_id: without this field, a write whose webhook was lost and whose writer was killed would count as a person's.
 OWN_ANNOTATION_FIELDS: Mapping[str, Any] = {"bulk_created": True}
+# Label Studio sets `updated_by` since the end of 2022. Large installations may never have filled it in for annotations
+# that people had made before; their lead time tells them from imports.
+_UPDATED_BY_SINCE = "2024"
 _MAX_DURATION_S = 1e9  # 30 years: no person worked longer; sums of larger ones overflow
 _MAX_REASONS = 20  # a body of a million broken records gives twenty reasons and a count
 
@@ -118,7 +121,7 @@ def read_annotation(raw: Any, project: str, *, task: int | None = None) -> Annot
     owner = id_or_none(raw.get("task")) or task
     if owner is None:
         raise BodyError(f"annotation {number} names no task.")
-    updated_at = time_or_empty(raw.get("updated_at"))
+    created_at, updated_at = time_or_empty(raw.get("created_at")), time_or_empty(raw.get("updated_at"))
     if not updated_at:
         raise BodyError(f"annotation {number} has no updated_at; with the id it names one version.")
     result = raw.get("result")
@@ -132,26 +135,27 @@ def read_annotation(raw: Any, project: str, *, task: int | None = None) -> Annot
         # what is not a list is kept, so that decoding reports a problem and not an empty answer
         result=() if result is None else tuple(result) if isinstance(result, list) else (result,),
         updated_at=updated_at,
-        created_at=time_or_empty(raw.get("created_at")),
+        created_at=created_at,
         was_cancelled=raw.get("was_cancelled") is True,
         ground_truth=raw.get("ground_truth") is True,
         lead_time_s=lead_time_s,
         parent_prediction=id_or_none(raw.get("parent_prediction")),
         unique_id=unique_id if isinstance(unique_id, str) and unique_id else None,
-        imported=_imported(raw, lead_time_s),
+        imported=_imported(raw, created_at, lead_time_s),
     )
 
 
-def _imported(raw: Mapping[str, Any], lead_time_s: float | None) -> bool:
+def _imported(raw: Mapping[str, Any], created_at: str, lead_time_s: float | None) -> bool:
     """Return whether an annotation was not made in the editor: imported, or created from predictions in bulk.
 
-    Label Studio does not set `updated_by` for such annotations, and an import also has an `import_id`. A lead time
-    proves a person, because old projects have `updated_by` null everywhere. Only the record is used, so that webhook
-    and poll give the same result.
+    Label Studio does not set `updated_by` for such annotations, and an import of an export also has an `import_id`.
+    Only the record is used, so that webhook and poll give the same result; it no longer tells once somebody edited an
+    import, which the event log then remembers.
     """
     if raw.get("import_id") is not None or raw.get("bulk_created") is True:
         return True
-    return "updated_by" in raw and raw["updated_by"] is None and lead_time_s is None
+    is_old = lead_time_s is not None and created_at < _UPDATED_BY_SINCE
+    return "updated_by" in raw and raw["updated_by"] is None and not is_old
 
 
 _Fields = dict[str, Any]  # of a ParsedWebhook

@@ -67,8 +67,10 @@ class Transport:
         tries: int = 4,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        if not url.startswith(("http://", "https://")):
-            raise LabelStudioError(f"{url!r} is not an address.", hint="Set LABEL_STUDIO_URL to http://… or https://….")
+        scheme, _, rest = url.strip().rstrip("/").partition("://")
+        if scheme.lower() not in ("http", "https") or not rest or not {"?", "#"}.isdisjoint(rest):
+            hint = "Set LABEL_STUDIO_URL to http://… or https://…, without ? and #."
+            raise LabelStudioError(f"{connections.shown_url(url)} is not the address of a Label Studio.", hint=hint)
         if not api_key.strip():
             raise LabelStudioError(
                 "there is no access token for Label Studio.",
@@ -76,7 +78,7 @@ class Transport:
             )
         if not (api_key.strip().isascii() and api_key.strip().isprintable()):
             raise LabelStudioError("the access token contains characters that no token has.", hint=_NEW_KEY_HINT)
-        self.url = url.rstrip("/") + "/"  # the SDK joins paths, and without the slash a prefix would be lost
+        self.url = f"{scheme.lower()}://{rest}/"  # the SDK joins paths, and without the slash a prefix would be lost
         self._api_key = api_key.strip()
         self._tries = tries
         self._sleep = sleep

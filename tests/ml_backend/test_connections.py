@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from feedback.app.bootstrap import post_json
-from ml_backend.connections import environment_proxy
+from ml_backend.connections import describe_answer, environment_proxy
 from ml_backend.errors import LabelStudioError
 from ml_backend.features.image_decoding import MediaError
 from ml_backend.features.media_fetcher import MediaFetcher
@@ -170,6 +170,24 @@ def test_an_address_that_is_none_is_a_sentence_also_as_a_proxy(host: str, monkey
     assert f"http_proxy is http://{host}, which is no proxy" in label_studio("http://studio.example")
 
 
+@pytest.mark.parametrize("url", ["http://", "ftp://studio.example", "http://studio.example/?tab=1", "studio.example"])
+def test_no_label_studio_is_at_an_address_with_a_query_or_without_a_scheme(url: str) -> None:
+    assert "is not the address of a Label Studio" in label_studio(url)
+
+
+def test_an_address_may_have_capitals_and_spaces_around_it() -> None:
+    assert Transport(" HTTP://studio.example/sub/ ", "some-token").url == "http://studio.example/sub/"
+
+
+def test_a_server_that_redirects_to_itself_is_not_to_be_written_there() -> None:
+    url = "http://studio.example/api/version"
+    failure = describe_answer(308, "", url, url, setting="LABEL_STUDIO_URL", base="http://studio.example/")
+
+    assert failure is not None
+    assert failure.what == "http://studio.example/ redirects to itself"
+    assert "Write" not in failure.fix
+
+
 def test_a_server_that_hangs_is_not_one_that_is_away(stack: ExitStack) -> None:
     port = stack.enter_context(silent())
 
@@ -202,7 +220,13 @@ def test_a_proxy_that_wants_a_log_in_or_refuses_is_named(
     wants, refuses = (stack.enter_context(serving(proxy_status=status)) for status in (407, 403))
     monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{wants}")
 
-    assert f"the proxy http://127.0.0.1:{wants} (HTTPS_PROXY) wants a log-in" in ask("https://studio.example")
+    wanted = ask("https://studio.example")
+    assert f"the proxy http://127.0.0.1:{wants} (HTTPS_PROXY) wants a log-in" in wanted
+    assert "Write its user and password in HTTPS_PROXY" in wanted
+    monkeypatch.setenv("HTTPS_PROXY", f"http://ann:s3cr3t@127.0.0.1:{wants}")
+    assert "It does not accept the user and password in HTTPS_PROXY" in ask("https://studio.example")
+    monkeypatch.setenv("HTTP_PROXY", f"https://127.0.0.1:{wants}")
+    assert f"the server at https://127.0.0.1:{wants} speaks plain http there" in ask("http://studio.example")
     monkeypatch.setenv("HTTPS_PROXY", f"127.0.0.1:{refuses}")
     assert f"the proxy http://127.0.0.1:{refuses} (HTTPS_PROXY) did not connect to studio.example: 403" in ask(
         "https://studio.example"
@@ -217,10 +241,12 @@ def test_a_page_of_a_proxy_is_not_called_one_of_label_studio(stack: ExitStack, m
 
 def test_what_no_proxy_names_is_reached_directly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
-    monkeypatch.setenv("NO_PROXY", "studio.example,10.0.0.7:8080")
+    monkeypatch.setenv("NO_PROXY", "studio.example,10.0.0.7:8080, 172.16.0.0/12")
 
     assert environment_proxy("http://studio.example:8080/api") is None
     assert environment_proxy("http://10.0.0.7:8080/") is None
+    assert environment_proxy("http://172.17.0.3:8080/") is None
+    assert environment_proxy("http://172.32.0.3:8080/") is not None
     assert [environment_proxy(f"http://{host}/") for host in ("localhost", "127.0.0.9:80", "[::1]:8080")] == [None] * 3
     assert str(environment_proxy("http://other.example/")) == "the proxy http://proxy.example:3128 (HTTP_PROXY)"
 

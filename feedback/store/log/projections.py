@@ -217,7 +217,7 @@ class AnnotationState(Lifetime):
         return self.person, "skips" if self.was_cancelled else "answers"
 
     def _start_lifetime(self) -> None:
-        self.unique_id = None
+        self.unique_id, self.source = None, "person"
 
     def _take_any(self, body: Mapping[str, Any]) -> None:
         unique_id = body.get("unique_id")
@@ -225,13 +225,17 @@ class AnnotationState(Lifetime):
             self.unique_id = max(self.unique_id or "", plain(unique_id))
         if is_own_annotation(self.unique_id):
             self.source = "own"
+        elif body.get("imported") and body.get("parent_prediction") is None:
+            self.source = "import"  # for ever: after an edit, it looks like an answer of the user who imported it
 
     def _take_newest(self, body: Mapping[str, Any]) -> None:
         self.body = body
+        was_imported = self.source == "import" and self.parent_prediction is None
+        if self.source != "own":
+            self.source = "import" if body.get("imported") or was_imported else "person"
         self.task, self.person = body.get("task"), body.get("person")
         self.was_cancelled, self.ground_truth = bool(body.get("was_cancelled")), bool(body.get("ground_truth"))
         self.lead_time_s, self.parent_prediction = _seconds(body.get("lead_time_s")), body.get("parent_prediction")
-        self.source = "own" if is_own_annotation(self.unique_id) else "import" if body.get("imported") else "person"
 
 
 @dataclass(slots=True)

@@ -182,7 +182,12 @@ def test_a_title_may_be_a_number_of_no_project(store: Store):
     ],
 )
 def test_exit_codes(hitl: Hitl, command: str, code: int):
-    done = hitl(*command.split(), LABEL_STUDIO_URL="http://127.0.0.1:9", LABEL_STUDIO_API_KEY="x")
+    done = hitl(
+        *command.split(),
+        LABEL_STUDIO_URL="http://127.0.0.1:9",
+        LABEL_STUDIO_API_KEY="x",
+        HITL_PUBLIC_URL="http://127.0.0.1:9",
+    )
 
     assert done.returncode == code, done
     assert "Traceback" not in done.stderr

@@ -183,6 +183,29 @@ def test_as_gold_they_measure_people_until_the_policy_says_otherwise(connected_p
     assert turn.imports["answered"] == 30
 
 
+def test_no_imported_answer_is_gold_that_nobody_could_give(connected_project: ConnectedProject):
+    connected_project.connect(policy(use="gold"))
+    first, second, third, *_others = sorted(connected_project.studio.tasks)
+    connected_project.studio.come_with(first, "fruit")
+    connected_project.studio.come_with(second, "stone")
+    for label in ("fruit", "tool"):
+        connected_project.studio.come_with(third, label)
+    turn = connected_project.turn()
+
+    assert load_gold_tasks(connected_project.store, "7").keys() == {first}
+    assert (turn.imports["gold"], turn.imports["other"]) == (1, 2)
+
+
+def test_imported_answers_that_teach_nothing_are_told_with_the_reason(connected_project: ConnectedProject):
+    for task in sorted(connected_project.studio.tasks)[:40]:
+        connected_project.studio.come_with(task, "Fruit")
+    turn = connected_project.turn()
+
+    assert turn.imports["train"] == 0
+    told = lines_of(connected_project)["imported"]
+    assert f": {turn.imports['other']} (most often: the label 'Fruit' is not in the label config)." in told
+
+
 def test_of_several_imported_answers_the_majority_teaches(connected_project: ConnectedProject):
     came = come_with(connected_project, 3)
     connected_project.turn()

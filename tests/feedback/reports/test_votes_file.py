@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ CONTROL = Control("kind", "text", "choices", ("fruit", "tool"), False, "text", "
         ({"x1": "fruit"}, "not a task id"),
         ({"1" * 5_000: "fruit"}, "not a task id"),
         ({"1": "stone"}, "has fruit, tool"),
+        ({"1": "fruit", "1.0": "tool"}, "task 1 has two gold answers"),
     ],
 )
 def test_answers_of_a_file_are_checked(cells: dict[str, str], message: str):
@@ -57,6 +59,23 @@ def test_one_odd_cell_of_a_file_never_ends_in_a_traceback(tmp_path: Path, column
 
     assert any(f"{path.name}, " in text for text in texts)  # the line, or the row, is named
     assert all(len(text) < 1_000 for text in texts)
+
+
+def test_a_gold_answer_may_be_a_label_that_its_task_brings_along():
+    control = replace(CONTROL, labels=("Other",), options="options")
+    data = {1: {"options": [{"value": "Late"}]}, 2: {"options": [{"value": "Lost"}]}}
+
+    assert parse_answers({"1": "Late", "2": "Other"}, control, data).keys() == {1, 2}
+    with pytest.raises(VotesError, match="'Late' is not a label; 'kind' has Other, Lost"):
+        parse_answers({"2": "Late"}, control, data)
+
+
+@pytest.mark.parametrize("tasks", [("1", "1.0"), ("1.0", "1.00")])
+def test_two_gold_answers_to_one_task_are_told_however_its_number_is_written(tmp_path: Path, tasks: tuple[str, str]):
+    (tmp_path / "gold.csv").write_text(f"task,gold\n{tasks[0]},A\n{tasks[1]},B\n", encoding="utf-8")
+
+    with pytest.raises(VotesError, match="task '1' has two gold answers, 'A' and 'B'"):
+        read_gold(tmp_path / "gold.csv")
 
 
 def _read_votes(path: Path) -> None:

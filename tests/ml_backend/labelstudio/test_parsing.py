@@ -108,7 +108,8 @@ def test_annotations_made_from_predictions_come_as_a_list_under_the_singular_key
         ({"import_id": 9}, True),
         ({"bulk_created": True}, True),
         ({"updated_by": None, "lead_time": None}, True),
-        ({"updated_by": None, "lead_time": 4.0}, False),  # an old project: the column came later than the person
+        ({"updated_by": None, "lead_time": 4.0}, True),
+        ({"updated_by": None, "lead_time": 4.0, "created_at": "2022-05-01T00:00:00Z"}, False),  # before the column
         ({"lead_time": None}, False),  # a submit through the API
     ],
 )

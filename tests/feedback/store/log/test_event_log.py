@@ -102,6 +102,24 @@ def test_only_people_vote(store: Store) -> None:
     assert len(store.annotations.list_annotations("1")) == 7  # all are kept
 
 
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+@pytest.mark.parametrize(("shown", "voters"), [(None, set()), (9, {1})])
+def test_an_imported_answer_that_somebody_edits_stays_an_import(
+    store: Store, order: tuple[int, int], shown: int | None, voters: set[int]
+) -> None:
+    """One that was made of a prediction in bulk is an answer once a person has changed it."""
+    versions = [
+        annotation_event(5, "A", second=1, imported=True, parent_prediction=shown),
+        annotation_event(5, "B", second=9, parent_prediction=shown),
+    ]
+    for place in order:
+        store.append([versions[place]])
+
+    assert {vote.person for vote in store.votes.list_votes("1")} == voters
+    assert labels(store.votes.list_votes("1", imported=True)) == ({} if voters else {(1, 1): "B"})
+    assert list_problems(store, "1") == []
+
+
 def test_a_value_that_only_a_webhook_has_survives_a_later_poll(store: Store) -> None:
     store.append([annotation_event(5, "A", unique_id=own_unique_id("consensus 1"))])
     store.append([annotation_event(5, "B", second=2, source="poll", seen_s=5.0)])
