@@ -76,11 +76,12 @@ def unify_spelling(names: Collection[str]) -> dict[str, str]:
 def group_similar(names: Iterable[str]) -> list[list[str]]:
     r"""Return groups of names that people may take for one: they differ in case, width, spaces or how numbers look.
 
-    >>> group_similar(["spam", "ham", "Spam", "007", "7", "New York", "New\xa0York"])
-    [['007', '7'], ['New York', 'New\xa0York'], ['Spam', 'spam']]
+    >>> group_similar(["spam", "ham", "Spam", "007", "7,0", "New York", "New\xa0York"])
+    [['007', '7,0'], ['New York', 'New\xa0York'], ['Spam', 'spam']]
     """
     groups: dict[str, list[str]] = {}
     for name in sorted(set(names)):
         plain = " ".join(_INSIDE.sub("", unicodedata.normalize("NFKC", name).casefold()).split())
-        groups.setdefault(repr(float(plain)) if _NUMBER.fullmatch(plain) else plain, []).append(name)
+        number = plain.replace(",", ".", 1)  # as many countries write a fraction
+        groups.setdefault(repr(float(number)) if _NUMBER.fullmatch(number) else plain, []).append(name)
     return [group for group in groups.values() if len(group) > 1]

@@ -19,6 +19,7 @@ from feedback.consensus.sparse_votes import TaskGroups
 from feedback.errors import VotesError
 from feedback.stats.intervals import Bools
 from feedback.votes import Floats, Votes
+from ml_backend.number_format import format_count
 
 _MIN_PEOPLE = 3  # of two people who differ, nobody can know who is right
 _MAX_LABELS = 30  # error rates grow with its square
@@ -77,7 +78,8 @@ def accuracy_intervals(votes: Votes) -> AccuracyIntervals:
     k = votes.n_labels
     if k > _MAX_LABELS:
         raise VotesError(
-            f"{k} different answers are too many to compare people with each other; wanted {_MAX_LABELS} or fewer.",
+            f"{format_count(k)} different answers are too many to compare people with each other; "
+            f"wanted {_MAX_LABELS} or fewer.",
             hint="Gold tasks compare people on any number of labels.",
         )
     compared = _compared_people(votes)

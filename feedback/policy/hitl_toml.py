@@ -109,7 +109,9 @@ def _describe_syntax(message: str, text: str) -> str:
     if what.startswith(("Cannot overwrite", "Cannot declare")):  # tomllib gives the end of the value
         path, end = find_last_key(text[:end])
         what = f"{'.'.join(map(str, path))}, or a part of it, was given before"
-    return f"{describe_offset(text, end)}: it is not TOML: {what}"
+    sign = text[end : end + 1]
+    odd = "" if sign.isascii() else f"; {sign!r} stands there"  # a space or a quote that looks like the right one
+    return f"{describe_offset(text, end)}: it is not TOML: {what}{odd}"
 
 
 def _sentence(item: Any) -> str:

@@ -60,8 +60,8 @@ class Span:
         """
         if self.is_long:
             return f"{format_count(count)} {source} over {format_number(self.days)} days"
-        within = format_duration(self.days * DAY_S)
-        return f"{format_count(count)} {source} within {within}, too short a time for a daily rate"
+        within = f"within {format_duration(self.days * DAY_S)}" if self.days * DAY_S >= 1 else "of one moment"
+        return f"{format_count(count)} {source} {within}, too short a time for a daily rate"
 
 
 @dataclass(frozen=True, slots=True)

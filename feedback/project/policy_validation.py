@@ -16,7 +16,7 @@ from feedback.errors import PolicyError
 from feedback.policy import Policy
 from feedback.policy.before_first_model import describe_before_first_model
 from feedback.policy.conditions import Compare, Condition, list_tests
-from feedback.policy.explain import condition_text
+from feedback.policy.explain import condition_text, format_duration
 from feedback.policy.field_types import parse_duration_s
 from feedback.policy.key_positions import KeyPositions
 from feedback.policy.reader_counts import check_reader_counts
@@ -119,7 +119,7 @@ def check_clocks(policy: Policy, lock_ttl_s: float) -> list[PolicyFinding]:
     >>> check_clocks(policy, 300.0)
     []
     >>> print(*check_clocks(policy, 86_400.0))
-    tiers.L1: its clock of 10 minutes is shorter than the 1 day for which Label Studio locks an opened task.
+    tiers.L1: its clock of 10m is shorter than the 1d for which Label Studio locks an opened task.
     """
     clocks: dict[str, tuple[float, ...]] = {
         f"tiers.{name}": (tier.first_action_s, tier.resolve_s) for name, tier in policy.tiers.items()
@@ -133,7 +133,7 @@ def check_clocks(policy: Policy, lock_ttl_s: float) -> list[PolicyFinding]:
         PolicyFinding(
             "error",
             key,
-            f"its clock of {_duration_text(clock_s)} is shorter than the {_duration_text(lock_ttl_s)} for which "
+            f"its clock of {format_duration(clock_s)} is shorter than the {format_duration(lock_ttl_s)} for which "
             "Label Studio locks an opened task.",
             hint,
         )
@@ -200,13 +200,6 @@ def _check_function(function: LabellingFunction, *, run: bool) -> Iterator[Polic
     except UnknownName as error:
         near = next((text for finding in read if (text := finding.sentence.partition(" Did you mean")[2])), "")
         yield PolicyFinding("error", key, f"{error}{f' Did you mean{near}' if near else ''}", _INSTALL)
-
-
-def _duration_text(duration_s: float) -> str:
-    for unit, size in (("day", 86_400), ("hour", 3600), ("minute", 60)):
-        if duration_s >= size and duration_s % size == 0:
-            return f"{duration_s / size:.0f} {unit}{'s' if duration_s > size else ''}"
-    return f"{duration_s:.0f} seconds"
 
 
 def lint_policy(

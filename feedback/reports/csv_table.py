@@ -97,7 +97,8 @@ def describe_odd_labels(labels: Iterable[str]) -> list[str]:
     known = set(labels)
     notes = []
     if words := sorted(label for label in known if label.casefold() in _WORDS_FOR_NOTHING):
-        notes.append(f"{name_some(list(map(repr, words)))} is a label here: a cell without an answer is empty")
+        are = "is a label" if len(words) == 1 else "are labels"
+        notes.append(f"{name_some(list(map(repr, words)))} {are} here: a cell without an answer is empty")
     if similar := [" and ".join(map(repr, group)) for group in group_similar(known)]:
         notes.append(f"these labels are counted apart: {name_some(similar, separator='; ')}")
     return notes

@@ -197,7 +197,7 @@ def test_thousands_of_labels_are_left_out_with_a_sentence():
     labels: Ints = np.arange(6000) // 2
     votes = Votes(np.arange(6000) // 2, np.arange(6000) % 5, labels)
 
-    with pytest.raises(VotesError, match="3000 different answers are too many"):
+    with pytest.raises(VotesError, match="3,000 different answers are too many"):
         accuracy_intervals(votes)
     records, note = compare_people(votes, gold=None)
     assert records == ()

@@ -116,6 +116,14 @@ def test_booleans_of_a_spreadsheet_and_of_a_program_are_one(tmp_path):
     assert found["agreement"]["percent"]["value"] == 1.0
 
 
+def test_numbers_with_a_comma_are_told_where_they_also_come_without(tmp_path):
+    rows = "".join(f"a;{task};{task % 2},0\nb;{task};{task % 2}\n" for task in range(4))
+
+    found = analysed(tmp_path, f"worker;task;label\n{rows}")
+
+    assert any("counted apart: '0' and '0,0'; '1' and '1,0'" in note for note in found["notes"])
+
+
 @pytest.mark.parametrize("word", ["NA", "None", "NaN", "null"])
 def test_a_word_for_nothing_is_a_label_with_a_note(tmp_path, word):
     rows = "".join(f"a,{task},{word}\nb,{task},{word}\n" for task in range(4))

@@ -65,6 +65,8 @@ late = true
         ("[audit]\n[queue]\n[audit]", ["line 3, column 2: it is not TOML: audit, or a part of it, was given before"]),
         ("[queue]\nwindow = [1,\n 2", ["line 3, column 3: it is not TOML: Unclosed array"]),
         ("[queue]\nwindow = 5 6", ["line 2, column 12: it is not TOML"]),
+        ("[imports]\nuse = “gold”", ["line 2, column 7: it is not TOML: Invalid value; '“' stands there"]),
+        ("[imports]\nuse =\xa0'gold'", ["line 2, column 6: it is not TOML: Invalid value; '\\xa0' stands there"]),
     ],
 )  # fmt: skip
 def test_an_error_names_line_and_column(text: str, wanted: list[str]):

@@ -127,7 +127,7 @@ def test_a_promise_shortens_the_tier_and_never_lengthens_it():
 def test_a_clock_shorter_than_the_lock_is_found():
     (finding,) = check_clocks(read_policy('[tiers.L1]\nfirst_action = "1h"\nresolve = "10m"'), 86_400)
 
-    assert "10 minutes" in finding.sentence
+    assert "10m" in finding.sentence
     assert check_clocks(read_policy('[tiers.L1]\nresolve = "1h"'), 900) == []
     assert check_clocks(read_policy(""), 86_400) == []
 
@@ -136,7 +136,7 @@ def test_a_policy_with_such_a_clock_is_refused_with_what_to_set():
     policy = read_policy('[tiers.L1]\n[tiers.L2]\nresolve = "10m"')
 
     raise_policy_errors(check_clocks(policy, 600))
-    with pytest.raises(PolicyError, match=r"tiers\.L2: its clock of 10 minutes") as refused:
+    with pytest.raises(PolicyError, match=r"tiers\.L2: its clock of 10m") as refused:
         raise_policy_errors(check_clocks(policy, 86_400))
     assert "TASK_LOCK_TTL=300" in refused.value.hint
     with pytest.raises(PolicyError) as refused:
