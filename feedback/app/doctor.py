@@ -30,6 +30,7 @@ class Examination:
 
     findings: list[Finding] = field(default_factory=list)
     passed: list[str] = field(default_factory=list)  # what holds, a sentence for each check without a finding
+    next_step: str = ""  # what is left to do where nothing is wrong
 
     @property
     def has_error(self) -> bool:
@@ -45,7 +46,8 @@ def examine(
     `before_connect` are findings about the service that are known already; what `hitl connect` mends is left out then.
     """
     row = store.projects.get_project(project) if project else None
-    found = Examination()
+    is_open = bool(project) and not (row and (row.connected or row.source))
+    found = Examination(next_step=f"It is not connected: run `hitl connect {project}`." if is_open else "")
     for holds, findings in _each_check(settings, store, project, row, before_connect):
         found.findings += [row for row in findings if before_connect is None or not row.mended_by_connect]
         found.passed += [holds] if holds and not findings else []

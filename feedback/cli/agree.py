@@ -121,7 +121,7 @@ def _print(found: Analysis, name_of: Callable[[Any], str]) -> None:
     for names, note in _undefined(found):
         console.print(f"{names}: {note}.")
     if found.open_first:
-        console.print(f"Open first: {', '.join(map(str, found.open_first))}")
+        console.print(f"Look at these tasks first: {', '.join(map(str, found.open_first))}")
     _print_breakdowns(found, name_of)
     numeric = any(score.error is not None for score in found.consensus.values())
     error = "mean distance" if numeric else "calibration error"

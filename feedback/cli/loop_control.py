@@ -27,7 +27,7 @@ def turn(project: Project, as_json: AsJson = False, verbose: Verbose = False) ->
     echo(f"Project {done['project']}: the turn is done.")
     for name, value in done.items():
         for item in value if isinstance(value, tuple) else (value,):
-            if name not in ("project", "at_s", "stages", "requests") and item not in ("", 0):
+            if name not in ("project", "at_s", "stages", "requests") and item:
                 echo(f"  {name:<10} {item}")
     if verbose:
         for stage, seconds in done["stages"].items():

@@ -42,7 +42,9 @@ def open_page(
         link = f"{settings.url}/projects/{row.id}" if page else annotation_link(settings, row.id, task)
     if not link:
         raise NotConnected("the address of Label Studio is not known.")
-    lines = [link] if page or task is not None else [link, f"There, {HOW_TO_START}."]
+    is_ordered = row.connected or row.source
+    how = f"There, {HOW_TO_START}." if is_ordered else "The project is not connected: it has Label Studio's own order."
+    lines = [link] if page or task is not None else [link, how]
     print_found({"project": row.id, "address": link}, lines, as_json=as_json)
     if not as_json:
         webbrowser.open(link)

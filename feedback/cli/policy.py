@@ -146,7 +146,7 @@ def activate(
     file: File,
     add_questions: Annotated[
         bool,
-        typer.Option("--add-questions", help="Add the [feedback] questions to the label config of the project."),
+        typer.Option("--add-questions", help="Add the \\[feedback] questions to the label config of the project."),
     ] = False,
     yes: Yes = False,
     as_json: AsJson = False,
@@ -209,11 +209,11 @@ def show(
 
 @app.command()
 def secret(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="The `secret` of a [notify] target.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The `secret` of a \\[notify] target.")],
     new: Annotated[bool, typer.Option("--new", help="Replace it. Receivers need the new one from then on.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Print the secret that signs the notifications of [notify] targets with `secret = NAME`; make it if there is none.
+    """Print the secret that signs the notifications to targets with `secret = NAME`; make it if there is none.
 
     docs/policy.md shows how a receiver verifies the signature.
     """

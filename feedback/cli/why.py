@@ -55,7 +55,9 @@ def why(
     else:
         echo(f"Task {task}: {place}.")
         if not explained and not cases:
-            reason = "the policy has no rules, or no turn has run since it got them" if known else "the task is unknown"
+            reason = "rules decide about open tasks only, and no turn has found it open since the policy has them"
+            reason = reason if row.policy.routing else "the policy has no rules"
+            reason = reason if known else "the task is unknown"
             echo(f"Nothing was decided about task {task}: {reason}.")
         for entry in explained:
             _print(entry, is_hidden=is_hidden)

@@ -107,7 +107,7 @@ class Loop:
         self._services.store.records.create_record(project_id, "turn", asdict(turn))
         if context.eligible is not None:
             self._request_report(context)
-        _log_stages(turn)
+        _log_turn(turn)
         return turn
 
     def report(self, project_id: str, *, held: Held | None = None) -> None:
@@ -204,7 +204,9 @@ def _as_turn(context: TurnContext, seconds: dict[str, float], counts: dict[str, 
     )
 
 
-def _log_stages(turn: Turn) -> None:
+def _log_turn(turn: Turn) -> None:
+    if turn.verdict:
+        _LOG.info("project %s: %s", turn.project, turn.verdict)
     total_s = sum(turn.stages.values())
     level = logging.INFO if total_s >= _SLOW_S else logging.DEBUG
     if _LOG.isEnabledFor(level):

@@ -18,6 +18,7 @@ from ml_backend.number_format import format_count, format_money, format_number, 
 
 DAY_S = 86_400.0
 DECISIONS = "decisions"  # the source of a history
+TASKS_NOW = "tasks as they are now, answered ones too, imported"
 _MAX_EXAMPLES = 20  # tasks that would go elsewhere
 # the keys that routing and its cost depend on, and those that only people read
 _JUDGED = (
@@ -72,7 +73,7 @@ class TaskHistory:
     at_s: Sequence[float]  # (n,)
     column: Callable[[str], Sequence[Any]] = field(repr=False)  # (n,) values of a field, None where missing
     handling_s: float | None = None  # one answer of one person, as measured; None: never measured
-    source: str = DECISIONS  # or "tasks as they are now", where nothing was decided yet
+    source: str = DECISIONS  # or TASKS_NOW, where nothing was decided yet
 
     @property
     def days(self) -> float:

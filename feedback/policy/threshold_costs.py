@@ -175,11 +175,11 @@ def _best(
 
 
 def _row_text(step: ThresholdRow, unit: str) -> str:
-    loads = ", ".join(f"{tier} {format_number(each)}" for tier, each in step.answers.items()) or "nobody"
+    loads = ", ".join(f"{tier} {format_number(each)}" for tier, each in step.answers.items()) or "none"
     cost = ""
     if step.cost is not None:
-        middle = f"{format_money(step.cost.value)}, " if step.cost.value is not None else ""
-        cost = f"; cost {middle}{format_money(step.cost.low)} to {format_money(step.cost.high)} {unit}"
+        bounds = f"{format_money(step.cost.low)} to {format_money(step.cost.high)}"
+        cost = f"; cost {bounds if step.cost.value is None else f'{format_money(step.cost.value)} ({bounds})'} {unit}"
     return (
         f"from {format_set_percent(step.threshold)}: automates {format_percent(step.automated)}, "
         f"error {format_share(step.error.value, step.error.low, step.error.high)} on {format_count(step.checked)} "

@@ -220,7 +220,7 @@ def _describe_new_bot(settings: Settings, store: Store) -> list[str]:
 
 
 def disconnect(store: Store, client: Client, project: str) -> list[str]:
-    """Restore a project as it was before `connect`; return in words what could not be restored. Safe to repeat.
+    """Restore a project as it was before `connect`; return in words what is not as before. Safe to repeat.
 
     Review projects and their answers stay; only their webhooks are removed.
 
@@ -234,14 +234,16 @@ def disconnect(store: Store, client: Client, project: str) -> list[str]:
         raise NotConnected(f"project {project} is not connected.", hint="`hitl status` lists the projects.")
     store.projects.save_project(replace(row, connected=False, paused=True))  # first: a running turn stops writing
     _reopen_hidden_tasks(store, client, project, SettingsSnapshot.from_json(row.settings_snapshot))
-    for review_project in store.review_projects.list_review_projects(project).values():
-        review_project_client.delete_webhooks(client, review_project.id, SECRET_HEADER)
+    reviews = [row.id for row in store.review_projects.list_review_projects(project).values()]
+    for review_project in reviews:
+        review_project_client.delete_webhooks(client, review_project, SECRET_HEADER)
     store.review_projects.refresh_review_projects(project)
     notes = projects.disconnect(
         client, SettingsSnapshot.from_json(row.settings_snapshot), versions=store.registry.versions(project)
     )
     store.projects.save_project(replace(row, connected=False, paused=False, settings_snapshot={}))
-    return list(notes)
+    kept = "stays with its answers and is used when you connect again; delete it if you will not"
+    return [*notes, *(f"review project {review_project} {kept}" for review_project in reviews)]
 
 
 def _reopen_hidden_tasks(store: Store, client: Client, project: str, settings_snapshot: SettingsSnapshot) -> None:

@@ -26,7 +26,7 @@ _EVENT_TEXTS: Mapping[str, str] = {
     "refuse": "open again, because the review of {who} does not count",
     "ask": "waits for an answer; its clocks are paused",
     "answered": "continues at {tier}",
-    "warn": "a notification is sent",
+    "warn": "noted",
     "reassign": "assigned to other people at {tier}",
     "escalate": "escalated to {tier}",
     "recall": "moved to {tier}",

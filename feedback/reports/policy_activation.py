@@ -27,7 +27,7 @@ def describe_activation(store: Store, project: ProjectRow, policy: Policy, simul
         yield f"tasks that nobody has answered and that are kept back from {policy.first_tier}: {moved}"
     made = store.review_projects.list_review_projects(project.id)
     if new := [tier for tier in list(policy.tiers)[1:] if tier not in made]:
-        yield f"a review project is made in Label Studio for {', '.join(new)}, each with its first case"
+        yield f"a review project is made in Label Studio for {', '.join(new)} as soon as there is a case"
     for (tier, state), count in sorted(store.cases.count_cases(project.id).items()):
         if tier not in policy.tiers and state in OPEN_STATES:
             gone = f"{tier}, which the policy no longer has"

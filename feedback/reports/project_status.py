@@ -168,14 +168,16 @@ def verdict_json(record: Record) -> dict[str, Any]:
 
 
 def project_state(project: ProjectRow) -> str:
-    """Return whether a project is paused, connected, or only known by the webhooks that reach us."""
+    """Return whether a project is paused, connected, a review project, or only known by the webhooks that reach us."""
+    if project.source:
+        return f"the review project of project {project.source}: see `hitl cases {project.source}`"
     if project.paused:
         return "paused"
     if project.connected:
         return "connected"
     if project.settings_snapshot:
         return "connected in part: run `hitl connect` again"
-    return "not connected: only webhooks are read"
+    return "not connected: nothing is written, and only webhooks that still come are read"
 
 
 def service_gauges(store: Store) -> dict[str, float | dict[str, float]]:

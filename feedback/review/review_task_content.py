@@ -118,7 +118,7 @@ def review_task_data(
     `adjudicates` is for the third reviewer, who decides between two.
     """
     lines = _case_history(case, snapshot, votes, reviews, events, adjudicates=adjudicates)
-    lines = lines or [{"author": "–", "text": "there is no earlier answer"}]
+    lines = lines or [{"author": "–", "text": "no earlier answer is shown"}]
     own = {name: value for name, value in snapshot.tasks[case.task].data.items() if not name.startswith(PREFIX)}
     summary = _describe_case(case, snapshot, adjudicates=adjudicates)
     verdicts = [{"value": verdict} for verdict in offered_verdicts(case, snapshot.policy)]

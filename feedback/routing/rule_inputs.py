@@ -15,7 +15,7 @@ from feedback.policy import Policy
 from feedback.policy.calendars import open_calendars
 from feedback.policy.conditions import Table
 from feedback.policy.rule_matching import AUDIT, GOLD, SAMPLE, Router, make_data_reader, make_lookup
-from feedback.policy.simulate import TaskHistory
+from feedback.policy.simulate import TASKS_NOW, TaskHistory
 from feedback.project.snapshot import ProjectSnapshot, load_counted_snapshot
 from feedback.store import NewestSignal, ProjectRow, Skip, Store, Vote
 from feedback.store.log.projections import epoch_s
@@ -154,7 +154,7 @@ def load_open_tasks(
     # the time of the import, so that the loads are daily rates
     times_s = [now_s - (age_s or 0.0) for age_s in inputs.column("time.age")]
     handling_s = _measure_handling_s(store, project.id)
-    return TaskHistory(tasks, times_s, inputs.column, handling_s, source="tasks as they are now")
+    return TaskHistory(tasks, times_s, inputs.column, handling_s, source=TASKS_NOW)
 
 
 def _measure_handling_s(store: Store, project: str) -> float | None:

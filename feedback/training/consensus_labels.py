@@ -170,7 +170,7 @@ class ConsensusCache:
             labels = kept.labels
         else:
             labels = aggregate_columns(votes, by=by, gold=snapshot.book)
-            _LOG.info("project %s: consensus by %s: %s", project, labels.method, labels.reason)
+            _LOG.debug("project %s: consensus by %s: %s", project, labels.method, labels.reason)
         self._aggregated.put(project, _Aggregated(snapshot, by, votes, labels), size=len(snapshot.votes_by_task))
         return labels
 

@@ -78,11 +78,15 @@ def each_check(
         yield "", [Finding("project not found", "error", str(error), error.hint)]
         return
     yield "model_version is not the title of a backend", list(_check_model_version(body, backends))
-    yield "the project's settings keep our order", list(_check_settings(body, connected=connected))
+    yield (
+        "the project's settings keep our order" if connected else "no setting stands against our order",
+        list(_check_settings(body, connected=connected)),
+    )
     our_url = backend_url if connected else ""
-    yield "its ML backend is connected, and the only one", list(_check_backends(backends, our_url))
+    holds = "its ML backend is connected, and the only one" if connected else "it has at most one ML backend"
+    yield holds, list(_check_backends(backends, our_url))
     webhooks = _check_webhooks(client.webhooks(project), backends, backend_url, connected=connected)
-    yield "its webhooks are complete", list(webhooks)
+    yield "its webhooks are complete" if connected else "it has no leftover webhook", list(webhooks)
     yield "each tier has one review project at most", list(_check_review_projects(client, project))
     yield "bulk writes are quick", list(_check_bulk_speed(client, body))
     yield "no webhook was missed", list(_check_missed_webhooks(missed))

@@ -148,7 +148,7 @@ def plan_changes(
     changes = []
     webhook = find_by_url(client.webhooks(number), webhook_url)
     if webhook is None:
-        changes.append(Change("webhook", None, webhook_url, "with a secret header, unlike Label Studio's own"))
+        changes.append(Change("webhook", None, webhook_url, "with our secret as a header"))
     elif any(webhook[name] != wanted for name, wanted in _webhook_wanted(headers).items()):
         changes.append(Change("webhook", "changed by somebody", "switched on, every event, our secret header"))
     if find_by_url(backends, backend_url) is None:

@@ -60,7 +60,7 @@ def test_init_writes_what_serve_doctor_and_connect_then_work_with(
     serve = ["sh", "-c", f"cd {tmp_path} && exec {sys.executable} -m feedback serve"]
     env = {"PYTHONPATH": str(Path(__file__).parents[2]), "HITL_DATA_DIR": str(tmp_path / "data")}
     with running(serve, ("127.0.0.1", port), tmp_path, env):
-        trial = hitl("connect", project.id, "--dry-run")
+        trial, before_connect = hitl("connect", project.id, "--dry-run"), hitl("doctor", project.id)
         unchanged = project.everything()
         done = hitl("init", project.id, "--overwrite", "--url", site.url, "--token-file", "-", given=token)
         examined = hitl("doctor", project.id)
@@ -68,6 +68,8 @@ def test_init_writes_what_serve_doctor_and_connect_then_work_with(
     assert trial.returncode == 0, trial.stdout + trial.stderr
     assert "these changes would be made" in trial.stdout
     assert unchanged == before
+    assert f"It is not connected: run `hitl connect {project.id}`." in before_connect.stdout
+    assert "connected, and the only one" not in before_connect.stdout
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0.00 %" in done.stdout
     assert examined.returncode == 0, examined.stdout

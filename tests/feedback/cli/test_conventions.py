@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import typer
+from rich.text import Text
 
 from feedback.app.project_names import find_project_of, require_project
 from feedback.cli import app
@@ -114,6 +115,17 @@ def test_help_names_values_as_people_expect(hitl: Hitl):
     assert "Usage: hitl gold ask [OPTIONS] PROJECT TASK..." in shown["gold ask"]
     for text in (main_help, *shown.values()):
         assert not {"<", "{", "}"} & set(text), text
+
+
+def test_no_help_text_loses_its_brackets():
+    texts = [text for _, command in commands() for text in (command.help, *(param.help for param in _params(command)))]
+
+    for text in filter(None, texts):
+        assert Text.from_markup(text).plain == text.replace("\\[", "[")
+
+
+def _params(command: Any) -> list[Any]:
+    return [param for param in command.params if hasattr(param, "help")]
 
 
 @pytest.mark.parametrize("command", SHOW_A_PROJECT)

@@ -164,7 +164,7 @@ def test_activating_says_what_it_will_do_and_does_nothing_without_a_yes(home: Pa
     assert "--yes" in refused.value.hint
     assert unchanged == []
     assert "  • tasks that nobody has answered and that are kept back from L1: 0 -> 1" in done.output
-    assert "  • a review project is made in Label Studio for L2, each with its first case" in done.output
+    assert "  • a review project is made in Label Studio for L2 as soon as there is a case" in done.output
     assert '  • routing.default is new: to = "L1"' in done.output
     assert len(store_with_tasks.policies.list_activations("7")) == 1
 
@@ -264,7 +264,7 @@ def test_why_fails_where_a_recorded_decision_was_altered(home: Path, store_with_
 
 
 def test_why_reports_that_nothing_was_decided(home: Path, store_with_tasks: Store):
-    assert "no rules, or no turn has run" in hitl("why", "7", 3).output
+    assert "the policy has no rules." in hitl("why", "7", 3).output
     assert "the task is unknown" in hitl("why", "7", 99).output
     assert hitl("why", 3).output == hitl("why", "7", 3).output  # it is the only project with that task
     with pytest.raises(NotConnected, match="no project has a task 99; known projects: 7"):

@@ -10,7 +10,7 @@ import pytest
 from feedback.policy import Policy, read_policy
 from feedback.policy.explain import explain_policy
 from feedback.policy.policy_changes import list_changes, policy_to_toml
-from feedback.policy.simulate import TaskHistory, simulate
+from feedback.policy.simulate import TASKS_NOW, TaskHistory, simulate
 from tests.support.hostile import TEXTS
 
 DOCS = Path(__file__).parents[3] / "docs"
@@ -124,7 +124,7 @@ def test_changed_hours_are_judged_on_tasks_as_they_are_and_not_on_recorded_decis
     old, new = (read_policy(BASE + hours.format(hour)) for hour in ("09", "10"))
     found = [
         simulate(old, new, TaskHistory([1], [0.0], lambda _field: [None], source=source)).not_judged
-        for source in ("decisions", "tasks as they are now")
+        for source in ("decisions", TASKS_NOW)
     ]
 
     assert found == ["calendars.office.hours", ""]

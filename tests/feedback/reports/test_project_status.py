@@ -237,7 +237,11 @@ def test_a_project_that_was_left_has_no_queue_and_learns_from_no_webhook_of_ours
     left = lines_of(store, ProjectRow("7"))
     half = lines_of(store, ProjectRow("7", settings_snapshot={"title": "Reviews"}))
 
-    assert (left["state"], left["queue"]) == ("not connected: only webhooks are read", "Label Studio's own order")
+    review = lines_of(store, ProjectRow("8", source="7"))
+
+    assert left["state"] == "not connected: nothing is written, and only webhooks that still come are read"
+    assert left["queue"] == "Label Studio's own order"
+    assert review["state"] == "the review project of project 7: see `hitl cases 7`"
     assert half["state"] == "connected in part: run `hitl connect` again"
 
 

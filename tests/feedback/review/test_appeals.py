@@ -151,7 +151,7 @@ def test_a_blind_case_gets_a_new_review_task_with_everything_on_request(world: W
     turns(world)
     (copy,) = world.site.waiting(world.site.review_project_of("L2"), CLEO)
 
-    assert blind.data[HISTORY] == [{"author": "–", "text": "there is no earlier answer"}]
+    assert blind.data[HISTORY] == [{"author": "–", "text": "no earlier answer is shown"}]
     assert copy.id != blind.id
     assert [line["text"] for line in copy.data[HISTORY]][:1] == ["fruit"]
     assert copy.data[FACTS]["Reason for review"] == "I object"

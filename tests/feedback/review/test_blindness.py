@@ -16,7 +16,7 @@ from tests.feedback.review.requesters import push
 from tests.support.review_world import ADA, BEN, CLEO, DAN, EVA, FAY, PROJECT, World, open_world, policy_text
 
 FIRST = Answer("choices", ("tool",))
-SHOWN = "there is no earlier answer"
+SHOWN = "no earlier answer is shown"
 TIERS = {
     "l2": 'resolve = "1h"\non_breach = "escalate"',
     "l3": 'protocol = "two-reader"\nresolve = "1h"\non_breach = "reassign"',

@@ -131,7 +131,7 @@ def test_a_blind_tier_is_shown_nothing_and_simply_answers(world: World):
     task = open_case(world, l2="blind = true")
     (copy,) = world.site.waiting(world.site.review_project_of("L2"), CLEO)
 
-    assert copy.data[HISTORY] == [{"author": "–", "text": "there is no earlier answer"}]
+    assert copy.data[HISTORY] == [{"author": "–", "text": "no earlier answer is shown"}]
     assert "Reason for review" not in copy.data[FACTS]
     assert world.site.review_projects[copy.project].shown[copy.id].result == ()
     world.review("L2", "answer", "tool", person=CLEO)
