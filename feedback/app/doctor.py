@@ -49,7 +49,9 @@ def examine(
     is_open = bool(project) and not (row and (row.connected or row.source))
     found = Examination(next_step=f"It is not connected: run `hitl connect {project}`." if is_open else "")
     for holds, findings in _each_check(settings, store, project, row, before_connect):
-        found.findings += [row for row in findings if before_connect is None or not row.mended_by_connect]
+        known = [row.what for row in found.findings]  # the worker meets Label Studio, too, and says so
+        new = [row for row in findings if not any(row.what in what for what in known)]
+        found.findings += [row for row in new if before_connect is None or not row.mended_by_connect]
         found.passed += [holds] if holds and not findings else []
     return found
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache, partial
+from functools import lru_cache, partial
 
 from feedback.app.bootstrap import claim_job, make_client, make_loop, opened_store, worker_id
 from feedback.app.logging import log_to_stderr
@@ -16,6 +16,8 @@ from feedback.jobs.heartbeat import Pulse, beating, repeating
 from feedback.jobs.worker import Held, Job, Worker, make_waiter, run_held
 from feedback.labelling_platform.deletion_schedule import delete_stale_predictions, is_deletion_due
 from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter
+from feedback.labelling_platform.service_account import find_bot
+from feedback.loop.turn import Loop
 from feedback.reports.health import label_studio_findings
 from feedback.settings import Settings
 from feedback.store import Store
@@ -69,13 +71,19 @@ class _Jobs:
     def __init__(self, settings: Settings, store: Store) -> None:
         self._settings = settings
         self._store = store
-        # made at the first use: the store, which knows our bot, may be away until then
-        self._loop = cache(lambda: make_loop(settings, store))
-        self._platform = cache(lambda: LabelStudioAdapter(make_client(settings, store), store))
+        # made at the first use, as the store may be away until then, and again when our bot has another token
+        self._loop_of = lru_cache(1)(lambda _bot: make_loop(settings, store))
+        self._platform_of = lru_cache(1)(lambda _bot: LabelStudioAdapter(make_client(settings, store), store))
         self._polled_s: dict[str, float] = {}  # by project
         self.table: dict[str, Job] = {"turn": self._turn, "report": self._report}
         if settings.has_label_studio:
             self.table |= {"sweep": self.sync, "clean": self._clean}
+
+    def _loop(self) -> Loop:
+        return self._loop_of(find_bot(self._store, self._settings.label_studio_url))
+
+    def _platform(self) -> LabelStudioAdapter:
+        return self._platform_of(find_bot(self._store, self._settings.label_studio_url))
 
     def request_due(self) -> None:
         """Request every job that is due now."""

@@ -112,7 +112,8 @@ class IncidentCounts:
                     self._newest_id = max(self._newest_id, record.id)
                     self._records.append((record.id, record.body["last_s"], record.body["counts"]))
                     self._total.update(record.body["counts"])
-                    self.last_s |= dict.fromkeys(record.body["counts"], record.body["last_s"])
+                    for name in record.body["counts"]:
+                        self.last_s[name] = max(record.body["last_s"], self.last_s.get(name, 0.0))
             while self._records and (len(self._records) > _MOST_RECORDS or self._records[0][1] < since_s):
                 number, _last_s, counts = self._records.popleft()
                 self._ids.discard(number)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from feedback.errors import FeedbackError, StoreError
 from feedback.store import Heartbeat, Store
+from ml_backend.labelstudio.transport import Transport
 
 _LOG = logging.getLogger(__name__)
 _BEAT_S = 5.0
@@ -36,11 +40,17 @@ class Pulse:
 
 @contextmanager
 def repeating(
-    action: Callable[[], object], *, name: str, every_s: float, retry_s: float | None = None
+    action: Callable[[], object],
+    *,
+    name: str,
+    every_s: float,
+    retry_s: float | None = None,
+    last_call_s: float | None = _LAST_CALL_S,
 ) -> Iterator[None]:
     """Call `action` again and again in a thread of this name while the block runs, because a job may run for minutes.
 
-    A failure is logged, and the next call comes after `retry_s`.
+    A failure is logged, and the next call comes after `retry_s`. The end of the block waits `last_call_s` for a call
+    that is under way; None: until it is done.
     """
     stop = threading.Event()
 
@@ -62,19 +72,20 @@ def repeating(
         yield
     finally:
         stop.set()
-        thread.join(_LAST_CALL_S)
+        thread.join(last_call_s)
 
 
 @contextmanager
 def beating(store: Store, worker: str, pulse: Pulse, *, every_s: float = _BEAT_S) -> Iterator[None]:
     """Store the heartbeat of this worker, whose main thread calls this, while the block runs; then delete it."""
-    cpu_s, started_s = _cpu_clock(threading.get_ident()), pulse.clock()
+    main = threading.get_ident()
+    cpu_s, started_s = _cpu_clock(main), pulse.clock()
     used_s, busy_s, before_s = cpu_s(), started_s, started_s
 
     def beat() -> None:
         nonlocal used_s, busy_s, before_s
         now_s, now_used_s = pulse.clock(), cpu_s()
-        if now_used_s - used_s > _BUSY * (now_s - before_s):
+        if now_used_s - used_s > _BUSY * (now_s - before_s) or _asks_label_studio(main):
             busy_s = now_s
         used_s, before_s = now_used_s, now_s
         step, step_s, (trouble, remedy) = pulse.step, pulse.step_s, pulse.label_studio
@@ -83,11 +94,11 @@ def beating(store: Store, worker: str, pulse: Pulse, *, every_s: float = _BEAT_S
 
     with suppress(StoreError):  # the store may be away until later
         for row in store.liveness.list_heartbeats():
-            if is_dead_here(row.worker):
+            if is_dead_here(row):
                 store.liveness.delete_heartbeat(row.worker)
         beat()
     try:
-        with repeating(beat, name="heartbeat", every_s=every_s):
+        with repeating(beat, name="heartbeat", every_s=every_s, last_call_s=None):
             yield
     finally:
         with suppress(StoreError):
@@ -102,9 +113,20 @@ def _cpu_clock(thread: int) -> Callable[[], float]:
     return lambda: time.clock_gettime(number)
 
 
-def is_dead_here(worker: str) -> bool:
-    """Return whether a worker was a process of this host that does not exist any more."""
-    host, _, number = worker.rpartition(":")
+def _asks_label_studio(thread: int) -> bool:
+    """Return whether a thread waits for an answer of Label Studio, which a large request may take minutes for."""
+    frame = sys._current_frames().get(thread)  # noqa: SLF001  # the documented way to see another thread
+    while frame is not None and frame.f_code is not Transport.send.__code__:
+        frame = frame.f_back
+    return frame is not None
+
+
+def is_dead_here(row: Heartbeat) -> bool:
+    """Return whether a worker was a process of this host that does not exist any more.
+
+    A process with its number that began after its last heartbeat is another one.
+    """
+    host, _, number = row.worker.rpartition(":")
     if host != socket.gethostname() or not number.isdecimal():
         return False
     try:
@@ -113,4 +135,13 @@ def is_dead_here(worker: str) -> bool:
         return True
     except OSError:
         pass  # it is another user's
-    return False
+    return _age_s(number) < time.time() - row.beat_s
+
+
+def _age_s(process: str) -> float:
+    """Return how long a process has run, in seconds; infinity where the system does not tell (it is no Linux)."""
+    try:
+        ticks = int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19])  # since the boot
+    except (OSError, IndexError, ValueError):
+        return math.inf
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")

@@ -35,9 +35,10 @@ NAMES = (STORE, DISK, ACCESS, INBOX, JOB, REFUSED, WORKER, LABEL_STUDIO, WEBHOOK
 _MIN_FREE_BYTES = 256 << 20  # of disk, for SQLite's write-ahead log and a backup
 _MAX_INBOX_AGE_S = 10.0  # a running worker processes webhooks within a second
 _SILENT_S = 25.0  # of a heartbeat that comes every 5 s, and of a main thread that waits within a step
-_LONG_S, _TOO_LONG_S = 120.0, 600.0  # of a main thread that computes within a step
+_LONG_S, _TOO_LONG_S = 120.0, 600.0  # of a main thread that computes, or asks Label Studio, within a step
 _RECENT_S = 3600.0
 _ARRIVING_S = 5.0  # a webhook may be under way while a poll finds its answer; Label Studio gives up after 1 s
+_RESTART = "Restart `hitl serve` after that: it reads its settings once."
 _UNKNOWN_SECRET, _NOT_STORED = "webhook_secret_unknown", "webhook_not_stored"  # names of incidents
 
 
@@ -105,9 +106,7 @@ def label_studio_findings(settings: Settings, store: Store | None, *, timeout_s:
             if error.status not in (401, 403):
                 return [Finding(LABEL_STUDIO, "error", str(error), error.hint)]
             is_ours = bot is not None and token == bot.token
-            fix = (
-                "Run `hitl connect PROJECT`, which gets a new one, and restart `hitl serve`." if is_ours else error.hint
-            )
+            fix = "Run `hitl connect PROJECT`, which gets a new one." if is_ours else f"{error.hint} {_RESTART}"
             found.append(Finding(LABEL_STUDIO, "error", f"Label Studio refuses the token of {name}: {error}", fix))
     return found
 
@@ -116,7 +115,7 @@ def worker_findings(rows: Sequence[Heartbeat], *, now_s: float) -> Iterator[Find
     """Find that no worker works, by the heartbeats of all; `now_s` is in epoch seconds.
 
     A worker that was stopped writes no heartbeat. One that hangs writes it, but its main thread neither moves on nor
-    uses the processor. One that computes for long, as a training does, is at work.
+    uses the processor. One that computes for long, as a training does, or that asks Label Studio, is at work.
     """
     alive = [row for row in rows if now_s - row.beat_s <= _SILENT_S]
     if not rows:
@@ -128,7 +127,7 @@ def worker_findings(rows: Sequence[Heartbeat], *, now_s: float) -> Iterator[Find
         step = f"in “{row.step}”" if row.step else "while it waits for work"
         end = f"end it (`kill -9 {process}` on {host}): `hitl serve` starts another, which repeats what was under way."
         if row not in alive:
-            has_died, is_here = is_dead_here(row.worker), host == socket.gethostname()
+            has_died, is_here = is_dead_here(row), host == socket.gethostname()
             why = "it has died" if has_died else "it is stopped" if is_here else "it is stopped or has died"
             what = f"the worker {row.worker} has given no sign of life for {format_seconds(silent_s)}: {why}."
             fix = f"Start `hitl serve` again on {host}. If it runs, compare both clocks."
@@ -137,11 +136,11 @@ def worker_findings(rows: Sequence[Heartbeat], *, now_s: float) -> Iterator[Find
             yield Finding(WORKER, "warning" if alive else "error", what, fix)
         elif waits_s > _SILENT_S:
             what = f"the worker {row.worker} hangs: it has done nothing for {format_seconds(waits_s)} {step}."
-            yield Finding(WORKER, "error", what, f"If Label Studio or the database is slow, wait; else {end}")
-        elif (computes_s := row.beat_s - row.step_s) > _LONG_S:
-            what = f"the worker {row.worker} has computed for {format_seconds(computes_s)} {step}."
-            is_too_long = computes_s > _TOO_LONG_S
-            yield Finding(WORKER, "error" if is_too_long else "warning", what, f"If no training takes so long, {end}")
+            yield Finding(WORKER, "error", what, f"If the database is slow, wait; else {end}")
+        elif (works_s := row.beat_s - row.step_s) > _LONG_S:
+            what = f"the worker {row.worker} has been busy for {format_seconds(works_s)} {step}."
+            fix = f"If neither a training nor an answer of Label Studio takes so long, {end}"
+            yield Finding(WORKER, "error" if works_s > _TOO_LONG_S else "warning", what, fix)
     if trouble := next((row for row in alive if row.label_studio), None):
         yield Finding(LABEL_STUDIO, "error", trouble.label_studio, trouble.remedy)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from feedback.ingest.left_out_records import count_left_out, list_left_out
@@ -20,7 +20,7 @@ from feedback.reports.uncounted_answers import (
     list_uncounted,
 )
 from feedback.stats.intervals import wilson
-from feedback.store import CaseFilter, ProjectRow, Record, Store
+from feedback.store import CaseFilter, JobRow, ProjectRow, Record, Store
 from feedback.training.challenger import learned_annotations
 from ml_backend.number_format import format_count, format_set_percent
 
@@ -30,15 +30,37 @@ _JUDGED_ON = "audit tasks that decided this verdict"
 _LATENCY_MODELS = 10  # newest promoted models: the latency of today, not of the first weeks
 
 
+@dataclass(frozen=True, slots=True)
+class _Newest:
+    """The newest records of a project, from which both its status and its page are made."""
+
+    turn: Record | None
+    verdicts: list[Record]  # newest first
+    agreement: dict[str, Any]  # {}: not measured yet
+    jobs: list[JobRow]
+
+
+def _read_newest(store: Store, project: str) -> _Newest:
+    return _Newest(
+        store.records.get_latest_record(project, "turn"),
+        store.records.list_records(project, "verdict", limit=_MAX_VERDICTS),
+        _latest(store, project, "agreement"),
+        [row for row in store.jobs.list_jobs() if row.project == project],
+    )
+
+
 def project_status(store: Store, project: ProjectRow) -> dict[str, Any]:
     """Return the status of a project as JSON; what is not known yet is None."""
+    return _status(store, project, _read_newest(store, project.id))
+
+
+def _status(store: Store, project: ProjectRow, newest: _Newest) -> dict[str, Any]:
     counts = store.projects.count_project(project.id)
     uncounted = list_uncounted(store, project)
     queue = store.windows.count_window(project.id) if project.connected else None  # disconnect removes it
     champion = store.registry.champion(project.id)
-    turn = _latest(store, project.id, "turn")
-    verdicts = list_verdicts(store, project.id)
-    jobs = [row for row in store.jobs.list_jobs() if row.project == project.id]
+    turn = newest.turn.body if newest.turn else {}
+    verdicts = [row.body for row in newest.verdicts]
     return {
         "project": project.id,
         "title": project.title,
@@ -57,15 +79,15 @@ def project_status(store: Store, project: ProjectRow) -> dict[str, Any]:
         "model": _model(store, project.id, champion.version) if champion else None,
         "first_model_waits_for": None if champion else turn.get("waits") or None,
         "audit_accuracy": model_accuracies(verdicts).get(champion.version) if champion else None,
-        "agreement": _agreement(store, project.id),
+        "agreement": _agreement(newest.agreement),
         "window": asdict(queue) if queue else None,
         "verdict": dict(verdicts[0]) if verdicts else None,
         "closure_rate": _closure(store, project.id, champion.version if champion else "", turn),
         "loop_latency_s": _latency(store, project.id, verdicts),
         "missed_by_webhooks": count_missed_changes(store, project.id),
         "old_predictions": count_deleted_predictions(store, project.id),
-        "behind": sum(row.state != "idle" for row in jobs),
-        "parked": [f"{row.kind}: {row.reason}" for row in jobs if row.state == "parked"],
+        "behind": sum(row.state != "idle" for row in newest.jobs),
+        "parked": [f"{row.kind}: {row.reason}" for row in newest.jobs if row.state == "parked"],
         "unreadable": counts.unreadable,
         "not_counted": count_uncounted(uncounted),
         "empty_answers": sum(row.why == EMPTY for row in uncounted),
@@ -82,11 +104,9 @@ def describe_left_out(store: Store, project: str) -> list[str]:
 
 def project_overview(store: Store, project: ProjectRow, policy: Policy) -> dict[str, Any]:
     """Return all figures of a project's page as JSON; they are counted in the database, so large projects are fast."""
-    status = project_status(store, project)
+    newest = _read_newest(store, project.id)
+    status, turn, verdicts = _status(store, project, newest), newest.turn, list(map(verdict_json, newest.verdicts))
     window = status["window"]
-    records = store.records.list_records(project.id, "verdict", limit=_MAX_VERDICTS)
-    verdicts = [verdict_json(record) for record in records]
-    turn, agreement = store.records.get_latest_record(project.id, "turn"), _latest(store, project.id, "agreement")
     why = _latest(store, project.id, "asked").get("why", "")
     draws = load_splits(store, project, policy)
     return {
@@ -94,9 +114,9 @@ def project_overview(store: Store, project: ProjectRow, policy: Policy) -> dict[
         "accuracy_over_time": accuracy_over_time(verdicts),
         "verdicts": verdicts,
         "queue": window and {**window, "why": why},
-        "confused_labels": agreement.get("confused_labels"),
-        "open_first": agreement.get("open_first", []),
-        "work": [asdict(row) for row in store.jobs.list_jobs() if row.project == project.id],
+        "confused_labels": newest.agreement.get("confused_labels"),
+        "open_first": newest.agreement.get("open_first", []),
+        "work": list(map(asdict, newest.jobs)),
         "last_turn": {"at_s": turn.at_s, "asked": turn.body.get("asked", "")} if turn else None,
         "policy": {"hash": policy.hash, "rules": len(policy.routing), "tiers": list(policy.tiers)},
         "blind": _explain_blind_tasks(
@@ -115,9 +135,9 @@ def count_cases(store: Store, project: ProjectRow) -> list[dict[str, Any]]:
     return [{"tier": tier, "state": state, "count": count} for (tier, state), count in sorted(counts.items())]
 
 
-def list_verdicts(store: Store, project: str) -> list[dict[str, Any]]:
+def list_verdicts(store: Store, project: str, *, limit: int = _MAX_VERDICTS) -> list[Figures]:
     """Return the newest verdicts of a project as they are recorded, newest first."""
-    return [dict(row.body) for row in store.records.list_records(project, "verdict", limit=_MAX_VERDICTS)]
+    return [row.body for row in store.records.list_records(project, "verdict", limit=limit)]
 
 
 def model_accuracies(verdicts: Iterable[Figures]) -> dict[str, dict[str, Any] | None]:
@@ -208,12 +228,18 @@ def _project_gauges(store: Store, projects: Iterable[ProjectRow]) -> dict[str, d
     """Return the agreement and the accuracy of the serving model, as the pages show them, where they are known."""
     found: dict[str, dict[str, float]] = {"hitl_agreement": {}, "hitl_model_accuracy": {}}
     for row in projects:
-        champion = store.registry.champion(row.id)
-        accuracy = model_accuracies(list_verdicts(store, row.id)).get(champion.version) if champion else None
-        for name, figure in (("hitl_agreement", _agreement(store, row.id)), ("hitl_model_accuracy", accuracy)):
+        champion, agreement = store.registry.champion(row.id), _agreement(_latest(store, row.id, "agreement"))
+        accuracy = _serving_accuracy(store, row.id, champion.version) if champion else None
+        for name, figure in (("hitl_agreement", agreement), ("hitl_model_accuracy", accuracy)):
             if figure and figure["value"] is not None:
                 found[name][row.id] = figure["value"]
     return found
+
+
+def _serving_accuracy(store: Store, project: str, version: str) -> dict[str, Any] | None:
+    """Return the accuracy of the serving model by `model_accuracies`; the newest verdict nearly always judged it."""
+    accuracies = model_accuracies(list_verdicts(store, project, limit=1))
+    return (accuracies if version in accuracies else model_accuracies(list_verdicts(store, project))).get(version)
 
 
 def _stage_gauges(store: Store, projects: Iterable[ProjectRow]) -> dict[str, float]:
@@ -283,8 +309,7 @@ def _accuracy(verdict: Figures, name: str, rows: int, sample: str) -> dict[str, 
     return {**figure, "value": value}
 
 
-def _agreement(store: Store, project: str) -> dict[str, Any] | None:
-    body = _latest(store, project, "agreement")
+def _agreement(body: Figures) -> dict[str, Any] | None:
     if not body:
         return None
     figure = body["coefficient"]
@@ -314,8 +339,8 @@ def _latency(store: Store, project: str, verdicts: Iterable[Figures]) -> float |
     waits: list[float] = []
     learned: dict[str, frozenset[int]] = {}
     for body, before in zip(promoted[:_LATENCY_MODELS], [*promoted[1:], {}], strict=False):
-        for version in filter(None, (body["challenger"], before.get("challenger"))):
-            learned.setdefault(version, learned_annotations(store, project, version))
+        for version in {body["challenger"], before.get("challenger", "")} - {"", *learned}:
+            learned[version] = learned_annotations(store, project, version)
         new = learned[body["challenger"]] - learned.get(before.get("challenger", ""), frozenset())
         waits += [body["at_s"] - at_s for at_s in store.votes.list_vote_times(project, new)]
     return round(sorted(waits)[len(waits) // 2], 2) if waits else None

@@ -7,7 +7,7 @@ from feedback.store.log.projections import AnnotatorCounts
 from feedback.store.repositories.annotations import Skip
 from feedback.store.repositories.cases import CaseFilter
 from feedback.store.repositories.event_queries import AnnotationVersion
-from feedback.store.repositories.jobs import JobClaim
+from feedback.store.repositories.jobs import JobClaim, JobRow
 from feedback.store.repositories.reviews import OverrideCount
 from feedback.store.repositories.signals import NewestSignal
 from feedback.store.repositories.tasks import TaskRow
@@ -48,6 +48,7 @@ __all__ = [
     "InboxStatus",
     "IndicatorValue",
     "JobClaim",
+    "JobRow",
     "NewestSignal",
     "OverrideCount",
     "OverrideRow",

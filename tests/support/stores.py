@@ -40,14 +40,23 @@ def fresh(path: Path, **options: Any) -> Store:
 
 def count_queries(store: Store, read: Callable[[], object]) -> int:
     """How many statements a call sends to the database."""
+    return len(list_queries(store, read))
+
+
+def list_queries(store: Store, read: Callable[[], object]) -> list[str]:
+    """The statements that a call sends to the database, each with its values."""
     seen: list[str] = []
-    listen = (store._database.engine, "before_cursor_execute", lambda *arguments: seen.append(arguments[2]))
+    listen = (
+        store._database.engine,
+        "before_cursor_execute",
+        lambda *arguments: seen.append(f"{arguments[2]} {arguments[3]}"),
+    )
     event.listen(*listen)
     try:
         read()
     finally:
         event.remove(*listen)
-    return len(seen)
+    return seen
 
 
 @cache

@@ -46,7 +46,7 @@ def make_certificate(folder: Path, *, name: str = "127.0.0.1", days: tuple[int, 
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Redirects to https what begins with /moved, answers as a proxy where it is asked as one, else an empty page."""
+    """Redirects to https what begins with /moved, refuses tokens at /refusing, is a proxy where it is asked as one."""
 
     proxy_status = 407
 
@@ -57,6 +57,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.path.startswith("/moved"):
             target = f"https://studio.example{self.path.removeprefix('/moved')}?key=s3cr3t"
             self._answer(301, {"Location": target}, b"")
+        elif self.path.startswith("/refusing"):
+            self._answer(401, {"Content-Type": "application/json"}, b'{"detail": "Invalid token."}')
         elif self.path.startswith("/nginx"):
             self._answer(400, {}, b"<h1>400</h1>The plain HTTP request was sent to HTTPS port")
         else:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, bindparam, func, select
+from sqlalchemy import Connection, bindparam, case, func, select
 
 from feedback.errors import EventError, StoreError
 from feedback.store.database.drivers import parse
@@ -53,10 +53,15 @@ _WHICH_TAKEN = Prepared(select(_KEY).where(_KEY.in_(_KEYS)))
 _NOTE_TAKEN = Prepared(main_tables.ingested_delivery.insert())
 _FORGET_TAKEN = Prepared(main_tables.ingested_delivery.delete().where(_KEY.in_(_KEYS)))
 
+_ARRIVAL = main_tables.webhook_arrival.c
+_AT_S: Any = bindparam("at_s", type_=_ARRIVAL.arrived_s.type)
 _ARRIVED = Prepared(  # all of a batch have come by now, known or not
     main_tables.webhook_arrival.update()
-    .where(main_tables.webhook_arrival.c.project == bindparam("of_project"))
-    .values(arrived_s=bindparam("at_s"), polled=0)
+    .where(_ARRIVAL.project == bindparam("of_project"))
+    .values(
+        arrived_s=case((_ARRIVAL.arrived_s > _AT_S, _ARRIVAL.arrived_s), else_=_AT_S),
+        polled=case((_ARRIVAL.polled_s > _AT_S, _ARRIVAL.polled), else_=0),  # a retried one may be of yesterday
+    )
 )
 
 Fold = Callable[[Sequence[EventBatch]], object]

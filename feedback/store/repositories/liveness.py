@@ -35,12 +35,12 @@ class LivenessRepository(Repository):
 
         Nothing is counted where a webhook came since the poll began: it may have told of them.
         """
-        table, now_s = webhook_arrival.c, self._database.clock()
+        table = webhook_arrival.c
         with self._database.write() as connection:
             new = WebhookArrival(project, 0.0, 0.0, 0)
             self._database.add(connection, webhook_arrival, [_ARRIVALS.to_values(new)])
             changed = webhook_arrival.update().where(table.project == project, table.arrived_s < began_s)
-            connection.execute(changed.values(polled=table.polled + count, polled_s=now_s))
+            connection.execute(changed.values(polled=table.polled + count, polled_s=began_s))
 
     def list_webhook_arrivals(self) -> list[WebhookArrival]:
         """Return when the last webhook of each project came, and what polls have found since."""

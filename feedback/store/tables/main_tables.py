@@ -272,7 +272,7 @@ class WebhookArrival:
 
     project: str
     arrived_s: float  # 0: none ever
-    polled_s: float  # when a poll last found an answer of which no webhook had told
+    polled_s: float  # when the poll began that last found an answer of which no webhook had told
     polled: int  # such answers since the last webhook
 
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from feedback.store import open_store
 from ml_backend.labelstudio.local_server import free_port
 
 
@@ -67,6 +72,53 @@ def test_metrics_are_those_of_all_web_processes(url: str):
 
     assert len(counts) == 1
     assert float(counts.pop()) >= 40
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_really_stopped_is_said_everywhere_until_it_goes_on(url: str, tmp_path: Path):
+    with closing(open_store(f"sqlite:///{tmp_path / 'data' / 'hitl.sqlite3'}")) as store:
+        _until(lambda: bool(store.liveness.list_heartbeats()), within_s=30)
+        (row,) = store.liveness.list_heartbeats()
+    process = int(row.worker.rpartition(":")[2])
+    _until(lambda: _health(url)["ready"], within_s=30)
+
+    port, folder = url.rpartition(":")[2], str(tmp_path / "data")
+
+    def hitl(word: str) -> str:
+        environ = {"PATH": "/usr/bin:/bin", "HITL_DATA_DIR": folder, "HITL_PORT": port}
+        command = [sys.executable, "-m", "feedback", word]
+        return subprocess.run(command, env=environ, capture_output=True, text=True, check=False).stdout
+
+    os.kill(process, signal.SIGSTOP)
+    try:
+        time.sleep(15)
+        is_early = not _health(url)["ready"]
+        _until(lambda: not _health(url)["ready"], within_s=20)
+        time.sleep(6)  # each web process looks every 5 s
+        health, metrics = str(_health(url)["findings"]), httpx.get(f"{url}/metrics", trust_env=False).text
+        page = httpx.get(url, headers={"Accept": "text/html"}, trust_env=False).text
+        status, doctor = hitl("status"), hitl("doctor")
+    finally:
+        os.kill(process, signal.SIGCONT)
+
+    assert not is_early  # a slow write is no trouble
+    for text in (page, status, doctor, health):
+        assert f"{row.worker} has given no sign of life for" in text
+        assert f"kill -9 {process}" in text
+    assert "hitl_findings_worker 1.0" in metrics
+    _until(lambda: _health(url) == {"status": "UP", "ready": True, "findings": []}, within_s=30)
+
+
+def _health(url: str) -> dict[str, Any]:
+    found: dict[str, Any] = httpx.get(f"{url}/health", trust_env=False).json()
+    return found
+
+
+def _until(true: Callable[[], bool], *, within_s: float) -> None:
+    deadline = time.monotonic() + within_s
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
 
 
 _CONFIG = (

@@ -1,23 +1,28 @@
-"""The worker process: it has one BLAS thread, and pages show what it meets at Label Studio."""
+"""The worker process: it has one BLAS thread, and reads a new token of our account."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-from feedback.app.worker_process import ask_label_studio
-from feedback.dashboard import AccessSettings
-from feedback.ingest.incidents import IncidentCounts
-from feedback.jobs.heartbeat import Pulse, beating
-from feedback.reports.health import find_problems
+from feedback.app.worker_process import _Jobs
 from feedback.settings import Settings
 from feedback.store import Store
-from tests.support import pages
-from tests.support.unreached import make_certificate, serving
+
+
+def test_a_new_token_of_our_account_is_used_without_a_restart(store: Store, tmp_path: Path):
+    settings = Settings(data_dir=tmp_path, label_studio_url="http://studio.invalid", label_studio_api_key="a" * 40)
+    jobs = _Jobs(settings, store)
+    made = []
+    for token in ("b", "b", "c"):
+        store.secrets.save_secret("bot http://studio.invalid", json.dumps({"id": 5, "token": token * 40}))
+        made.append((jobs._loop(), jobs._platform()))
+
+    assert made[0] == made[1]
+    assert not {*made[1]} & {*made[2]}
 
 
 def test_the_worker_has_one_blas_thread(tmp_path: Path):
@@ -39,22 +44,3 @@ worker()
     ran = subprocess.run([sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=False)
 
     assert ran.stdout.strip() == "{1}", ran.stderr
-
-
-@pytest.mark.parametrize("broken", ["certificate", "proxy"])
-def test_what_the_worker_meets_at_label_studio_stands_on_the_pages(
-    broken: str, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    with serving(make_certificate(tmp_path)) as port:
-        url = f"https://127.0.0.1:{port}" if broken == "certificate" else "http://studio.invalid"
-        settings = Settings(data_dir=tmp_path, label_studio_url=url, label_studio_api_key="a" * 40)
-        pulse = Pulse()
-        ask_label_studio(settings, store, pulse)
-    with beating(store, "host:1", pulse):
-        config = {"problems": lambda: find_problems(settings, store, IncidentCounts(store), inbox_only=True)}
-        page = pages.app_of(store, access_settings=AccessSettings(open=True), **config).test_client()
-        shown = pages.words(page.get("/", headers=pages.HTML).text)
-
-    assert {"certificate": "is self-signed", "proxy": "http://127.0.0.1:9"}[broken] in shown
-    assert {"certificate": "SSL_CERT_FILE", "proxy": "HTTP_PROXY"}[broken] in shown

@@ -25,6 +25,17 @@ def test_what_several_processes_met_is_one_sum(store: Store):
     assert "6 requests with JSON nested too deep" in describe_incidents(found)[0]
 
 
+def test_an_older_one_that_is_recorded_later_is_not_the_last(store: Store):
+    counts = IncidentCounts(store)
+    for at_s in (2000.0, 1000.0):
+        incidents = IncidentRecorder(store, clock=lambda at_s=at_s: at_s)
+        incidents.count("login_failed")
+        incidents.flush()
+        counts.read(now_s=2000.0)
+
+    assert counts.last_s == {"login_failed": 2000.0}
+
+
 def test_yesterdays_are_no_news(store: Store):
     incidents = IncidentRecorder(store, clock=lambda: 1000.0)
     incidents.count("login_failed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import threading
 import time
@@ -10,9 +11,12 @@ import time
 import pytest
 
 from feedback.errors import StoreError
-from feedback.jobs.heartbeat import Pulse, beating, repeating
+from feedback.jobs.heartbeat import Pulse, beating, is_dead_here, repeating
 from feedback.jobs.worker import Held, run_held
 from feedback.store import Heartbeat, Store
+from ml_backend.errors import LabelStudioError
+from ml_backend.labelstudio.transport import Transport
+from tests.support.unreached import silent
 
 
 @pytest.mark.parametrize("failure", [StoreError("away"), ZeroDivisionError("of all things")])
@@ -99,3 +103,48 @@ def test_a_new_worker_forgets_those_of_its_host_that_died_and_those_of_yesterday
         names = {row.worker for row in store.liveness.list_heartbeats()}
 
     assert names == {"other:6", "host:1"}
+
+
+def test_a_process_that_began_after_the_last_heartbeat_is_not_the_worker_whose_number_it_has() -> None:
+    me, now_s = f"{socket.gethostname()}:{os.getpid()}", time.time()
+
+    assert not is_dead_here(Heartbeat(me, now_s, now_s, "", now_s, now_s))
+    assert is_dead_here(Heartbeat(me, 1000.0, 1000.0, "", 1000.0, 1000.0))
+    assert not is_dead_here(Heartbeat("other:1", 1000.0, 1000.0, "", 1000.0, 1000.0))
+
+
+def test_a_worker_that_waits_for_label_studio_does_not_hang(store: Store) -> None:
+    with silent() as port, beating(store, "host:1", Pulse(), every_s=0.05):
+        with (
+            Transport(f"http://127.0.0.1:{port}", "a" * 40, timeout_s=0.5, tries=1) as transport,
+            pytest.raises(LabelStudioError, match="does not answer"),
+        ):
+            transport.send("GET", "api/version")
+        asked = _row(store)
+        time.sleep(0.3)
+        hung = _row(store)
+
+    assert asked.beat_s - asked.busy_s < 0.1
+    assert hung.beat_s - hung.busy_s > 0.1
+
+
+def test_a_heartbeat_that_is_late_at_the_end_does_not_come_after_it(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("feedback.jobs.heartbeat._LAST_CALL_S", 0.01)
+    late, may_go_on = threading.Event(), threading.Event()
+
+    def clock() -> float:
+        if threading.current_thread().name == "heartbeat":
+            late.set()
+            may_go_on.wait(10)
+        return time.time()
+
+    threading.Timer(0.2, may_go_on.set).start()
+    with beating(store, "host:1", Pulse(clock), every_s=0.001):
+        assert late.wait(10)
+    for thread in threading.enumerate():
+        if thread.name == "heartbeat":
+            thread.join(10)
+
+    assert store.liveness.list_heartbeats() == []

@@ -93,8 +93,8 @@ def test_a_web_process_that_does_not_answer_is_found(settings: Settings, old: St
         (replace(ALIVE, beat_s=NOW_S - 26, step_s=NOW_S - 26), "error", "no sign of life for 26 seconds"),
         (replace(ALIVE, step="turn of project 7: write queue", step_s=NOW_S - 40), "error", "in “turn of project 7: w"),
         (replace(ALIVE, step_s=NOW_S - 40), "error", "hangs: it has done nothing for 37 seconds while it waits"),
-        (replace(ALIVE, step_s=NOW_S - 200, busy_s=NOW_S - 3), "warning", "has computed for 3.3 minutes"),
-        (replace(ALIVE, step_s=NOW_S - 900, busy_s=NOW_S - 3), "error", "has computed for 15 minutes"),
+        (replace(ALIVE, step_s=NOW_S - 200, busy_s=NOW_S - 3), "warning", "has been busy for 3.3 minutes"),
+        (replace(ALIVE, step_s=NOW_S - 900, busy_s=NOW_S - 3), "error", "has been busy for 15 minutes"),
         (replace(ALIVE, label_studio="certificate expired.", remedy="Renew it."), "error", "certificate expired."),
     ],
 )
@@ -114,14 +114,17 @@ def test_without_a_worker_nothing_is_learned_and_beside_another_one_a_dead_one_i
 
 
 def test_the_remedy_of_a_worker_of_this_host_depends_on_whether_its_process_exists() -> None:
-    silent = replace(ALIVE, beat_s=NOW_S - 300)
-    (stopped,) = worker_findings([replace(silent, worker=f"{socket.gethostname()}:{os.getpid()}")], now_s=NOW_S)
-    (dead,) = worker_findings([replace(silent, worker=f"{socket.gethostname()}:{2**22 + 1}")], now_s=NOW_S)
+    me, now_s = f"{socket.gethostname()}:{os.getpid()}", time.time()
+    silent = replace(ALIVE, worker=me, beat_s=now_s)
+    (stopped,) = worker_findings([silent], now_s=now_s + 300)
+    (dead,) = worker_findings([replace(silent, worker=f"{socket.gethostname()}:{2**22 + 1}")], now_s=now_s + 300)
+    (replaced,) = worker_findings([replace(silent, beat_s=1000.0)], now_s=now_s)  # its number was given again
 
     assert "it is stopped." in stopped.what
     assert f"kill -9 {os.getpid()}" in stopped.fix
     assert "it has died." in dead.what
-    assert dead.fix == "Start `hitl serve` again."
+    assert "it has died." in replaced.what
+    assert dead.fix == replaced.fix == "Start `hitl serve` again."
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from feedback.reports.project_status import (
     accuracy_over_time,
     project_overview,
     project_status,
+    service_gauges,
     verdict_json,
 )
 from feedback.reports.status_text import status_lines
@@ -24,7 +25,7 @@ from feedback.stats.intervals import wilson
 from feedback.store import AnnotatorCounts, ProjectRow, Record, Store, open_store
 from feedback.store.tables.main_tables import WindowRow
 from ml_backend.registry import Artefact, digest_of
-from tests.support import make_events, pages
+from tests.support import make_events, pages, stores
 
 
 def verdict(number: int, *, promote: bool, accuracy: float | None, champion: float | None, rows: int = 100) -> Record:
@@ -230,6 +231,35 @@ def test_imported_predictions_that_people_see_are_not_called_none(store: Store):
 
     assert lines_of(store, row)["model"] == "none yet, so people see the imported predictions"
     assert not any("Every task is blind" in line for line in project_overview(store, row, Policy())["blind"])
+
+
+def test_a_page_reads_no_record_and_no_job_twice(store: Store):
+    pages.create_project(store, "7", Policy())
+    pages.add_model_history(store, "7", [0.8, 0.85, 0.9, 0.88])
+    row = store.projects.get_project("7")
+    assert row is not None
+
+    sent = stores.list_queries(store, lambda: project_overview(store, row, row.policy))
+
+    of_records = [query for query in sent if "FROM record" in query or "FROM job" in query]
+    assert len(of_records) == len(set(of_records)) > 5
+
+
+def test_a_scrape_reads_one_verdict_where_it_judged_the_serving_model(store: Store):
+    pages.create_project(store, "7", Policy())
+    pages.add_model_history(store, "7", [0.8, 0.85, 0.83])
+    before, champion, last = (f"m{number}-{number * 7919:x}" for number in (1, 2, 3))
+    for version in (before, champion):
+        store.registry.add("7", version, Artefact(version.encode(), digest_of(version.encode())), {})
+    scraped, read = [], []
+    for version in (champion, before):  # judged last, and not any more
+        store.registry.promote("7", version)
+        read.append(sum("'verdict'" in query for query in stores.list_queries(store, lambda: service_gauges(store))))
+        scraped.append(service_gauges(store)["hitl_model_accuracy"])
+
+    assert last not in (champion, before)
+    assert scraped == [{"7": 0.85}, {"7": 0.8}]
+    assert read == [1, 2]
 
 
 def test_a_project_that_was_left_has_no_queue_and_learns_from_no_webhook_of_ours(store: Store):

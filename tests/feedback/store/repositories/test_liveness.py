@@ -34,3 +34,17 @@ def test_polled_answers_are_counted_until_a_webhook_of_the_project_comes(store: 
         WebhookArrival("7", began_s + 9, began_s, 0),
         WebhookArrival("8", 0.0, began_s, 2),
     ]
+
+
+def test_an_old_webhook_that_is_taken_in_late_does_not_say_that_webhooks_arrive(store: Store, clock: Clock) -> None:
+    came_s, began_s = clock.now_s, clock.now_s + 60
+    store.receive([annotation_event(5, "A", project="7")])
+    clock.now_s = began_s + 1
+    store.liveness.record_polled_answers("7", 2, began_s=began_s)
+    store.ingest_inbox()
+    late = store.liveness.list_webhook_arrivals()
+    store.receive([annotation_event(6, "A", project="7")])
+    store.ingest_inbox()
+
+    assert late == [WebhookArrival("7", came_s, began_s, 2)]
+    assert store.liveness.list_webhook_arrivals() == [WebhookArrival("7", began_s + 1, began_s, 0)]
