@@ -14,6 +14,7 @@ from feedback.cli.arguments import AsJson, NamedProject
 from feedback.cli.doctor import describe_findings
 from feedback.cli.open_page import HOW_TO_START, annotation_link
 from feedback.cli.terminal import print_found
+from ml_backend.errors import LabelStudioError
 
 _SCORE = (
     "Beside the model's name Label Studio shows 0.00 % at each task: that is its place in our order, no confidence."
@@ -46,9 +47,13 @@ def connect(
         findings = examine(settings, store, project, before_connect=unreached).findings
         fails = any(finding.stops for finding in findings)
         dry_run |= fails
-        changes = connect.connect(
-            settings, store, client, project, policy=wanted, positions=positions, dry_run=dry_run, now_s=time.time()
-        )
+        try:
+            changes = connect.connect(
+                settings, store, client, project, policy=wanted, positions=positions, dry_run=dry_run, now_s=time.time()
+            )
+        except LabelStudioError as error:
+            error.hint = " ".join([error.hint, *(f"Asked from here: {each.what} {each.fix}" for each in unreached)])
+            raise
         active = wanted or (store.projects.get_project(project) or ProjectRow(project)).policy
         describe_learning = connect.describe_learning(
             str(client.project(project)["label_config"]),

@@ -16,7 +16,7 @@ import httpx
 from feedback.settings import Settings
 from feedback.store import Store, describe_place
 from ml_backend.app.security import UNCOUNTED
-from ml_backend.connections import FAILURES, describe_failure, http_client
+from ml_backend.connections import FAILURES, describe_answer, describe_failure, http_client
 from ml_backend.labelstudio.doctor import Finding
 from ml_backend.labelstudio.parsing import SECRET_HEADER
 from ml_backend.labelstudio.transport import json_or_none
@@ -69,6 +69,10 @@ def check_store_of_service(settings: Settings, store: Store, *, is_secret_new: b
     if not isinstance(body, dict) or not (answer.status_code == HTTPStatus.UNAUTHORIZED or body.get("status")):
         what = f"{url} does not answer as this service does (HTTP {answer.status_code})."
         fix = "Start `hitl serve`; where Label Studio reaches it by another address, set HITL_PUBLIC_URL."
+        text, location = answer.text[:2000], answer.headers.get("Location", "")
+        base = f"{settings.url}/"
+        if other := describe_answer(answer.status_code, text, location, url, setting="HITL_PUBLIC_URL", base=base):
+            what, fix = f"{other.what} (HTTP {answer.status_code}).", other.fix
         return [Finding("service not reached", "error", what, fix, stops=not settings.public_url)]
     here = describe_place(settings.store_url)
     what = f"the service at {settings.url} works on another store than this command, whose store is {here}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -112,6 +113,7 @@ def connect(
     Safe to repeat, with the snapshot of the first connect as `earlier`. A new one goes to `save` before any change, so
     that an interrupted connect can be undone. A first connect that fails is rolled back, and the hint of the
     LabelStudioError says whether that worked; then `forget` is called, because settings may change before the next try.
+    A later one that fails leaves no webhook to its new address.
     `basic_auth` is user and password for Label Studio's requests to `backend_url`, where it reaches this service.
     """
     backend_url = backend_url.rstrip("/")
@@ -135,6 +137,10 @@ def connect(
         if earlier is None:
             advice = f"`hitl doctor {project}` shows the reason."
             error.hint = f"{error.hint} {advice} {_roll_back(client, settings_snapshot, forget)}".strip()
+        elif any(change.what == "webhook" and change.before is None for change in changes):
+            with suppress(LabelStudioError):  # else each submit waits for an address at which nothing answers
+                for webhook in _list_by_url(client.webhooks(project), webhook_url):
+                    client.delete_webhook(webhook["id"])
         raise
     return Connection(changes, settings_snapshot)
 

@@ -49,6 +49,7 @@ def home(data_dir: Path) -> Path:
 @pytest.fixture
 def store_with_tasks(store: Store, home: Path) -> Store:
     store.projects.save_project(ProjectRow("7", "refunds", CONFIG))
+    store.secrets.save_secret("draws", "the same draws in every run")  # task 10 is no audit task
     data = [{"text": f"t{number}", "amount": number * 1000} for number in range(10)]
     store.append([event_from_task(Task(number + 1, row, "7"), "poll") for number, row in enumerate(data)])
     return store

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from flask import Flask
+from flask import Flask, redirect
 
 from feedback.app.web_app import make_application
 from feedback.errors import NotConnected
@@ -124,6 +124,15 @@ def test_nobody_or_another_program_at_the_address_is_no_proof_of_anything(
     assert silent.startswith(f"service not reached: the web process does not answer at {nobody}")
     assert strange == f"service not reached: {url}/webhook does not answer as this service does (HTTP 404)."
     assert [one.name for one in require_own_store(_settings(tmp_path, nobody), store)] == ["service not reached"]
+
+
+def test_an_address_that_redirects_is_told_with_its_target(own: Callable[..., list[str]]):
+    moved = Flask("a proxy before https")
+    moved.add_url_rule("/webhook", view_func=lambda: redirect("https://hitl.example/webhook"), methods=["POST"])
+    with served_in_thread(moved) as url:
+        (found,) = own(url)
+
+    assert found == f"service not reached: {url}/ redirects to https://hitl.example/ (HTTP 302)."
 
 
 @pytest.mark.usefixtures("quick")

@@ -8,7 +8,7 @@ import pytest
 
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
-from ml_backend.labelstudio.projects import SettingsSnapshot, plan_changes, without_leftovers
+from ml_backend.labelstudio.projects import SettingsSnapshot, connect, plan_changes, without_leftovers
 
 URL = "http://127.0.0.1:9090"
 HEADERS = {"X-Hitl-Secret": "of this store"}
@@ -58,6 +58,38 @@ def changes(webhook: dict[str, Any], **project: Any) -> list[str]:
 
 def test_a_connected_project_needs_no_change():
     assert changes(OURS) == []
+
+
+class Unreachable(Project):
+    """A connected Label Studio that does not reach the address at which it is connected once more."""
+
+    def __init__(self) -> None:
+        self.hooks = [{**OURS, "id": 1}]
+
+    def project(self, _project: str) -> dict[str, Any]:
+        return CONNECTED
+
+    def webhooks(self, _project: str) -> list[dict[str, Any]]:
+        return self.hooks
+
+    def create_webhook(self, _project: str, **fields: Any) -> None:
+        self.hooks = [*self.hooks, {**OURS, "id": 2, **fields}]
+
+    def delete_webhook(self, number: int) -> None:
+        self.hooks = [hook for hook in self.hooks if hook["id"] != number]
+
+    def create_backend(self, _project: str, **_fields: Any) -> None:
+        raise LabelStudioError("Label Studio cannot reach this service", status=400)
+
+
+def test_a_connected_project_keeps_its_webhooks_where_its_new_address_is_not_reached():
+    site = Unreachable()
+    earlier = SettingsSnapshot("7", {}, None, (), {}, (), URL, f"{URL}/webhook")
+
+    with pytest.raises(LabelStudioError, match="cannot reach this service"):
+        connect(site, "7", backend_url="https://127.0.0.1:9090", webhook_secret="of this store", earlier=earlier)  # type: ignore[arg-type]
+
+    assert [hook["url"] for hook in site.hooks] == [f"{URL}/webhook"]
 
 
 @pytest.mark.parametrize("left", [{"headers": {"X-Hitl-Secret": "of a lost store"}}, {"is_active": False}])
