@@ -61,7 +61,7 @@ class Span:
         """
         if self.is_long:
             return f"{format_count(count)} {source} over {format_number(self.days)} days"
-        within = f"within {format_duration(self.days * DAY_S)}" if self.days * DAY_S >= 1 else "of one moment"
+        within = f"within {format_duration(self.days * DAY_S)}" if self.days * DAY_S >= 1 else "in one moment"
         return f"{format_count(count)} {source} {within}, too short a time for a daily rate"
 
 

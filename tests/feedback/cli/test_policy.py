@@ -101,7 +101,7 @@ def test_a_simulation_changes_nothing_and_prints_the_differences(home: Path, sto
     active = store_with_tasks.projects.get_project("7")
     body = json.loads(hitl("policy", "simulate", "7", home / "new.toml", "--json").output)
 
-    assert "10 decisions of one moment, too short a time for a daily rate; 6 would go elsewhere." in done.output
+    assert "10 decisions in one moment, too short a time for a daily rate; 6 would go elsewhere." in done.output
     assert "automation 0 % -> 70 % asked for, certified error: none yet (no certificate allows it yet" in done.output
     assert "L2 load: +6 answers (1 -> 7)" in done.output
     assert active is not None
