@@ -129,6 +129,7 @@ def analyse_project(
         agreement=on_drawn.agreement,
         headline=headline,
         verdict=_read_agreement(drawn, headline).text,
+        open_first=on_drawn.open_first,
         pairs=on_drawn.pairs,
         by_label=on_drawn.by_label,
         by_month=_agreement_by_group(drawn, _months_of_tasks(drawn), snapshot),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 
+from feedback.policy.threshold_costs import Costs, ThresholdRow, ThresholdTable
+from feedback.stats.intervals import Interval
 from feedback.store import CaseEvent, CaseRow, Store
 from tests.support import pages
 from tests.support.pages import HTML, JSON, words
@@ -168,16 +170,18 @@ def test_empty_pages_explain_themselves(store_with_projects: Store):
 
 def test_thresholds_are_shown_with_their_intervals(store_with_projects: Store, numbers: list[int]):
     empty = words(browser(store_with_projects, 2).get("/projects/7/thresholds", headers=HTML).text)
-    error = {"low": 0.01, "high": 0.09, "value": 0.03}
-    cost = {"low": 12.0, "value": 14.0, "high": 19.5}
-    step = {"threshold": 0.9, "automated": 0.44, "error": error, "checked": 120, "answers": {"L1": 5.0}, "cost": cost}
-    sentences = ["1,000 decisions over 10.0 days.", "from 90 %", "Best: 90 %. It saves.", "Errors are.", "Nothing is."]
-    body = {"n": 1000, "cost": 20.0, "steps": [step], "best": 0.9, "sentences": sentences, "at_s": 0.0}
+    step = ThresholdRow(0.9, 0.44, Interval(0.01, 0.09, 0.03), 120, {"L1": 5.0}, Costs(12.0, 14.0, 19.5))
+    table = ThresholdTable(1000, 10.0, "decisions", "per day", {"L1": 9.0}, 20.0, (step,), 0.9, "It saves.")
+    body = asdict(table) | {"sentences": table.sentences, "at_s": 0.0}
     store_with_projects.records.create_record("7", "thresholds", body)
     page = words(browser(store_with_projects, 2).get("/projects/7/thresholds", headers=HTML).text)
     figures = browser(store_with_projects, 2).get("/projects/7/thresholds", headers=JSON).json
 
     assert "No thresholds yet" in empty
     assert "90 % best 44 % 3.0 % (1.0 to 9.0 %) 120 L1 5.0 12.00 to 19.50" in page
-    assert "Best: 90 %. It saves." in page
+    assert (
+        "1,000 decisions over 10 days. If people decide everything: L1 9.0 answers per day, cost 20.00 per day." in page
+    )
+    assert "Best: 90 %. It saves. Confidence from" in page
+    assert "Errors are those on audited tasks" in page
     assert figures["best"] == 0.9
