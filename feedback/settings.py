@@ -58,6 +58,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 9090
     public_url: str = ""  # our address as Label Studio reaches it; "" : http://host:port
+    pages_url: str = ""  # where browsers reach our pages, for links; "" : public_url
     label_studio_url: str = Field("", validation_alias="label_studio_url")
     # personal access token, or legacy token
     label_studio_api_key: str = Field("", validation_alias="label_studio_api_key", repr=False)
@@ -68,7 +69,9 @@ class Settings(BaseSettings):
     basic_auth_user: str = ""
     basic_auth_password: str = Field("", repr=False)
     trusted_proxies: str = ""  # networks of proxies whose X-Forwarded-For is trusted, comma-separated
-    allowed_hosts: str = ""  # further names under which we are reached, comma-separated; public_url's is always one
+    allowed_hosts: str = (
+        ""  # further names under which we are reached, comma-separated; public_url's and pages_url's always are
+    )
     max_body_mib: Annotated[int, Field(ge=1, le=4096)] = 256
     max_tasks: Annotated[int, Field(ge=1, le=10_000_000)] = 200_000
     durability: Literal["full", "normal"] = "full"  # "normal": safe against a killed process, not against a power cut
@@ -94,8 +97,18 @@ class Settings(BaseSettings):
     @property
     def url(self) -> str:
         """Return our address as Label Studio reaches it, without a trailing slash."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return (self.public_url or f"http://{host}:{self.port}").rstrip("/")
+        return (self.public_url or _http_url(self.host, self.port)).rstrip("/")
+
+    @property
+    def own_url(self) -> str:
+        """Return our address on this machine."""
+        listens_everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # nosec B104
+        return _http_url(listens_everywhere.get(self.host, self.host), self.port)
+
+    @property
+    def pages_link_url(self) -> str:
+        """Return where browsers reach our pages, without a trailing slash."""
+        return (self.pages_url or self.url).rstrip("/")
 
     @property
     def store_url(self) -> str:
@@ -115,7 +128,9 @@ class Settings(BaseSettings):
     @property
     def open_to_look(self) -> bool:
         """Return whether pages need no sign-in: only this machine reaches us, and not through a proxy."""
-        return self.loopback and not (self.basic_auth_password or self.public_url or self.allowed_hosts)
+        return self.loopback and not any(
+            (self.basic_auth_password, self.public_url, self.pages_url, self.allowed_hosts)
+        )
 
     @property
     def label_studio_link_url(self) -> str:
@@ -126,6 +141,10 @@ class Settings(BaseSettings):
     def has_label_studio(self) -> bool:
         """Return whether we can call Label Studio; otherwise we learn from webhooks only."""
         return bool(self.label_studio_url and self.label_studio_api_key)
+
+
+def _http_url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def read_settings(environ: Mapping[str, str], folder: Path | None = None) -> Settings:
@@ -262,7 +281,7 @@ def _check(settings: Settings, named: Callable[[str], str]) -> None:
 
 
 def _check_addresses(settings: Settings, named: Callable[[str], str]) -> None:
-    for name in ("label_studio_url", "label_studio_public_url", "public_url"):
+    for name in ("label_studio_url", "label_studio_public_url", "public_url", "pages_url"):
         value = getattr(settings, name)
         try:
             parts = urlsplit(value)

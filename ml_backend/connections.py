@@ -189,6 +189,11 @@ def is_certificate_refused(error: BaseException) -> bool:
     return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error))
 
 
+def is_name_unknown(error: BaseException) -> bool:
+    """Return whether a request failed because this machine does not know the name of the server."""
+    return any(isinstance(cause, socket.gaierror) for cause in _causes(error))
+
+
 def shown_url(url: str) -> str:
     """Return an address without user, password and query."""
     path = url.partition("://")[2].partition("/")[2]

@@ -94,7 +94,8 @@ def make_application(settings: Settings) -> Flask:
 
 def _known_hosts(settings: Settings) -> KnownHosts:
     """Return the names under which we are reached: what we listen on, what Label Studio was told, and what is set."""
-    names = [settings.host, urlsplit(settings.url).netloc, *settings.allowed_hosts.split(",")]
+    urls = [urlsplit(url).netloc for url in (settings.url, settings.pages_link_url)]
+    names = [settings.host, *urls, *settings.allowed_hosts.split(",")]
     if not settings.loopback:
         names.append(socket.gethostname())
     return KnownHosts(read_host_names(filter(host_name, names)), beyond_loopback=not settings.loopback)

@@ -76,7 +76,7 @@ def connect(
         lines += [f"But {finding.what} {finding.fix}" for finding in unreached]
         lines.append(f"Annotators open {link} and {HOW_TO_START} (docs/annotators.md is for them).")
         lines.append(_SCORE)
-        lines.append(f"See `hitl status {project}` and the pages at {settings.url}.")
+        lines.append(f"See `hitl status {project}` and the pages at {settings.pages_link_url}.")
     if fails:
         lines.append(f"Nothing is changed: project {project} cannot be connected as it is now.")
     found = {"project": project, "changes": changes, "loop": describe_learning, "annotate_at": link, "store": place}

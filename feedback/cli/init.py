@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 _MOST_LISTED = 20  # projects
 _PORT = 9090
-_DOCKER = f"http://host.docker.internal:{_PORT}"
+_DOCKER_HOST = "host.docker.internal"  # this machine, by the name that containers know
+_DOCKER = f"http://{_DOCKER_HOST}:{_PORT}"
 
 
 def init(
@@ -128,9 +129,12 @@ def _reached_at(url: str, before: Mapping[str, str]) -> dict[str, str]:
     if not url:
         return new
     if is_loopback(parts.hostname or ""):
-        own = {"HITL_PUBLIC_URL": url, "HITL_HOST": "127.0.0.1"}
+        own = {"HITL_PUBLIC_URL": url, "HITL_PAGES_URL": url, "HITL_HOST": "127.0.0.1"}
         return new | {name: value for name, value in own.items() if name in before}
     new["HITL_PUBLIC_URL"] = url
+    in_docker = parts.hostname == _DOCKER_HOST  # a name that browsers of this machine do not know on Linux
+    if in_docker or "HITL_PAGES_URL" in before:
+        new["HITL_PAGES_URL"] = f"http://localhost:{parts.port or 80}" if in_docker else url
     if parts.scheme == "http":  # with https, a proxy of this machine stands in front
         new["HITL_HOST"] = "0.0.0.0"  # noqa: S104  # nosec B104  # a secret and a password are set with it
     made = {

@@ -39,7 +39,7 @@ def open_page(
     """
     settings = load_settings()
     with opened_project(project, settings) as (_store, row):
-        link = f"{settings.url}/projects/{row.id}" if page else annotation_link(settings, row.id, task)
+        link = f"{settings.pages_link_url}/projects/{row.id}" if page else annotation_link(settings, row.id, task)
     if not link:
         raise NotConnected("the address of Label Studio is not known.")
     is_ordered = row.connected or row.source

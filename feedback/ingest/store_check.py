@@ -8,6 +8,7 @@ import re
 import secrets
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -16,7 +17,7 @@ import httpx
 from feedback.settings import Settings
 from feedback.store import Store, describe_place
 from ml_backend.app.security import UNCOUNTED
-from ml_backend.connections import FAILURES, describe_answer, describe_failure, http_client
+from ml_backend.connections import FAILURES, describe_answer, describe_failure, http_client, is_name_unknown
 from ml_backend.labelstudio.doctor import Finding
 from ml_backend.labelstudio.parsing import SECRET_HEADER
 from ml_backend.labelstudio.transport import json_or_none
@@ -24,12 +25,13 @@ from ml_backend.labelstudio.transport import json_or_none
 ACTION = "HITL_STORE_CHECK"  # no event of Label Studio has this name
 OTHER_STORE = "other store"  # the name of the finding
 _SAME_STORE = (
-    "Give both the same HITL_DATA_DIR, HITL_DATABASE_URL and HITL_WEBHOOK_SECRET; `hitl serve` prints its store at its "
-    "start."
+    "Run the command in the folder of `hitl serve`, whose .env both read, or give both the same HITL_DATA_DIR, "
+    "HITL_DATABASE_URL and HITL_WEBHOOK_SECRET; `hitl serve` prints its store at its start."
 )
 _QUESTION = re.compile(r"[0-9a-f]{32}")
 _TIMEOUT_S = 3.0
 _SECRETS_AGE_S = 1.1  # after so long, a web process knows a secret that was made just now
+_KEY_AGE_S = 600.0  # older keys were left by a command that was killed
 
 
 def answer_store_check(store: Store, body: Mapping[str, Any]) -> dict[str, str]:
@@ -46,26 +48,32 @@ def check_store_of_service(settings: Settings, store: Store, *, is_secret_new: b
     """Ask the service at our public address to prove that it has this store; return what is wrong, [] for nothing.
 
     The question goes to /webhook with the secret that webhooks carry, so what refuses it would refuse webhooks. Where
-    that secret may be new, a refusal is asked again a second later, when the service has read it.
+    that secret may be new, a refusal is asked again a second later, when the service has read it. A name that only
+    Label Studio knows, such as one of Docker, is no trouble: the service of this machine is asked instead.
     """
-    url, question, key = f"{settings.url}/webhook", secrets.token_hex(16), secrets.token_hex(32)
-    store.secrets.save_secret(f"{ACTION} {question}", key)
+    now_s, key = int(time.time()), secrets.token_hex(32)
+    question = f"{now_s:08x}{secrets.token_hex(12)}"
+    name = f"{ACTION} {question}"
+    store.secrets.delete_secrets(f"{ACTION} ", f"{ACTION} {now_s - int(_KEY_AGE_S):08x}")
+    store.secrets.save_secret(name, key)
     try:
-        answer = _ask(url, settings, store, question)
-        if is_secret_new and answer.status_code == HTTPStatus.UNAUTHORIZED:
-            time.sleep(_SECRETS_AGE_S)
-            answer = _ask(url, settings, store, question)
-    except FAILURES as error:
-        failure = describe_failure(error, url, setting="HITL_PUBLIC_URL", proxied=False)
-        what = f"the web process does not answer at {settings.url}: {failure.what}."
-        fix = failure.fix.replace("Start that server", "Start `hitl serve`")
-        # with an address of its own, Label Studio may reach it although this command does not
-        return [Finding("service not reached", "error", what, fix, stops=not settings.public_url)]
+        try:
+            answer = _ask(settings.url, settings, store, question)
+            if is_secret_new and answer.status_code == HTTPStatus.UNAUTHORIZED:
+                time.sleep(_SECRETS_AGE_S)
+                answer = _ask(settings.url, settings, store, question)
+        except FAILURES as error:
+            if not is_name_unknown(error):
+                return [_not_reached(settings, error)]
+            with suppress(*FAILURES):
+                if _proves(_ask(settings.own_url, settings, store, question), key, question):
+                    return _describe_unknown_name(settings, store)
+            return [_not_reached(settings, error)]
     finally:
-        store.secrets.delete_secret(f"{ACTION} {question}")
-    body = json_or_none(answer)
-    if isinstance(body, dict) and hmac.compare_digest(str(body.get("signature")), _sign(key, question)):
+        store.secrets.delete_secrets(name, name)
+    if _proves(answer, key, question):
         return []
+    url, body = f"{settings.url}/webhook", json_or_none(answer)
     if not isinstance(body, dict) or not (answer.status_code == HTTPStatus.UNAUTHORIZED or body.get("status")):
         what = f"{url} does not answer as this service does (HTTP {answer.status_code})."
         fix = "Start `hitl serve`; where Label Studio reaches it by another address, set HITL_PUBLIC_URL."
@@ -75,8 +83,32 @@ def check_store_of_service(settings: Settings, store: Store, *, is_secret_new: b
             what, fix = f"{other.what} (HTTP {answer.status_code}).", other.fix
         return [Finding("service not reached", "error", what, fix, stops=not settings.public_url)]
     here = describe_place(settings.store_url)
-    what = f"the service at {settings.url} works on another store than this command, whose store is {here}."
+    secret = ", or with another HITL_WEBHOOK_SECRET" if answer.status_code == HTTPStatus.UNAUTHORIZED else ""
+    what = f"the service at {settings.url} works on another store than this command, whose store is {here}{secret}."
     return [Finding(OTHER_STORE, "error", what, _SAME_STORE)]
+
+
+def _not_reached(settings: Settings, error: BaseException) -> Finding:
+    failure = describe_failure(error, settings.url, setting="HITL_PUBLIC_URL", proxied=False)
+    what, fix = failure.what, failure.fix.replace("Start that server", "Start `hitl serve`")
+    if is_name_unknown(error):
+        what += f", and no service with this store answers at {settings.own_url}"
+        fix = f"Start `hitl serve`, or run the command where it runs. {fix}"
+    # with an address of its own, Label Studio may reach it although this command does not
+    what = f"the web process does not answer at {settings.url}: {what}."
+    return Finding("service not reached", "error", what, fix, stops=not settings.public_url)
+
+
+def _describe_unknown_name(settings: Settings, store: Store) -> list[Finding]:
+    """Find a name that may be a typing error: this machine does not know it, and no webhook has come by it yet."""
+    if any(row.arrived_s for row in store.liveness.list_webhook_arrivals()):
+        return []
+    what = (
+        f"this machine does not know the host of {settings.url}; the service answers here, at {settings.own_url}. "
+        "No webhook has come yet, so nothing shows that Label Studio knows it."
+    )
+    fix = "Check that name in HITL_PUBLIC_URL: it may be known to Label Studio only. The first answer ends this."
+    return [Finding("name not known here", "warning", what, fix)]
 
 
 def _ask(url: str, settings: Settings, store: Store, question: str) -> httpx.Response:
@@ -84,7 +116,12 @@ def _ask(url: str, settings: Settings, store: Store, question: str) -> httpx.Res
     secret = next(iter(settings.secrets), store.secrets.get_secret("webhook"))
     headers = {SECRET_HEADER: secret} if secret else {}
     with http_client(url, proxied=False, timeout=_TIMEOUT_S) as client:
-        return client.post(f"{url}?{UNCOUNTED}", json=body, headers=headers)
+        return client.post(f"{url}/webhook?{UNCOUNTED}", json=body, headers=headers)
+
+
+def _proves(answer: httpx.Response, key: str, question: str) -> bool:
+    body = json_or_none(answer)
+    return isinstance(body, dict) and hmac.compare_digest(str(body.get("signature")), _sign(key, question))
 
 
 def _sign(key: str, question: str) -> str:

@@ -75,7 +75,8 @@ def find_problems(
         found += _job_findings(store)
         found += _inbox_findings(store.get_inbox_status(), now_s=now_s)
         found += worker_findings(store.liveness.list_heartbeats(), now_s=now_s)
-        found += _webhook_findings(settings, store, arrivals, now_s=now_s)
+        if not any(finding.name == OTHER_STORE and finding.severity == "error" for finding in found):
+            found += _webhook_findings(settings, store, arrivals, now_s=now_s)  # else they arrive, and are refused
     except FeedbackError as error:
         found.append(Finding(STORE, "error", f"the store cannot be read: {error}", error.hint))
     else:
@@ -214,16 +215,17 @@ def _incident_findings(
         yield Finding(
             OTHER_STORE,
             severity(_UNKNOWN_SECRET),
-            f"within a day {told}, the last one {format_seconds(ago_s)} ago: another store connected the project.",
-            "Run `hitl serve` with the store, and the HITL_WEBHOOK_SECRET, with which `hitl connect` ran, or run `hitl "
-            f"connect PROJECT` again with this one: {describe_place(settings.store_url)}",
+            f"within a day {told}, the last one {format_seconds(ago_s)} ago: HITL_WEBHOOK_SECRET was "
+            f"changed after `hitl connect`, or another store connected the project.",
+            f"Run `hitl connect PROJECT` again with this store, {describe_place(settings.store_url)}; or run `hitl "
+            "serve` with the store, and the HITL_WEBHOOK_SECRET, with which it ran.",
         )
     if lost := counts.pop(_NOT_STORED, 0):
         (told,) = describe_incidents({_NOT_STORED: lost})
         fix = "Look at the disk and the database: space, rights, locks. The log of the web process has the reason."
         yield Finding(INBOX, severity(_NOT_STORED), f"within a day: {told}.", fix)
     for line in describe_incidents(counts):
-        yield Finding(REFUSED, "warning", f"within a day: {line}.", "The log of the web process has each of them.")
+        yield Finding(REFUSED, "warning", f"within a day: {line}.", "The log of the web process tells of them.")
 
 
 def _job_findings(store: Store) -> Iterator[Finding]:

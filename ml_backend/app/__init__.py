@@ -159,8 +159,11 @@ def _register_error_handlers(app: Flask, metrics: Metrics) -> None:
         event = next((name for kind, name in _INCIDENTS if isinstance(error, kind)), "")
         if isinstance(error, TooLarge):
             event = f"limit_{error.limit}"
-        if event and not (isinstance(error, NotAllowed) and UNCOUNTED in request.args):  # who guesses is blocked soon
+        # who guesses is blocked soon; browsers ask without a login first, to learn that they need one
+        is_asked = request.method == "GET" and "Authorization" not in request.headers
+        if event and not (isinstance(error, NotAllowed) and (UNCOUNTED in request.args or is_asked)):
             metrics.count(event)
+            _log.warning("%s from %s refused: %s", _route_of(request), request.remote_addr, error)
         response = json_response({"error": str(error), "hint": error.hint}, status)
         if isinstance(error, NotAllowed):
             response.headers["WWW-Authenticate"] = CHALLENGE

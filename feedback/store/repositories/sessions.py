@@ -98,7 +98,7 @@ class SecretsRepository(Repository):
         with self._database.write() as connection:
             self._database.upsert(connection, secret, [{"name": name, "value": value}])
 
-    def delete_secret(self, name: str) -> None:
-        """Forget a secret; one that does not exist is no error."""
+    def delete_secrets(self, first: str, last: str) -> None:
+        """Forget the secrets whose names lie between these two or are one of them; none is no error."""
         with self._database.write() as connection:
-            connection.execute(secret.delete().where(secret.c.name == name))
+            connection.execute(secret.delete().where(secret.c.name.between(first, last)))

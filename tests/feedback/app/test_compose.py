@@ -47,6 +47,7 @@ def test_our_address_is_an_alias_that_label_studio_takes_webhooks_for(services: 
 
     assert host_without_dot(settings.url) == ""
     assert urlsplit(settings.url).hostname in aliases
+    assert settings.pages_link_url == "http://localhost:9090"  # an alias is known inside Docker only
     assert urlsplit(settings.label_studio_url).hostname in services
 
 

@@ -231,6 +231,7 @@ def test_open_prints_the_address_and_opens_it_in_the_browser(folder: Path, tmp_p
     browser.chmod(0o755)
     env = {**os.environ, "HITL_DATA_DIR": str(folder), "BROWSER": f"{browser} %s"}
     env |= {"LABEL_STUDIO_URL": "http://ls.internal:8080/", "LABEL_STUDIO_PUBLIC_URL": "https://ls.example/"}
+    env |= {"HITL_PUBLIC_URL": "http://hitl.internal:9090/", "HITL_PAGES_URL": "https://hitl.example/"}
     tried = [["open", "7"], ["open", "--task", "1"], ["open", "digits", "--page"], ["open", "7", "--json"]]
     code = f"import sys; from feedback.cli import app\nfor words in {tried}: app(words, standalone_mode=False)"
     done = subprocess.run(
@@ -240,7 +241,7 @@ def test_open_prints_the_address_and_opens_it_in_the_browser(folder: Path, tmp_p
     addresses = [
         "https://ls.example/projects/7/data",
         "https://ls.example/projects/7/data?task=1",
-        "http://127.0.0.1:9090/projects/8",
+        "https://hitl.example/projects/8",
     ]
     assert [word for word in done.stdout.split() if word.startswith("http")] == addresses, done.stderr
     assert "press Label All Tasks" in done.stdout

@@ -72,11 +72,16 @@ def test_an_address_that_others_reach_gets_a_secret_and_a_log_in(init: Hitl, fol
 
 @pytest.mark.parametrize("url", ["http://localhost:9090", "http://127.0.0.1:9393"])
 def test_the_address_that_was_given_last_counts(init: Hitl, folder: Path, url: str):
-    init("--public-url", "http://hitl.example.org:9191")
+    init("--public-url", "http://host.docker.internal:9191")
+    docker = read_settings({}, folder)
+    init("--public-url", "http://hitl.example.org:9191", "--overwrite")
+    elsewhere = read_settings({}, folder)
 
     init("--public-url", url, "--overwrite")
 
     settings = read_settings({}, folder)
+    assert docker.pages_link_url == "http://localhost:9191"  # a browser need not know the name that Docker gives
+    assert (elsewhere.pages_link_url, settings.pages_link_url) == ("http://hitl.example.org:9191", url)
     assert (settings.url, settings.host, settings.port) == (url, "127.0.0.1", int(url.rpartition(":")[2]))
 
 

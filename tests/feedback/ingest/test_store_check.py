@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -15,13 +17,15 @@ from feedback.errors import NotConnected
 from feedback.ingest import store_check
 from feedback.project.connect import require_own_store
 from feedback.settings import Settings, read_settings
-from feedback.store import Store
+from feedback.store import ProjectRow, Store
 from ml_backend.labelstudio.local_server import free_port
 from tests.support import stores
 from tests.support.everything import where
+from tests.support.make_events import annotation_event
 from tests.support.served import served_in_thread
 
 Serve = Callable[..., str]
+_UNKNOWN = "http://hitl.invalid:9090"  # no machine knows this name
 
 
 @pytest.fixture
@@ -110,6 +114,7 @@ def test_the_same_store_with_another_webhook_secret_would_refuse_each_webhook(
         (found,) = own(url, HITL_WEBHOOK_SECRET="b")
 
     assert found.startswith("other store: ")
+    assert "or with another HITL_WEBHOOK_SECRET" in found  # as in a folder without the .env of the service
 
 
 def test_nobody_or_another_program_at_the_address_is_no_proof_of_anything(
@@ -155,7 +160,43 @@ def test_only_a_question_that_stands_in_the_store_is_answered(store: Store, ques
     assert "key" not in str(store_check.answer_store_check(store, {"question": "b" * 32}))
 
 
-def test_a_question_leaves_nothing_in_the_store(own: Callable[..., list[str]], store: Store):
+def test_a_question_leaves_nothing_in_the_store_nor_does_one_of_a_command_that_was_killed(
+    own: Callable[..., list[str]], store: Store
+):
+    asked_s = int(time.time())
+    old, running = (f"{store_check.ACTION} {at_s:08x}{'0' * 24}" for at_s in (asked_s - 7200, asked_s))
+    for name in (old, running):
+        store.secrets.save_secret(name, "key")
+
     own(f"http://127.0.0.1:{free_port()}")
 
+    assert (store.secrets.get_secret(old), store.secrets.get_secret(running)) == (None, "key")
+    store.secrets.delete_secrets(running, running)
     assert where(store, store_check.ACTION) == []
+
+
+def test_a_name_that_only_label_studio_knows_is_no_trouble_once_a_webhook_came_by_it(store: Store, tmp_path: Path):
+    with served_in_thread(make_application(_settings(tmp_path, "http://127.0.0.1:9"))) as url:
+        settings = _settings(tmp_path, _UNKNOWN, HITL_PORT=str(urlsplit(url).port))
+        (before,) = store_check.check_store_of_service(settings, store)
+        store.projects.save_project(ProjectRow("7", connected=True))
+        store.receive([annotation_event(5, "A", project="7")])
+        store.ingest_inbox()
+        after = store_check.check_store_of_service(settings, store)
+
+    assert (before.name, before.severity) == ("name not known here", "warning")
+    assert f"{_UNKNOWN}; the service answers here, at {url}" in before.what
+    assert "HITL_PUBLIC_URL" in before.fix
+    assert after == []
+
+
+@pytest.mark.usefixtures("quick")
+def test_an_unknown_name_is_trouble_where_no_service_of_this_machine_has_the_store(
+    own: Callable[..., list[str]], serve: Serve
+):
+    nobody, another = str(free_port()), str(urlsplit(serve("other")).port)
+
+    for port in (nobody, another):
+        (found,) = own(_UNKNOWN, HITL_PORT=port)
+        assert found.startswith(f"service not reached: the web process does not answer at {_UNKNOWN}: ")
+        assert f"and no service with this store answers at http://127.0.0.1:{port}." in found

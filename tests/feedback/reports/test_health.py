@@ -150,6 +150,22 @@ def test_refused_webhooks_are_an_error_while_they_are_refused_and_news_of_the_da
     assert found.severity == "warning"
 
 
+def test_webhooks_that_are_refused_for_their_secret_are_not_said_to_stay_away(
+    settings: Settings, healthy: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    healthy.projects.save_project(ProjectRow("7", connected=True))
+    healthy.liveness.record_polled_answers("7", 3, began_s=time.time())
+    monkeypatch.setattr("feedback.reports.health._ARRIVING_S", -1.0)  # half a minute later
+    recorder = IncidentRecorder(healthy, clock=time.time)
+    recorder.count("webhook_secret_unknown", 3)
+    recorder.stop()
+
+    (found,) = problems(settings, healthy)
+
+    assert (found.name, found.severity) == ("other store", "error")
+    assert "HITL_WEBHOOK_SECRET was changed after `hitl connect`" in found.what
+
+
 def test_answers_that_polls_alone_found_name_the_project_until_a_webhook_comes(
     settings: Settings, healthy: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

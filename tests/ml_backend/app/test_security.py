@@ -109,6 +109,25 @@ def test_a_webhook_of_another_store_is_refused_and_counted_even_where_no_secret_
         assert 'event="webhook_secret_unknown"} 1.0' in backend.get("/metrics").text
 
 
+def test_a_first_look_without_a_login_is_no_incident_and_a_refused_login_stands_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+):
+    backend = client()
+
+    looked = backend.get("/metrics")  # as a browser asks, to learn that it needs a login
+    before = backend.get("/metrics", headers=basic("ls", "pass word")).text
+    backend.get("/metrics", headers=basic("ls", "guess"))
+    backend.post("/predict", json={"tasks": []})
+    after = backend.get("/metrics", headers=basic("ls", "pass word")).text
+
+    assert looked.status_code == 401
+    assert 'event="login_failed"' not in before
+    assert 'event="login_failed"} 2.0' in after
+    assert [line.getMessage() for line in caplog.records] == [
+        f"{route} from 127.0.0.1 refused: wrong or missing credentials." for route in ("GET /metrics", "POST /predict")
+    ]
+
+
 def test_without_a_login_only_programs_of_this_machine_read_why_a_service_is_not_ready():
     backend = client(user="", password="", health_details=lambda: {"ready": False})
 
