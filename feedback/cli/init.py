@@ -165,7 +165,7 @@ def _examine(settings: Settings) -> bool:
     from feedback.ingest.store_check import check_store_of_service
 
     with opened_store(settings) as store:
-        is_running = not check_store_of_service(settings, store)
+        is_running = all(found.severity != "error" for found in check_store_of_service(settings, store))
         found = examine(settings, store, before_connect=[])  # the service may be started next
     print_examination(found, "the installation")
     if found.has_error:

@@ -58,15 +58,12 @@ def check_store_of_service(settings: Settings, store: Store, *, is_secret_new: b
     store.secrets.save_secret(name, key)
     try:
         try:
-            answer = _ask(settings.url, settings, store, question)
-            if is_secret_new and answer.status_code == HTTPStatus.UNAUTHORIZED:
-                time.sleep(_SECRETS_AGE_S)
-                answer = _ask(settings.url, settings, store, question)
+            answer = _ask(settings.url, settings, store, question, again=is_secret_new)
         except FAILURES as error:
             if not is_name_unknown(error):
                 return [_not_reached(settings, error)]
             with suppress(*FAILURES):
-                if _proves(_ask(settings.own_url, settings, store, question), key, question):
+                if _proves(_ask(settings.own_url, settings, store, question, again=is_secret_new), key, question):
                     return _describe_unknown_name(settings, store)
             return [_not_reached(settings, error)]
     finally:
@@ -111,12 +108,16 @@ def _describe_unknown_name(settings: Settings, store: Store) -> list[Finding]:
     return [Finding("name not known here", "warning", what, fix)]
 
 
-def _ask(url: str, settings: Settings, store: Store, question: str) -> httpx.Response:
+def _ask(url: str, settings: Settings, store: Store, question: str, *, again: bool) -> httpx.Response:
     body = {"action": ACTION, "question": question}
     secret = next(iter(settings.secrets), store.secrets.get_secret("webhook"))
     headers = {SECRET_HEADER: secret} if secret else {}
     with http_client(url, proxied=False, timeout=_TIMEOUT_S) as client:
-        return client.post(f"{url}/webhook?{UNCOUNTED}", json=body, headers=headers)
+        answer = client.post(f"{url}/webhook?{UNCOUNTED}", json=body, headers=headers)
+        if again and answer.status_code == HTTPStatus.UNAUTHORIZED:
+            time.sleep(_SECRETS_AGE_S)
+            answer = client.post(f"{url}/webhook?{UNCOUNTED}", json=body, headers=headers)
+    return answer
 
 
 def _proves(answer: httpx.Response, key: str, question: str) -> bool:
