@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 from xml.etree import ElementTree as ET
 
+from ml_backend import plugins
 from ml_backend.bytes_cache import cached_in_bytes
 from ml_backend.clean_text import clean_text
 from ml_backend.errors import LabelConfigError
@@ -21,6 +23,7 @@ PATH = " > "  # between the labels of a path in a nested list, as in "Billing > 
 # Label Studio and its editor take tags and attributes in any case; the SDK knows these in one spelling only
 _TAGS = {name.lower(): name for name in ("Choice", "Filter", "Label", "Relation")}
 _ATTRIBUTES = {name.lower(): name for name in ("name", "toName", "value", "valueList", "alias", "choice", "apiUrl")}
+_TASK_FIELD = re.compile(r"\$([\w[\].{}]+)")  # in a label; as Label Studio's editor reads it
 _WHOLE_TASK = "Add a control without {} for a question about the whole task."
 _PARTS = (("perregion", "perRegion", "region"), ("peritem", "perItem", "item"), ("permessage", "perMessage", "message"))
 
@@ -38,7 +41,7 @@ class Control:
     field: str  # path into task.data ("text", "order.note"); "" where the object shows no data field
     nested: bool = False  # answers are paths (`allowNested`); a label is then "Billing > Refund"
     options: str = ""  # path into task.data of the labels that each task brings along (dynamic Choices); "" for none
-    unreadable: bool = False  # its answers arrive under other names, or as drawings: nothing of ours can use them
+    unreadable: bool = False  # nothing of ours can use its answers: another tool's drawings, texts, names of a Repeater
     problem: str = ""  # why no model can learn it, as far as the config tells: a clause that follows "because"
     hosted_only: bool = False  # whether the problem is what it shows: a hosted model may read that by itself
     remedy: str = ""  # what to do about the problem: a sentence
@@ -163,6 +166,9 @@ def make_label_interface(xml: str) -> Any:
         for name in tuple(element.attrib):
             if (usual := _ATTRIBUTES.get(name.lower(), name)) not in element.attrib:
                 element.attrib[usual] = element.attrib.pop(name)
+        text = (element.text or "").strip()
+        if element.tag in ("Choice", "Label") and text and not len(element):
+            element.attrib["value"] = text  # as the editor does
     return LabelInterface(ET.tostring(root, encoding="unicode"))
 
 
@@ -192,7 +198,7 @@ def _control(tag: Any, interface: Any, elements: Mapping[str, Any]) -> Control:
         field=value.lstrip("$") if value.startswith("$") and "$" not in value[1:] else "",
         nested=is_nested,
         options=source.lstrip("$") if kind == "choices" and source.startswith("$") else "",
-        unreadable=is_repeated or is_of_tool,
+        unreadable=is_repeated or is_of_tool or kind not in plugins.names("hitl.codecs", plugins.CODECS),
         written=_unclean(labels, paths=is_nested),
     )
     problem, remedy = _find_problem_of_answers(control, elements[tag.name])
@@ -217,6 +223,9 @@ def _find_problem_of_answers(control: Control, element: Any) -> tuple[str, str]:
     if control.kind == "labels" and control.object_kind in _DRAWN:
         what = "it labels what another tool draws; such answers are stored, and not used"
         return what, "Use <RectangleLabels> for boxes on images."
+    if control.kind not in plugins.names("hitl.codecs", plugins.CODECS):
+        what = f"hitl cannot read answers of the kind {control.kind!r}, so they are stored, and not used"
+        return what, "A plug-in of the group hitl.codecs adds it."
     if control.unreadable:
         what = "it stands in a Repeater, so its answers arrive under another name for each part of a task"
         return f"{what}, are stored, and not used", "Ask about the whole task in a control outside the Repeater."
@@ -229,6 +238,20 @@ def _find_problem_of_answers(control: Control, element: Any) -> tuple[str, str]:
     if wants_labels and not (control.labels or own.get("value", "").startswith("$") or own.get("apiurl")):
         child = "Label" if control.kind.endswith("labels") else "Choice"
         return "its list of labels is empty", f'Add <{child} value="..."/> to it in the label config.'
+    return _find_problem_of_labels(control, element) if control.kind == "choices" else ("", "")
+
+
+def _find_problem_of_labels(control: Control, element: Any) -> tuple[str, str]:
+    """Return why the labels of Choices teach no model, and the remedy; two empty texts where they may."""
+    for choice in element.iter("Choice"):
+        if not choice.get("alias") and (found := _TASK_FIELD.search(choice.get("value", ""))):
+            what = f"in the label {choice.get('value')!r} Label Studio shows the field {found[1]!r} of each task"
+            return what, "Give each task its labels as a list, and name that field in value of <Choices>."
+    if "" in control.labels:
+        return "one of its labels is empty", "Give each label a value in the label config."
+    if len(control.labels) == 1 and not control.options:
+        what = f"it has no label but {control.labels[0]!r}, so there is nothing to choose between"
+        return what, "Add the label that the other tasks get."
     return "", ""
 
 
@@ -269,7 +292,7 @@ def _read_options(value: Any, *, nested: bool, above: tuple[str, ...] = ()) -> I
     for option in value if isinstance(value, list) and len(above) < _MAX_DEPTH else ():
         named = isinstance(option, Mapping)
         name = _name_of(option) if named else option
-        if isinstance(name, (str, int, float)):
+        if isinstance(name, (str, int, float)) and clean_text(str(name)):
             path = (*above, str(name))
             inner = list(_read_options(option.get("children"), nested=True, above=path)) if nested and named else []
             yield from inner or [PATH.join(path)]
@@ -293,4 +316,4 @@ def _clean_label(label: str, *, paths: bool) -> str:
 
 def _rank(control: Control) -> int:
     is_single = control.kind == "choices" and not control.multiple and bool(control.field)
-    return 2 if control.problem else 0 if is_single else 1
+    return 3 if control.unreadable else 2 if control.problem else 0 if is_single else 1

@@ -14,6 +14,16 @@ from typing import Any
 
 from ml_backend.errors import UnknownName
 
+CODECS: Mapping[str, str] = {  # the built-ins of the group hitl.codecs; the label config asks which kinds there are
+    "choices": "ml_backend.codecs.choices:Choices",
+    "labels": "ml_backend.codecs.spans:Spans",
+    "number": "ml_backend.codecs.number:Number",
+    "pairwise": "ml_backend.codecs.pairwise:Pairwise",
+    "rating": "ml_backend.codecs.rating:Rating",
+    "rectanglelabels": "ml_backend.codecs.boxes:Boxes",
+    "taxonomy": "ml_backend.codecs.taxonomy:Taxonomy",
+}
+
 
 def load(group: str, name: str, builtins: Mapping[str, str]) -> Any:
     """Import and return the plug-in `name`: a built-in ("module:attribute"), or an entry point of `group`.

@@ -13,7 +13,7 @@ from feedback.labelling_platform.interface import LabellingPlatform, WriteResult
 from feedback.labelling_platform.verification import is_verification_due, record_verification
 from feedback.loop.context import TurnContext
 from feedback.project.guidelines import record_guideline
-from feedback.project.snapshot import as_of_first_answer
+from feedback.project.snapshot import ProjectSnapshot, as_of_first_answer
 from feedback.queue.planner import WindowPlan, plan_window
 from feedback.review.indicator_ingest import ingest_indicators
 from feedback.training.challenger import challenge, count_open_audit
@@ -24,6 +24,7 @@ from feedback.training.retrain_triggers import first_model_waits_for
 from ml_backend.errors import LabelConfigError, LabelStudioError
 from ml_backend.label_config import read_label_config
 from ml_backend.left_out import describe_error, is_of_service, note_left_out
+from ml_backend.registry import Bundle
 
 
 def collect_changes(context: TurnContext) -> TurnContext:
@@ -79,7 +80,8 @@ def record_overrides(context: TurnContext) -> TurnContext:
     """
     services = context.services
     snapshot = context.first_answers or context.snapshot
-    services.overrides.record(context.store, snapshot, services.champions.get(context.project_id), services.predictions)
+    champion = _as_asked_now(services.champions.get(context.project_id), snapshot)
+    services.overrides.record(context.store, snapshot, champion, services.predictions)
     return context
 
 
@@ -245,16 +247,23 @@ def store_indicators(context: TurnContext) -> TurnContext:
 
 
 def _with_champion(context: TurnContext) -> TurnContext:
-    """Load the model that serves; one that cannot be loaded is noted."""
+    """Load the model that serves; one that cannot be loaded, or that learned another question, is noted."""
     champions = context.services.champions
     champion = champions.get(context.project_id)
     if refused := champions.refused(context.project_id):
         serves = f"{champion.version}, the one before, serves" if champion else "none serves until one is trained"
         context = context.noted(f"the champion is not loaded: {refused} {serves}.")
-    if champion is not None and context.snapshot.config.matching_control(champion.control) != context.snapshot.control:
+    current = _as_asked_now(champion, context.snapshot)
+    if champion is not None and current is None:
         context = context.noted(f"{champion.version} learned another question than is asked now; it predicts nothing.")
-        champion = None
-    return replace(context, champion=champion)
+    return replace(context, champion=current)
+
+
+def _as_asked_now(champion: Bundle | None, snapshot: ProjectSnapshot) -> Bundle | None:
+    """Return a model with the labels that the config has now; None where the model learned another question."""
+    if champion is None or snapshot.config.matching_control(champion.control) != snapshot.control:
+        return None
+    return champion if champion.control == snapshot.control else replace(champion, control=snapshot.control)
 
 
 def _syncer(context: TurnContext) -> Callable[[str], None]:

@@ -170,8 +170,8 @@ def describe_learning(
         notes.append(f"leaves {', '.join(found)} as people answer them; [model] control in hitl.toml chooses another")
     for name, item in found.items():
         if not item.is_learned:
-            why = f"{item.control.problem}. {item.remedy}" if item.control.problem else item.reason
-            notes.append(f"cannot learn {name!r}: {why}")
+            remedy = item.remedy if item.control.problem else ""
+            notes.append(f"cannot learn {name!r}: {item.reason_in_short}. {remedy}".strip())
     return notes
 
 

@@ -18,6 +18,7 @@ from feedback.queue.open_tasks import OpenTasks, find_open_tasks
 from feedback.queue.task_priority import audit_quota, rank_tasks
 from feedback.store import Store, WindowRow
 from feedback.training.consensus_labels import ConsensusLabels
+from feedback.training.dataset import single_label
 from feedback.training.model_cache import PredictionCache
 from ml_backend.labelstudio.queue_writer import PLACES
 from ml_backend.predictor import NO_MODEL_VERSION
@@ -259,7 +260,13 @@ def _keeps_audit_waiting(
 
 
 def _why_relabelled(snapshot: ProjectSnapshot, served: ServedWindow | None, opened: OpenTasks) -> str:
-    """Say that a label changed its meaning, if none of the affected tasks is in the window yet."""
+    """Say that a label was removed, or changed its meaning, if none of the affected tasks is in the window yet."""
+    labels = () if snapshot.control.options else snapshot.control.labels
+    if labels and served is not None:
+        open_rows = (row for row in served.rows if row.task in opened.by_task)
+        shown = {single_label(row.answer) for row in open_rows if row.answer is not None}
+        if shown - {*labels, None}:
+            return "a label that it shows was removed"
     stale = {task for task in snapshot.stale if task in opened.by_task}
     in_window = {row.task for row in served.rows} if served else set()
     return "a label changed its meaning" if stale and not stale & in_window else ""

@@ -91,7 +91,7 @@ def _status(store: Store, project: ProjectRow, newest: _Newest) -> dict[str, Any
         "unreadable": counts.unreadable,
         "not_counted": count_uncounted(uncounted),
         "empty_answers": sum(row.why == EMPTY for row in uncounted),
-        "not_learned": describe_not_learned(project, uncounted, turn),
+        "not_learned": describe_not_learned(project, uncounted, turn, answers=counts.answers),
         "left_out": describe_left_out(store, project.id),
         "notes": list(turn.get("notes", ())),
     }

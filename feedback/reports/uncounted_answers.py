@@ -13,6 +13,7 @@ from feedback.store import ProjectRow, Store, UncountedAnswer
 from feedback.store.repositories.uncounted import NO_ANSWER, UNREADABLE
 from ml_backend.errors import LabelConfigError
 from ml_backend.label_config import read_label_config
+from ml_backend.models.learnability import list_learnability
 from ml_backend.number_format import format_count, format_counted
 
 EMPTY = "is empty: nothing is marked in it"  # of spans or boxes, where that is an answer
@@ -58,24 +59,26 @@ def uncounted_sentences(counts: Iterable[Mapping[str, Any]], *, name: Callable[[
         yield f"{format_counted(total, 'answer', 'answers')}{who}: {close_direction(why)}"
 
 
-def describe_not_learned(project: ProjectRow, uncounted: Iterable[UncountedAnswer], turn: Mapping[str, Any]) -> str:
+def describe_not_learned(
+    project: ProjectRow, uncounted: Iterable[UncountedAnswer], turn: Mapping[str, Any], *, answers: int
+) -> str:
     """Return in a sentence that most answers give no row to learn from, with the reasons; "" where they do.
 
     `turn` is the record of the last turn, which counted the rows, and the votes that give none; {} before the first.
+    `answers` are those of people in the project.
     """
     control, nothing, problem = _learned_control(project)
+    outside = f"answers lie outside what control {control!r} can learn"
+    if problem and answers >= _MANY:
+        return f"{format_count(answers)} {outside}: {close_direction(problem)}"
     reasons = Counter(row.why for row in uncounted if row.why == nothing != EMPTY or row.why.startswith(UNREADABLE))
     reasons.update(turn.get("not_learned", {}))
     total = sum(reasons.values())
     if total < _MANY or total <= turn.get("rows", total):
         return ""
-    if problem:
-        return (
-            f"{format_count(total)} answers lie outside what control {control!r} can learn: {close_direction(problem)}"
-        )
     why = ", ".join(f"{reason} ({format_count(count)})" for reason, count in reasons.most_common(_REASONS_NAMED))
     more = len(reasons) - _REASONS_NAMED
-    return f"{format_count(total)} answers lie outside what control {control!r} can learn: {close_direction(why)}" + (
+    return f"{format_count(total)} {outside}: {close_direction(why)}" + (
         f", and {more} more reasons" if more > 0 else ""
     )
 
@@ -98,7 +101,10 @@ def _learned_control(project: ProjectRow) -> tuple[str, str, str]:
     ("", ...) for a label config that cannot be read.
     """
     try:
-        control = read_label_config(project.label_config).control(project.policy.model.control)
+        config = read_label_config(project.label_config)
+        control = config.control(project.policy.model.control)
     except LabelConfigError:
         return "", NO_ANSWER, ""
-    return control.name, EMPTY if control.kind in REGION_KINDS else NO_ANSWER, control.problem
+    learned = list_learnability(config, hosted=bool(project.policy.model.hosted))
+    reason = next(item.reason_in_short for item in learned if item.control is control)
+    return control.name, EMPTY if control.kind in REGION_KINDS else NO_ANSWER, reason

@@ -11,6 +11,7 @@ from feedback.project.incremental_caches import RecentProjects
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.store.log.events import canonical_json
 from ml_backend.errors import ArtefactError
+from ml_backend.label_config import Control
 from ml_backend.registry import Bundle, ModelRef, Registry
 
 Floats = NDArray[np.float64]
@@ -65,24 +66,26 @@ class ChampionCache:
 
 
 class PredictionCache:
-    """Keeps what one model a project predicts; a new champion starts with an empty cache."""
+    """Keeps what one model a project predicts; another champion, or other labels, start with an empty cache."""
 
     def __init__(self) -> None:
-        self._kept = RecentProjects[tuple[str, dict[str, Floats]]]()  # version, and content -> (k,)
+        # version, control, and content -> (k,)
+        self._kept = RecentProjects[tuple[str, Control, dict[str, Floats]]]()
 
     def proba(self, champion: Bundle | None, snapshot: ProjectSnapshot, tasks: Sequence[int]) -> dict[int, Floats]:
         """Return the calibrated probabilities (k,) of each task; NaN where it cannot be read; {} without a champion."""
         if champion is None:
             return {}
         kept = self._kept.get(snapshot.project.id)
-        rows = kept[1] if kept is not None and kept[0] == champion.version else dict[str, Floats]()
+        is_kept = kept is not None and kept[:2] == (champion.version, champion.control)
+        rows = kept[2] if kept is not None and is_kept else dict[str, Floats]()
         contents = _content_names(champion, snapshot, tasks)
         new = {content: task for task, content in contents.items() if content not in rows}
         if new:
             names = [f"task {task}" for task in new.values()]
             table = champion.proba([snapshot.data(task) for task in new.values()], names=names)
             rows.update(zip(new, table, strict=True))
-        self._kept.put(snapshot.project.id, (champion.version, rows), size=len(rows))
+        self._kept.put(snapshot.project.id, (champion.version, champion.control, rows), size=len(rows))
         return {task: rows[content] for task, content in contents.items()}
 
     def vectors(self, champion: Bundle, snapshot: ProjectSnapshot, tasks: Sequence[int]) -> Vectors:

@@ -125,9 +125,10 @@ def _first(challenger: _Predicts, rows: Sequence[Row], taught: Sequence[Row], no
     # a row that the model cannot read is shown without a prediction: it speaks neither for the model nor against it
     is_read: Bools = np.isfinite(proba.sum(axis=1))
     read = list(compress(rows, is_read))
-    loss, prior_loss = (
-        (_log_loss(challenger, proba[is_read], read), _prior_loss(read, taught)) if read else (np.inf, 0.0)
-    )
+    if not read:
+        reason = f"it has no prediction for any of the {len(rows)} audit rows{note}"
+        return Verdict(False, reason, "first", challenger.version, "", len(rows), 0.0, None)
+    loss, prior_loss = _log_loss(challenger, proba[is_read], read), _prior_loss(read, taught)
     better = loss < prior_loss
     own, prior = (format_number(each, digits=3) for each in (loss, prior_loss))
     comparison = f"log-loss {own} against the class prior's {prior} on {len(read)} audit rows"

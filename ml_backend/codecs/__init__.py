@@ -15,15 +15,6 @@ from ml_backend.records import Answer
 
 _MAX_WORDS = 2_000  # characters of an answer in words
 _MAX_KIND = 40
-BUILTINS: Mapping[str, str] = {
-    "choices": "ml_backend.codecs.choices:Choices",
-    "labels": "ml_backend.codecs.spans:Spans",
-    "number": "ml_backend.codecs.number:Number",
-    "pairwise": "ml_backend.codecs.pairwise:Pairwise",
-    "rating": "ml_backend.codecs.rating:Rating",
-    "rectanglelabels": "ml_backend.codecs.boxes:Boxes",
-    "taxonomy": "ml_backend.codecs.taxonomy:Taxonomy",
-}
 PER_REGION = "per_region"  # the kind of an answer that is about parts of a task; no annotation type of Label Studio
 _OF_WHOLE_TASKS = ("choices", "number", "rating", "taxonomy")  # or of regions, if their control says so
 
@@ -57,7 +48,7 @@ class DecodedResult:
 
 def get_codec(kind: str) -> Codec:
     """Return the codec of a control kind; UnknownName where there is none."""
-    builtins = {PER_REGION: "ml_backend.codecs.per_region:PerRegion"} if kind == PER_REGION else BUILTINS
+    builtins = {PER_REGION: "ml_backend.codecs.per_region:PerRegion"} if kind == PER_REGION else plugins.CODECS
     codec: Codec = plugins.load("hitl.codecs", kind, builtins)()
     return codec
 

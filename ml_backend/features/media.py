@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _MAX_SHOWN = 80  # characters of an address in a message
+_BUCKETS = ("abfs", "abfss", "azure-blob", "gs", "s3", "s3a", "wasb", "wasbs")
 Fetch = Callable[[str], bytes]  # an address to its bytes, with a time limit of its own; raises MediaError
 
 
@@ -58,6 +59,12 @@ def media_address(data: Mapping[str, Any], field: str) -> str | None:
     """Return the address in a field of a task's data; None where there is none."""
     value = field_value(data, field)
     return value if isinstance(value, str) and value else None
+
+
+def is_bucket_address(text: str) -> bool:
+    """Return whether a text is an address in a bucket, such as "s3://photos/1.png": Label Studio has the keys."""
+    scheme, sign, _rest = text.partition("://")
+    return bool(sign) and scheme.lower() in _BUCKETS and len(text.split()) == 1
 
 
 def _data_uri(value: str) -> bytes:

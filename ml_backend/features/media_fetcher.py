@@ -19,7 +19,7 @@ import httpcore
 from ml_backend.connections import describe_failure, environment_proxy, tls_context
 from ml_backend.errors import BackendError, SettingsError
 from ml_backend.features.image_decoding import MediaError
-from ml_backend.features.media import shown_address
+from ml_backend.features.media import is_bucket_address, shown_address
 from ml_backend.host_names import read_media_hosts
 
 Resolve = Callable[[str, int], Sequence[str]]  # a host and a port to addresses
@@ -34,7 +34,6 @@ _QUICK_S = 2.0  # a file takes no longer; what takes longer is counted
 _PATIENCE_S = 20.0  # of a host, over its slow files
 # of Label Studio: uploaded files, local files, and the addresses that proxy a storage or redirect to a presigned one
 _MEDIA_PATH = re.compile(r"data/upload/.|data/local-files/|(tasks|projects)/[0-9]+/(resolve|presign)/$")
-_BUCKETS = ("abfs", "abfss", "azure-blob", "gs", "s3", "s3a", "wasb", "wasbs")
 _SCHEME_HINT = "Import data URIs, files uploaded to Label Studio, or http(s) addresses of hosts in HITL_MEDIA_HOSTS."
 _BUCKET_HINT = f"Only Label Studio has the keys of the bucket. {_SCHEME_HINT} Presigned addresses are such."
 _REDIRECT = (301, 302, 303, 307, 308)
@@ -109,7 +108,7 @@ class MediaFetcher:
         if url.scheme not in ("http", "https") or not host or url.username is not None:
             raise MediaError(
                 f"{shown_address(address)} is not fetched: only http and https, without user and password.",
-                hint=_BUCKET_HINT if url.scheme in _BUCKETS else _SCHEME_HINT,
+                hint=_BUCKET_HINT if is_bucket_address(address) else _SCHEME_HINT,
             )
         if self._home is not None and _is_below(url, self._home):
             return url, True

@@ -69,13 +69,18 @@ class Recipe(Protocol):
 
 
 def recipe_for(control: Control, *, cache: FeatureCache[Any] | None = None) -> Recipe:
-    """Return the recipe "<object kind>-<control kind>" of a control; UnknownName says why none fits."""
+    """Return the recipe of a control; UnknownName says why none fits."""
+    return get_recipe(find_recipe(control), cache=cache)
+
+
+def find_recipe(control: Control) -> str:
+    """Return the name of the recipe of a control, "<object kind>-<control kind>"; UnknownName says why none fits."""
     if control.problem:
         raise UnknownName(f"no model learns control {control.name!r}: {control.problem}.", hint=control.remedy)
     if not control.field:
         raise UnknownName(
-            f"control {control.name!r} shows no data field, so there is nothing to learn from.",
-            hint='Give its object a value such as value="$text".',
+            f"control {control.name!r} shows no data field as it is, so there is nothing to learn from.",
+            hint='Give its object the value of one field, such as value="$text".',
         )
     if control.multiple:
         raise UnknownName(
@@ -88,7 +93,7 @@ def recipe_for(control: Control, *, cache: FeatureCache[Any] | None = None) -> R
             f"no installed recipe learns {control.kind} on {control.object_kind} (control {control.name!r}).",
             hint=f"Known: {', '.join(known)}. A plug-in of the group hitl.models, or `hosted` in [model], adds one.",
         )
-    return get_recipe(name, cache=cache)
+    return name
 
 
 def get_recipe(name: str, *, cache: FeatureCache[Any] | None = None) -> Recipe:

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
-from ml_backend.codecs import get_codec
 from ml_backend.errors import UnknownName
 from ml_backend.features.image_decoding import MediaError
-from ml_backend.features.media import media_address
+from ml_backend.features.media import is_bucket_address, media_address, shown_address
 from ml_backend.features.text import read_text
 from ml_backend.label_config import Control, LabelConfig
-from ml_backend.models import HOSTED_OPTIONS, HOSTED_OPTIONS_HINT, recipe_for
+from ml_backend.models import HOSTED_OPTIONS, HOSTED_OPTIONS_HINT, find_recipe
+from ml_backend.records import field_value
 
 CheckAddress = Callable[[str], object]  # raises MediaError for an address that is never fetched; opens nothing
 _MAX_FIELDS = 8  # of the tasks, in a message
+_IMPORT_TEXTS = "The words of the address are learned. Import the texts themselves."
 _OPTIONS = 'Label Studio shows a list such as [{"value": "Late"}, {"value": "Lost"}].'
 
 
@@ -33,6 +35,11 @@ class Learnability:
     def is_learned(self) -> bool:
         """Return whether a model learns this control where the policy names it."""
         return not self.reason
+
+    @property
+    def reason_in_short(self) -> str:
+        """Return the reason as a clause, for a sentence that names the control."""
+        return self.control.problem if self.reason and self.control.problem else self.reason.rstrip(".")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +66,8 @@ def list_learnability(config: LabelConfig, *, hosted: bool = False) -> tuple[Lea
 
 def _learnability(control: Control, *, hosted: bool) -> Learnability:
     try:
-        get_codec(control.kind)
-    except UnknownName:
-        reason = f"cannot read answers of the kind {control.kind!r}: they are stored, and not used."
-        return Learnability(control, is_read=False, reason=reason, remedy="A plug-in of the group hitl.codecs adds it.")
-    try:
         if not hosted or (control.problem and not control.hosted_only):
-            recipe_for(control)
+            find_recipe(control)
     except UnknownName as error:
         return Learnability(control, is_read=not control.unreadable, reason=str(error), remedy=error.hint)
     if hosted and control.options:
@@ -81,14 +83,28 @@ def find_obstacles(control: Control, data: Sequence[Mapping[str, Any]], check_ad
     """
     found: list[Obstacle] = []
     if control.options:
-        empty = sum(not control.options_of(item) for item in data)
-        found += _obstacle(empty, data, f"no options in the field {control.options!r}", _OPTIONS)
+        offered = [control.options_of(item) for item in data]
+        found += _obstacle(offered.count(()), data, f"no options in the field {control.options!r}", _OPTIONS)
+        with_options, uses = sum(map(bool, offered)), Counter(chain.from_iterable(offered))
+        if with_options > 1 == max(uses.values()):
+            what = f"no option in the field {control.options!r} that another of them has"
+            found += _obstacle(with_options, data, what, "A model learns options that many tasks have.")
+        unseen = sum(_has_texts(field_value(item, control.options)) for item in data)
+        what = f"options in the field {control.options!r} that Label Studio does not show, because they are texts"
+        found += _obstacle(unseen, data, what, _OPTIONS)
     if control.object_kind == "image":
         found += _find_media_obstacles(control, data, check_address)
     elif control.object_kind in ("text", "hypertext"):
-        empty = sum(read_text(item, control.field) is None for item in data)
-        found += _obstacle(empty, data, f"no text in the field {control.field!r}", _describe_fields(data))
+        texts = [read_text(item, control.field, html=control.object_kind == "hypertext") for item in data]
+        found += _obstacle(texts.count(None), data, f"no text in the field {control.field!r}", _describe_fields(data))
+        stored = [text for text in filter(None, texts) if is_bucket_address(text)]
+        what = f"an address of a bucket instead of a text: {shown_address(stored[0])}" if stored else ""
+        found += _obstacle(len(stored), data, what, _IMPORT_TEXTS)
     return found
+
+
+def _has_texts(options: object) -> bool:
+    return isinstance(options, list) and any(isinstance(option, (str, int, float)) for option in options)
 
 
 def _find_media_obstacles(
@@ -116,5 +132,6 @@ def _obstacle(count: int, data: Sequence[object], what: str, remedy: str) -> Ite
 
 
 def _describe_fields(data: Sequence[Mapping[str, Any]]) -> str:
-    fields = sorted({str(name) for item in data for name in item})[:_MAX_FIELDS]
+    fields = sorted({f"{name} (a list)" if isinstance(item[name], list) else name for item in data for name in item})
+    fields = fields[:_MAX_FIELDS]
     return f"The tasks have: {', '.join(fields)}." if fields else "The tasks have no data."

@@ -115,6 +115,15 @@ def test_tags_and_attributes_may_be_in_any_case(names, spell):
         ({"shown": "<Image name='t' valueList='$pages'/>"}, "several files"),
         ({"shown": "<Text name='t' value='$a'/><Text name='u' value='$b'/>", "to": "t,u"}, "several objects (t, u)"),
         ({"labels": ""}, "list of labels is empty"),
+        ({"labels": "<Choice value='a'/>"}, "no label but 'a'"),
+        ({"labels": "<Choice value='a '/><Choice value='a'/>"}, "no label but 'a'"),
+        (
+            {"attributes": "allowNested='true'", "labels": "<Choice value='1'><Choice value='x'/></Choice>"},
+            "no label but '1 > x'",
+        ),
+        ({"labels": f"{LABELS}<Choice value=' '/>"}, "one of its labels is empty"),
+        ({"labels": "<Choice value='$first'/><Choice value='$all.second'/>"}, "shows the field 'first' of each task"),
+        ({"labels": "<Choice value='up to $5'/><Choice value='more'/>"}, "shows the field '5' of each task"),
         ({"labels": "<View><Header value='Which?'/></View>"}, "list of labels is empty"),
         (
             {"attributes": "allowNested='true'", "labels": "<Choice value='1 > 2'><Choice value='x'/></Choice>"},
@@ -154,6 +163,7 @@ def test_without_a_name_the_control_is_one_that_can_be_learned():
 
     assert chosen(each, note, spans, kind) == "kind"
     assert chosen(each, spans) == "l"
+    assert chosen("<Rectangle name='box' toName='t'/>", note, each) == "each"
     assert chosen(each) == "each"
 
 
@@ -167,13 +177,20 @@ def test_a_nested_list_has_paths_and_a_flat_one_has_what_can_be_chosen():
     assert control_of(labels=nested).labels == ("Billing", "Other")
 
 
+def test_a_label_is_what_the_editor_submits():
+    labels = "<Choice value='a'>First</Choice><Choice value='b' alias='second'>B</Choice><Choice value='c'> </Choice>"
+
+    assert control_of(labels=labels).labels == ("First", "second", "c")
+    assert control_of(labels="<Choice value='$a' alias='$5'/><Choice value='more'/>").problem == ""
+
+
 @pytest.mark.parametrize(
     ("options", "labels"),
     [
         (["x", "y", "x"], ("a", "b", "x", "y")),
         ([{"value": "x"}, {"value": "long", "alias": "y"}, 7], ("a", "b", "x", "y", "7")),
         ([{"value": "x", "children": [{"value": "1"}, {"value": "2"}]}, "y"], ("a", "b", "x > 1", "x > 2", "y")),
-        ([None, {}, [], {"value": None}], ("a", "b")),
+        ([None, {}, [], {"value": None}, {"value": " "}], ("a", "b")),
         ("x", ("a", "b")),
         (None, ("a", "b")),
     ],

@@ -23,7 +23,7 @@ Hitl = Callable[..., subprocess.CompletedProcess[str]]
 
 SENTIMENT = (
     '<View><Text name="t" value="$text"/>'
-    '<Choices name="sentiment" toName="t"><Choice value="A"/></Choices>{more}</View>'
+    '<Choices name="sentiment" toName="t"><Choice value="A"/><Choice value="B"/></Choices>{more}</View>'
 )
 
 

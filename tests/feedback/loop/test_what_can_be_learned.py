@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from feedback.policy.schema import Train
 from feedback.training.dataset import single_label
 from ml_backend.codecs import answer_distance, decode_result, describe_answer
-from tests.support.connected_project import ConnectedProject, truth
+from tests.support.connected_project import POLICY, ConnectedProject, truth
 from tests.support.fake_platform import TEXT_CONFIG
 
 _CHOICES = '<Choice value="fruit"/><Choice value="tool"/>'
@@ -119,6 +120,31 @@ def test_a_model_predicts_nothing_once_its_control_asks_about_each_region(connec
 
     assert any("learned another question" in note for note in turn.notes)
     assert all(row.answer is None for row in connected_project.store.windows.get_window("7"))
+
+
+def test_a_label_that_was_removed_is_predicted_no_more_also_where_it_was_predicted_before(connected_project):
+    with_stones = TEXT_CONFIG.replace(_CHOICES, f'{_CHOICES}<Choice value="stone"/>')
+    start(connected_project, with_stones)
+    policy = POLICY.model_copy(update={"train": Train(min_rows=20, min_new=1_000)})
+    connected_project.connect(policy, label_config=with_stones)
+
+    def label(n: int, *names: str) -> None:
+        for task, text, _data in next_tasks(connected_project, n):
+            answer(connected_project, task, {"choices": [names[len(text.split()[1]) % len(names)]]})
+
+    label(40, "fruit", "tool", "stone")
+    version = connected_project.turn().version
+    before = connected_project.store.windows.get_window("7")
+    connected_project.studio.label_config = TEXT_CONFIG
+    connected_project.connect(policy, label_config=TEXT_CONFIG)
+    turn = connected_project.turn()
+    rows = connected_project.store.windows.get_window("7")
+
+    assert "stone" in {single_label(row.answer) for row in before if row.answer is not None}
+    assert turn.version == version
+    assert {single_label(row.answer) for row in rows if row.answer is not None} == {"fruit", "tool"}
+    assert all(row.blind for row in rows if row.answer is None)
+    assert connected_project.turn().window == turn.window
 
 
 def test_a_turn_says_why_no_image_is_opened_and_what_to_do(connected_project):

@@ -33,7 +33,7 @@ def test_an_attempt_that_had_not_finished_is_told():
 
 
 _TEXT, _LABELS = '<Text name="t" value="$text"/>', '<Choice value="Billing"/><Choice value="Delivery"/>'
-_NESTED = '<Choice value="Billing"><Choice value="Refund"/></Choice>'
+_NESTED = '<Choice value="Billing"><Choice value="Refund"/></Choice><Choice value="Other"/>'
 
 
 @pytest.mark.parametrize(

@@ -287,6 +287,32 @@ def test_many_answers_of_which_none_is_learned_are_told_with_the_reason(
     assert "lie outside" not in hitl("status", PROJECT)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ('value="$text"', 'value="$text" valueType="url"', "what it shows lies behind the address in the field 'text'"),
+        ('<Choice value="tool"/>', "", "it has no label but 'fruit'"),
+        ('name="kind"', 'name="kind" choice="multiple"', "accepts several labels at once"),
+    ],
+)
+def test_many_answers_to_a_control_that_no_model_learns_are_told_although_each_is_a_label(
+    world: World, data_dir: Path, old: str, new: str, why: str
+):
+    world.use(policy_text())
+    row = world.store.projects.get_project(PROJECT)
+    assert row is not None
+    assert old in row.label_config
+    world.site.label_config = row.label_config.replace(old, new)
+    world.store.projects.save_project(replace(row, label_config=world.site.label_config))
+    for number, task in enumerate(world.site.add(*(f"a{number} apple" for number in range(10)))):
+        assert "lie outside" not in hitl("status", PROJECT), number
+        world.site.answer(task, "fruit", person=ADA)
+        world.turn()
+
+    assert "10 answers lie outside what control 'kind' can learn: " in hitl("status", PROJECT)
+    assert why in hitl("status", PROJECT)
+
+
 def test_skips_drafts_and_unreadable_answers_are_told_where_nobody_has_answered(world: World, data_dir: Path):
     world.use(policy_text())
     tasks = world.site.add("a1 apple", "a2 pear", "a3 plum")

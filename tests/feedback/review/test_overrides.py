@@ -12,6 +12,7 @@ from feedback.review.overrides import NOT_GIVEN, OverrideCache, override_of_revi
 from feedback.stats.hash_sampling import draws
 from feedback.store import CaseRow, OverrideRow, ProjectRow, ReviewRow, Store, WindowRow
 from feedback.training.model_cache import PredictionCache
+from ml_backend.label_config import read_label_config
 from ml_backend.records import Answer
 from tests.support.make_events import annotation_event, choice_result, task, task_events
 
@@ -26,6 +27,7 @@ class Champion:
     """Says A of everything."""
 
     version, created_s, classes, indicators = "m2", 0.0, ("A", "B"), ()
+    control = read_label_config(CONFIG).control("c")
 
     def proba(self, data: list[object], names: object = None) -> list[list[float]]:
         return [[0.8, 0.2] for _ in data]

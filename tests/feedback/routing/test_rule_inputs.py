@@ -36,6 +36,7 @@ class Model:
     fruit: Mapping[str, float]
     classes: tuple[str, ...] = ("fruit", "tool")
     indicators: tuple[str, ...] = ()
+    control: object = None
 
     def proba(self, data: Sequence[Mapping[str, Any]], names: object = None) -> np.ndarray[Any, Any]:
         known = [self.fruit.get(str(entry["text"]), float("nan")) for entry in data]

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from ml_backend.codecs import BUILTINS, decode_result, get_codec
+from ml_backend.codecs import decode_result, get_codec
 from ml_backend.codecs.rating import Rating
 from ml_backend.label_config import Control
+from ml_backend.plugins import CODECS
 from ml_backend.records import Answer
 from ml_backend.testing import ContractBroken, check_codec
 
@@ -41,7 +42,7 @@ def control(kind):
     return Control("c", "one,two", kind, ("A", "B"), True, "text", "text")
 
 
-@pytest.mark.parametrize("kind", sorted(BUILTINS))
+@pytest.mark.parametrize("kind", sorted(CODECS))
 def test_a_codec_keeps_the_contract(kind):
     @given(answers(kind, VALUES[kind]))
     def keeps(examples):

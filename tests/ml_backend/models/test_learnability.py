@@ -1,5 +1,6 @@
 """Before anybody works: each control is learned, or named with the reason; so is what in the tasks' data forbids it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import label_studio
@@ -111,6 +112,54 @@ def test_tasks_without_the_options_that_they_should_bring_along_are_counted():
 
     (found,) = obstacles(control, {"t": "x", "options": [{"value": "a"}]}, {"t": "y"}, {"t": "z", "options": "a"})
     assert found.startswith("in 2 of the first 3 tasks: no options in the field 'options'.")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["a", "b"], "options in the field 'options' that Label Studio does not show, because they are texts"),
+        ([], "no options in the field 'options'"),
+        ([{"value": " "}], "no options in the field 'options'"),
+    ],
+)
+def test_options_that_nobody_can_choose_are_said(options, words):
+    control = control_of("<Text name='o' value='$t'/>", "value='$options'")
+    bare = replace(control, labels=())
+
+    (found,) = obstacles(bare, {"t": "x", "options": options}, {"t": "y", "options": options})
+
+    assert found.startswith(f"in all of the first 2 tasks: {words}.")
+    assert '[{"value": "Late"}' in found
+
+
+def test_options_of_which_no_two_tasks_have_one_are_said():
+    control = replace(control_of("<Text name='o' value='$t'/>", "value='$options'"), labels=())
+    data = [{"t": "x", "options": [{"value": f"a{number}"}, {"value": f"b{number}"}]} for number in range(3)]
+
+    (found,) = obstacles(control, *data)
+
+    assert found.startswith("in all of the first 3 tasks: no option in the field 'options' that another of them has.")
+    assert obstacles(control, *data, data[0]) == []
+
+
+def test_texts_that_are_addresses_in_a_bucket_are_said_and_texts_about_one_are_not():
+    control = control_of("<Text name='o' value='$t'/>")
+
+    (found,) = obstacles(control, {"t": "S3://box/1.txt"}, {"t": "gs://box/2.txt"}, {"t": "a copy of s3://box/1.txt"})
+
+    assert found.startswith("in 2 of the first 3 tasks: an address of a bucket instead of a text: 'S3://box/1.txt'.")
+    assert obstacles(control, {"t": "https://example.com/1.txt"}) == []
+
+
+def test_pages_of_nothing_but_tags_and_lists_of_addresses_are_said():
+    page = control_of("<HyperText name='o' value='$page'/>")
+    image = control_of("<Image name='o' value='$images'/>")
+
+    assert obstacles(page, {"page": "<p>late</p>"}) == []
+    (found,) = obstacles(page, {"page": "<img src='s3://box/1.png'/>"})
+    assert found.startswith("in all of the first 1 tasks: no text in the field 'page'.")
+    (found,) = obstacles(image, {"images": ["gs://box/1.png", "azure-blob://box/2.png"], "id": 7})
+    assert found.endswith("no address in the field 'images'. The tasks have: id, images (a list).")
 
 
 def test_a_hosted_model_may_read_what_our_recipes_cannot_but_learns_no_answers_about_parts():
