@@ -309,19 +309,19 @@ def store_errors() -> Iterator[None]:
     except (sqlite3.DataError, sqlite3.IntegrityError) as error:
         raise ValueRefused(f"the database refused: {_first_line(error)}") from error
     except (OverflowError, UnicodeError) as error:  # of the drivers, before they send it: 2 ** 70, half a character
-        raise ValueRefused(f"the database refused a value: {type(error).__name__}") from error
+        raise ValueRefused(f"the database refused a value: {type(error).__name__}.") from error
     except DBAPIError as error:
         is_limit = str(getattr(error.orig, "sqlstate", "")).startswith(_PROGRAM_LIMIT)
         raise (ValueRefused if is_limit else StoreError)(f"the database refused: {_first_line(error.orig)}") from error
     except sqlite3.Error as error:  # of a prepared statement
         raise StoreError(f"the database refused: {_first_line(error)}") from error
     except SQLAlchemyError as error:
-        raise StoreError(f"the database failed: {type(error).__name__}") from error
+        raise StoreError(f"the database failed: {type(error).__name__}.") from error
 
 
 def _first_line(error: object) -> str:
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:200]
+    return f"{lines[0][:200].rstrip('.')}."
 
 
 def lost_connection(error: BaseException) -> bool:

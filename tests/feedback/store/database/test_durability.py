@@ -167,7 +167,7 @@ def test_a_full_disk_refuses_and_recovers(tmp_path: Path) -> None:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
     _limit(store, int(pages))
 
-    with pytest.raises(StoreError, match="full"):
+    with pytest.raises(StoreError, match=r"full\.$"):
         store.append(task_events(*(task(number, "x" * 5000) for number in range(10, 500))))
     _limit(store, 1_000_000)
     store.append([annotation_event(6, "B", person=2)])
