@@ -23,7 +23,7 @@ def status_lines(status: Figures, names: Mapping[int, str] = _NO_NAMES) -> Itera
     >>> dict(status_lines({"state": "connected", **counts}))["answered"]
     'no task has come yet'
     """
-    yield "state", f"{status['state']}{'; work waits for a worker' if status.get('behind') else ''}"
+    yield "state", f"{status['state']}{'; work is under way or waits for a worker' if status.get('behind') else ''}"
     yield "answered", _answered_line(status)
     yield "model", _model_line(status)
     yield "accuracy", _accuracy_line(status.get("audit_accuracy"), serves=bool(status.get("model")))

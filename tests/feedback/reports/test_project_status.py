@@ -262,6 +262,15 @@ def test_a_scrape_reads_one_verdict_where_it_judged_the_serving_model(store: Sto
     assert read == [1, 2]
 
 
+def test_work_that_a_worker_runs_is_not_said_to_wait_for_one(store: Store):
+    store.jobs.request_job("7", "turn")
+    assert store.jobs.claim_job("w", lease_s=30.0) is not None
+
+    assert lines_of(store, ProjectRow("7", connected=True))["state"] == (
+        "connected; work is under way or waits for a worker"
+    )
+
+
 def test_a_project_that_was_left_has_no_queue_and_learns_from_no_webhook_of_ours(store: Store):
     store.windows.save_window("7", [WindowRow(1, "m1+q1", 0, None, None, False, None, 5.0)])
     left = lines_of(store, ProjectRow("7"))
