@@ -30,7 +30,7 @@ class Examination:
 
     findings: list[Finding] = field(default_factory=list)
     passed: list[str] = field(default_factory=list)  # what holds, a sentence for each check without a finding
-    next_step: str = ""  # what is left to do where nothing is wrong
+    next_step: str = ""  # what is left to do, also where nothing is wrong
 
     @property
     def has_error(self) -> bool:

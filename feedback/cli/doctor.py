@@ -61,7 +61,8 @@ def print_examination(found: Examination, examined: str) -> None:
         echo(line, fg=None if line.startswith(" ") else colour)
     errors = sum(finding.severity == "error" for finding in found.findings)
     count = f"{format_counted(errors, 'error', 'errors')}, {len(found.findings) - errors} other, in {examined}."
-    echo(count if found.findings else f"No problem found in {examined}. {found.next_step}".rstrip())
+    count = count if found.findings else f"No problem found in {examined}."
+    echo(f"{count} {found.next_step}".rstrip())
 
 
 def describe_findings(findings: Iterable[Finding]) -> Iterator[str]:
