@@ -10,7 +10,7 @@ from typing import TypeGuard
 
 UNKNOWN = "–"
 _MAX_DECIMALS = 4
-_LEAST_POINTS = 0.0001  # a share nearer to 0 or 1 is shown as below or above it
+_LEAST_POINTS = 0.0001  # a share nearer to 0 is shown as below it
 _LARGE, _SMALL = 1e9, 1e-4  # beyond them a number has a power of ten
 # seconds of each unit, and from how many on a duration is rounded to one: 59.7 seconds are a minute
 _UNITS = (("day", 86_400, 84_600), ("hour", 3600, 3570), ("minute", 60, 59.5), ("second", 1, 0))
@@ -101,8 +101,8 @@ def format_points(value: float | None, low: float | None, high: float | None) ->
 def format_coefficient(value: float | None) -> str:
     """Return a coefficient with two decimals, or with more where it would read as 1.
 
-    >>> [format_coefficient(value) for value in (0.674, 0.999, -0.001, float("nan"))]
-    ['0.67', '0.999', '0.00', '–']
+    >>> [format_coefficient(value) for value in (0.674, 0.999, -0.001, 0.99999, float("nan"))]
+    ['0.67', '0.999', '0.00', '>0.9999', '–']
     """
     return _below_limit(value, 2, 1.0) if _is_known(value) else UNKNOWN
 
@@ -189,16 +189,15 @@ def _decimals(value: float, digits: int = 2) -> int:
 
 def _points(share: float, sign: str = "") -> str:
     value = 100.0 * share
-    below, above = ("<", ">") if value > 0.0 else (">-", "<-")
     if 0.0 < abs(value) < _LEAST_POINTS:
-        return f"{below}{_LEAST_POINTS}"
-    if 0.0 < 100.0 - abs(value) < _LEAST_POINTS:
-        return f"{above}{100.0 - _LEAST_POINTS}"
+        return f"{'<' if value > 0.0 else '>-'}{_LEAST_POINTS}"
     return _below_limit(value, _decimals(value), 100.0, sign)
 
 
 def _below_limit(value: float, decimals: int, limit: float, sign: str = "") -> str:
     """Return a number with so many decimals, or with more where it is below the limit and would read as the limit."""
-    while abs(value) < limit <= abs(round(value, decimals)) and decimals < _MAX_DECIMALS:
+    while abs(value) < limit <= abs(round(value, decimals)):
         decimals += 1
+        if decimals > _MAX_DECIMALS:
+            return f"{'>' if value > 0.0 else '<-'}{limit - 10.0**-_MAX_DECIMALS:.{_MAX_DECIMALS}f}"
     return f"{round(value, decimals) + 0.0:{sign},.{decimals}f}"

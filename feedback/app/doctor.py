@@ -13,7 +13,7 @@ from feedback.reports.health import service_findings
 from feedback.reports.project_status import project_status
 from feedback.reports.uncounted_answers import uncounted_sentences
 from feedback.settings import Settings
-from feedback.store import ProjectRow, Store, describe_place
+from feedback.store import ProjectRow, Store, describe_store
 from ml_backend.labelstudio.doctor import Finding, each_check, shadowed_packages
 
 _LEFT_OUT = "Correct the row in Label Studio; everything else goes on without it. The log has more about it."
@@ -64,7 +64,7 @@ def _each_check(
     if service is not None:
         yield "", list(service)
     else:
-        holds = f"the service answers at {settings.url} and works, with the store {describe_place(settings.store_url)}"
+        holds = f"the service answers at {settings.url} and works, with the store {describe_store(settings.store_url)}"
         yield holds, service_findings(settings, store)
     status = project_status(store, row) if row else {}
     try:
@@ -81,6 +81,9 @@ def _each_check(
             )
     except NotConnected as error:
         yield "", [Finding("Label Studio not set", "error", str(error), error.hint)]
+    if project and (row is None or not row.connected):
+        what = f"project {project} is not connected: nothing is predicted in it, or learned from it."
+        yield "", [Finding("not connected", "warning", what, f"Run hitl connect {project}.")]
     if row is not None:
         sentence = status.get("not_learned")
         lost = [Finding("answers not learned", "warning", f"{sentence}.", _NOT_LEARNED)] if sentence else []

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from feedback.store import ProjectRow, Store
     from ml_backend.labelstudio.client import Client
 
+_KNOWN = "known projects"
+
 
 def require_project(store: Store, project: str = "") -> ProjectRow:
     """Return the row of a project, by its number or its title; by "" the only connected one.
@@ -59,14 +61,17 @@ def find_project_of(store: Store, project: str, task: int) -> ProjectRow:
 
 
 def find_number(store: Store, client: Client, project: str) -> str:
-    """Return the number of a project that need not be connected; a title is looked up in Label Studio."""
-    if project.isdecimal() or store.projects.get_project(project) is not None:
+    """Return the number of a project that need not be connected; Label Studio knows its number or its title.
+
+    UnknownProject as in `match_title`.
+    """
+    if store.projects.get_project(project) is not None:
         return project
     titles = {str(body["id"]): str(body["title"]) for body in client.projects()}
-    return match_title(project, titles, among="projects in Label Studio")
+    return project if project in titles else match_title(project, titles, among="projects in Label Studio")
 
 
-def match_title(text: str, titles: Mapping[str, str], *, among: str = "known projects") -> str:
+def match_title(text: str, titles: Mapping[str, str], *, among: str = _KNOWN) -> str:
     """Return the number of the only project with this title; case and spaces do not matter.
 
     UnknownProject where no project or more than one is called so; it suggests the one with nearly that title.
@@ -84,7 +89,8 @@ def match_title(text: str, titles: Mapping[str, str], *, among: str = "known pro
         return same[0]
     near = get_close_matches(_plain(text), filter(None, numbers), n=1)
     suggested = f"Did you mean {list_titles({it: titles[it] for it in numbers[near[0]]})}? " if near else ""
-    connect = f"Run `hitl connect {text}` first." if text.isdecimal() else UnknownProject.hint
+    is_number = text.isdecimal() and among == _KNOWN
+    connect = f"Run `hitl connect {text}` first." if is_number else UnknownProject.hint
     raise UnknownProject(
         f"project {text!r} is not known; {among}: {list_titles(titles) or 'none'}.", hint=f"{suggested}{connect}"
     )

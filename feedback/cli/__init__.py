@@ -60,6 +60,7 @@ _GROUPS = {
     "signal": (signal.app, "Control"),
     "store": (store.app, "Data"),
 }
+_INTERRUPTED, _NOT_READ = 130, 141  # 128 + SIGINT, 128 + SIGPIPE
 _WITHOUT_PROGRESS = ("demo", "serve", "web", "worker")  # they have their own, or run until they are stopped
 _FIRST_STEPS = (
     "To try it, run hitl demo. To use it with your Label Studio, run hitl init, which asks for LABEL_STUDIO_URL and "
@@ -107,7 +108,8 @@ def _before(
 def main() -> None:
     """Run the command line; expected errors are printed as a message and a hint, without a traceback.
 
-    The exit code is 0 where all is fine, 1 where trouble was found or a service is away, 2 for wrong use.
+    The exit code is 0 where all is fine, 1 where trouble was found or a service is away, 2 for wrong use. Ctrl-C and a
+    reader that has gone, as of `| head`, have those that shells give to programs that end so.
     """
     make_streams_printable()
     try:
@@ -118,4 +120,8 @@ def main() -> None:
             echo(f"      {error.hint}", errors=True)
         sys.exit(1 if error.of_service else 2)
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(_INTERRUPTED)
+    except SystemExit as end:
+        if isinstance(end.__context__, BrokenPipeError):  # typer calls it 1, but there is no trouble
+            sys.exit(_NOT_READ)
+        raise

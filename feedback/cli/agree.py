@@ -62,7 +62,7 @@ def agree(
     else:
         found = _of_project(project, answers, calibrate_gold, segment)
     if pseudonyms:
-        found = _pseudonymise(found, is_of_project=votes is None)
+        found = _pseudonymise(found, project if votes is None else None)
     if as_json:
         print_json(found.to_json())
     else:
@@ -94,18 +94,19 @@ def _namer() -> Callable[[Any], str]:
         return partial(person_name, list_names(settings, store))
 
 
-def _pseudonymise(found: Analysis, *, is_of_project: bool) -> Analysis:
-    """Return the analysis with pseudonyms: the same as in `hitl people` for a project, new ones for a file."""
+def _pseudonymise(found: Analysis, project: str | None) -> Analysis:
+    """Return the analysis with pseudonyms: those of a project, or new ones for a file (None)."""
     from dataclasses import replace
 
     from feedback.reports.formatting import pseudonym
 
-    secret = token_hex()
-    if is_of_project:
-        with opened_store(load_settings()) as store:
-            secret = store.secrets.get_or_create_secret("pseudonyms")
-    annotators = tuple({**row, "worker": pseudonym(secret, row["worker"])} for row in found.annotators)
-    pairs = tuple({**pair, "workers": [pseudonym(secret, who) for who in pair["workers"]]} for pair in found.pairs)
+    secret, number = token_hex(), ""
+    if project is not None:
+        with opened_project(project) as (store, row):
+            secret, number = store.secrets.get_or_create_secret("pseudonyms"), row.id
+    name = partial(pseudonym, secret, number)
+    annotators = tuple({**row, "worker": name(row["worker"])} for row in found.annotators)
+    pairs = tuple({**pair, "workers": [name(who) for who in pair["workers"]]} for pair in found.pairs)
     return replace(found, annotators=annotators, pairs=pairs)
 
 

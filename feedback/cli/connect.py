@@ -35,7 +35,7 @@ def connect(
     from feedback.policy.hitl_toml import read_policy_file, read_policy_text, read_positions
     from feedback.project import connect
     from feedback.reports.imported_answers import describe_imports_at_connect
-    from feedback.store import ProjectRow, describe_place
+    from feedback.store import ProjectRow, describe_store
     from ml_backend.labelstudio.doctor import sample_task_data
 
     settings = load_settings()
@@ -63,7 +63,7 @@ def connect(
         )
         describe_learning += describe_imports_at_connect(store, client, project, active, dry_run=dry_run)
     link = annotation_link(settings, project)
-    place = describe_place(settings.store_url)
+    place = describe_store(settings.store_url)
     lines = [f"Project {project}: nothing to change, it is already connected."]
     if changes:
         done = "these changes would be made" if dry_run else "changed"

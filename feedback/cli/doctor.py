@@ -12,6 +12,7 @@ from feedback.app.project_names import find_number, require_project
 from feedback.cli.arguments import AsJson, project_argument
 from feedback.cli.terminal import echo, print_json
 from feedback.errors import StoreError
+from ml_backend.errors import LabelStudioError
 from ml_backend.number_format import format_counted
 
 if TYPE_CHECKING:
@@ -45,11 +46,16 @@ def doctor(
 
 
 def _find(settings: Settings, store: Store, project: str) -> str:
-    """Return the number of a project; Label Studio knows the titles of those that are not connected."""
-    if project.isdecimal() or not settings.has_label_studio:
+    """Return the number of a project; Label Studio knows those that are not connected."""
+    if not settings.has_label_studio:
         return project if project.isdecimal() else require_project(store, project).id
-    with make_client(settings) as client:
-        return find_number(store, client, project)
+    try:
+        with make_client(settings) as client:
+            return find_number(store, client, project)
+    except LabelStudioError:
+        if project.isdecimal():
+            return project  # the examination says why Label Studio does not answer
+        raise
 
 
 def print_examination(found: Examination, examined: str) -> None:

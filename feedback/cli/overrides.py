@@ -31,7 +31,10 @@ def overrides(
     csv_file: Annotated[
         Path | None, typer.Option("--csv", help="Write all rows to this CSV file; - is standard output.")
     ] = None,
-    kept: Annotated[bool, typer.Option("--kept", help="Also write answers that are equal to the prediction.")] = False,
+    kept: Annotated[
+        bool,
+        typer.Option("--kept", help="Also write answers equal to the prediction, and those of people who saw none."),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show or export the human answers that differ from the prediction, with their reasons."""
@@ -39,7 +42,7 @@ def overrides(
 
     with opened_project(project) as (store, row):
         rows, figures = store.overrides.list_overrides(row.id), measure_overrides(store, row)
-    chosen = [row for row in rows if kept or row.changed]
+    chosen = [row for row in rows if kept or (row.changed and not row.blind)]
     if csv_file is None:
         if as_json:
             print_json(figures | {"rows": chosen})

@@ -29,7 +29,7 @@ def people(
         secret = store.secrets.get_or_create_secret("pseudonyms")
         names = list_names(settings, store) if found and not pseudonyms else {}
     if pseudonyms:
-        found = [figures | {"person": pseudonym(secret, figures["person"])} for figures in found]
+        found = [figures | {"person": pseudonym(secret, project_id, figures["person"])} for figures in found]
     else:
         found = [{"person": row["person"], "name": person_name(names, row["person"]), **row} for row in found]
     if as_json:

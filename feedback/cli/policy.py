@@ -265,9 +265,9 @@ def _locate(findings: Sequence[PolicyFinding], file: Path) -> list[PolicyFinding
 def _read_with_config(project: str, file: Path | None) -> tuple[Policy, str]:
     """Return the policy of a file, or the active one, and the project's label config; "" where it cannot be read.
 
-    A project that is not connected yet is asked of Label Studio; NotFound where it has none of that number.
+    A project that is not connected yet is asked of Label Studio; UnknownProject where it has none of that name.
     """
-    from ml_backend.errors import BackendError, NotFound
+    from ml_backend.errors import BackendError
 
     settings = load_settings()
     with opened_store(settings) as store:
@@ -282,7 +282,7 @@ def _read_with_config(project: str, file: Path | None) -> tuple[Policy, str]:
         try:
             with make_client(settings) as client:
                 config = str(client.project(find_number(store, client, project)).get("label_config") or "")
-        except (NotFound, UnknownProject):
+        except UnknownProject:
             raise
         except (FeedbackError, BackendError) as error:
             what = "were not read, because it is not connected yet, and"
@@ -340,11 +340,11 @@ def _validate_unconnected(
 ) -> list[PolicyFinding]:
     """Return the same for a project that is not connected yet, as Label Studio shows it; or what cannot be checked.
 
-    Raises NotFound for a project that Label Studio does not have.
+    Raises UnknownProject for a project that Label Studio does not have.
     """
     from feedback.project.policy_validation import PolicyFinding, validate_policy
     from feedback.store import ProjectRow
-    from ml_backend.errors import BackendError, NotFound
+    from ml_backend.errors import BackendError
 
     try:
         with make_client(settings) as client:
@@ -352,7 +352,7 @@ def _validate_unconnected(
             body = client.project(project)
             data = [dict(task["data"]) for task in client.tasks(project, page_size=_MAX_TASKS_READ, include=["data"])]
             users = [str(user["email"]) for user in client.users()]
-    except (NotFound, UnknownProject):
+    except UnknownProject:
         raise
     except (FeedbackError, BackendError) as error:
         what = f"its labels and the fields of its tasks were not checked, because it is not connected yet, and {error}"

@@ -29,13 +29,13 @@ Port = Annotated[int | None, typer.Option(help="The port to listen on.")]
 def serve(host: Host = None, port: Port = None) -> None:
     """Run the service: web and worker, each restarted if it dies. It starts without Label Studio, too."""
     from feedback.app.supervisor import Supervisor
-    from feedback.store import describe_place
+    from feedback.store import describe_store
 
     environ = _environ(host, port)
     settings = load_settings(environ)
     check_port(settings.host, settings.port)
     prepare_store(settings)
-    echo(f"hitl serves {settings.url}. Its store: {describe_place(settings.store_url)}", errors=True)
+    echo(f"hitl serves {settings.url}. Its store: {describe_store(settings.store_url)}", errors=True)
     if not settings.has_label_studio:
         echo(
             "No Label Studio: LABEL_STUDIO_URL or LABEL_STUDIO_API_KEY is not set. Predictions and learning from "

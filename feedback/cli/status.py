@@ -51,10 +51,10 @@ def _read_status(settings: Settings, project: str) -> tuple[dict[str, Any], Mapp
     """Return the state of the service and of the projects, the names of people, and whether the store is away."""
     from feedback.reports.health import list_findings
     from feedback.reports.project_status import project_status, service_status
-    from feedback.store import describe_place
+    from feedback.store import describe_store
     from ml_backend.labelstudio.doctor import Finding
 
-    found: dict[str, Any] = {"service": {"store": describe_place(settings.store_url)}, "projects": []}
+    found: dict[str, Any] = {"service": {"store": describe_store(settings.store_url)}, "projects": []}
     try:
         with opened_store(settings, wait_s=2.0, ingest=False) as store:
             trouble = list_findings(settings, store)  # with what waits in the inbox, before it is read

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from feedback.dashboard.authentication import AccessSettings, Authenticator, is_valid_name
 from feedback.dashboard.page_openapi import paths
 from feedback.dashboard.permissions import ProjectAccess, Visitor, may_administer, may_view, role_of
-from feedback.dashboard.rendering import Refused, prepare, pseudonym, show, wants_json
+from feedback.dashboard.rendering import Refused, prepare, show, wants_json
 from feedback.dashboard.sign_in import LabelStudioAccounts, add_sign_in
 from feedback.errors import NotStored, PolicyError
 from feedback.reports.annotator_report import people_page
@@ -29,7 +29,7 @@ from feedback.reports.case_report import (
     list_case_page,
 )
 from feedback.reports.figures import figure_text, range_text
-from feedback.reports.formatting import person_name
+from feedback.reports.formatting import person_name, pseudonym
 from feedback.reports.imported_answers import describe_imports
 from feedback.reports.project_status import count_cases, project_overview, project_state
 from feedback.reports.review_report import measure_overrides
@@ -157,11 +157,16 @@ class _Views:
         wanted: dict[str, Any] = {name: given.get(name, "") for name in ("state", "tier")}
         wanted |= {name: given.get(name) == "1" for name in ("late", "clocked")}
         now_s = self._config.clock()
-        hides = None if may_administer(access.role) else lambda case: _is_hidden(case, access)
         page = given.get("page", 1, type=int)
         try:
             found = list_case_page(
-                self._store, access.row, **wanted, person=person, page=page, hides=hides, now_s=now_s
+                self._store,
+                access.row,
+                **wanted,
+                person=person,
+                page=page,
+                hides_blind=not may_administer(access.role),
+                now_s=now_s,
             )
         except UnknownState as error:
             raise Refused(400, str(error), hint=error.hint) from None
@@ -247,7 +252,7 @@ class _Views:
         if _shows_names(access):
             names = self._config.accounts.names() if self._config.accounts else {}
             return person_name(names, person)
-        return pseudonym(self._store.secrets.get_or_create_secret("pages"), access.row.id, person)
+        return pseudonym(self._store.secrets.get_or_create_secret("pseudonyms"), access.row.id, person)
 
     def _show_project(self, template: str, figures: Mapping[str, Any], access: ProjectAccess, **more: Any) -> Response:
         """Respond with figures of one project, under its number and title."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import logging
 import re
 import time
@@ -25,7 +24,6 @@ from ml_backend.app.routes import json_response
 
 _log = logging.getLogger(__name__)
 _FOLDER = Path(__file__).parent
-_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # without letters and digits that look alike
 _CODE = re.compile(r"`([^`]+)`")
 _FILTERS: dict[str, Callable[..., Any]] = {
     "short": formatting.short,
@@ -127,13 +125,3 @@ def mark_code(text: str) -> Markup:
     'run <code>hitl status</code> &lt;now&gt;'
     """
     return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704  # nosec B704  # escaped before
-
-
-def pseudonym(secret: str, project: str, person: int) -> str:
-    """Return a pseudonym that stays the same within a project and differs between projects.
-
-    >>> pseudonym("key", "7", 3)
-    'Person 6XX6'
-    """
-    digest = hmac.new(secret.encode(), f"pseudonym {project} {person}".encode(), hashlib.sha256).digest()
-    return "Person " + "".join(_LETTERS[byte % len(_LETTERS)] for byte in digest[:4])

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 from feedback.settings import Settings
-from feedback.store import Store, describe_place
+from feedback.store import Store, describe_store
 from ml_backend.app.security import UNCOUNTED
 from ml_backend.connections import FAILURES, describe_answer, describe_failure, http_client, is_name_unknown
 from ml_backend.labelstudio.doctor import Finding
@@ -79,7 +79,7 @@ def check_store_of_service(settings: Settings, store: Store, *, is_secret_new: b
         if other := describe_answer(answer.status_code, text, location, url, setting="HITL_PUBLIC_URL", base=base):
             what, fix = f"{other.what} (HTTP {answer.status_code}).", other.fix
         return [Finding("service not reached", "error", what, fix, stops=not settings.public_url)]
-    here = describe_place(settings.store_url)
+    here = describe_store(settings.store_url)
     secret = ", or with another HITL_WEBHOOK_SECRET" if answer.status_code == HTTPStatus.UNAUTHORIZED else ""
     what = f"the service at {settings.url} works on another store than this command, whose store is {here}{secret}."
     return [Finding(OTHER_STORE, "error", what, _SAME_STORE)]

@@ -10,7 +10,7 @@ from feedback.errors import FeedbackError
 from feedback.policy import Policy
 from feedback.reports.formatting import close_direction, unnamed
 from feedback.review.appeals import HumanReviewRequest, list_human_review_requests
-from feedback.review.case_state_machine import OPEN_STATES, STATE_MEANINGS, is_blind
+from feedback.review.case_state_machine import OPEN_STATES, STATE_MEANINGS, is_blind, open_blind_cases
 from feedback.review.honeypots import HONEYPOT_ROUND
 from feedback.review.review_task_content import format_answer, format_time
 from feedback.store import CaseEvent, CaseFilter, CaseRow, ProjectRow, ReviewRow, Store
@@ -72,7 +72,7 @@ def list_case_page(
     clocked: bool = False,
     page: int = 1,
     size: int = PAGE_SIZE,
-    hides: Callable[[CaseRow], bool] | None = None,
+    hides_blind: bool = False,
     now_s: float,
 ) -> CaseList:
     """Return one page of a project's cases; UnknownState for a state that there is not.
@@ -87,8 +87,8 @@ def list_case_page(
         Only cases whose clock has run out at `now_s` (epoch seconds).
     clocked
         Only the tasks of the first tier that have a case for no other reason than a clock; otherwise all but those.
-    hides
-        Which cases the reader may not see; None where they may see all.
+    hides_blind
+        Whether the reader may not see the open cases that are read blind, because they may have to decide them.
     """
     if state not in ("", ALL, *STATE_MEANINGS):
         raise UnknownState(f"{state!r} is no state of a case.")
@@ -96,17 +96,14 @@ def list_case_page(
     late_at_s = now_s if late else None
     chosen = CaseFilter(states, tier, person, late_at_s, clocked_tier=project.policy.first_tier, clocked=clocked)
     total, hidden = sum(store.cases.count_cases(project.id, chosen).values()), 0
-    if hides is not None:  # it depends on the policy of each case's tier, so it is not asked of the database
-        visible = [case for case in store.cases.find_cases(project.id, chosen) if not hides(case)]
-        total, hidden = len(visible), total - len(visible)
+    if hides_blind:
+        chosen = replace(chosen, without=open_blind_cases(project.policy))
+        visible = sum(store.cases.count_cases(project.id, chosen).values())
+        total, hidden = visible, total - visible
     pages = max(1, -(-total // size))
     page = min(max(1, page), pages)
-    offset = (page - 1) * size
-    if hides is not None:
-        cases = visible[offset : offset + size]
-    else:
-        cases = store.cases.find_cases(project.id, chosen, limit=size, offset=offset)
-    clocks = replace(chosen, states=tuple(OPEN_STATES), tier="", person=None, late_at_s=None, clocked=True)
+    cases = store.cases.find_cases(project.id, chosen, limit=size, offset=(page - 1) * size)
+    clocks = CaseFilter(tuple(OPEN_STATES), clocked_tier=project.policy.first_tier, clocked=True)
     n_clocked, n_late = (
         sum(store.cases.count_cases(project.id, replace(clocks, late_at_s=at_s)).values()) for at_s in (None, now_s)
     )

@@ -9,6 +9,7 @@ from collections.abc import Hashable, Mapping
 from feedback.review.review_task_content import format_answer, format_time
 from ml_backend.records import Answer
 
+_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # without letters and digits that look alike
 _MAX_CHARS = 160  # of a text from people: titles, labels, notes
 _PDF, _PDI = "\u202c", "\u2069"
 _OPENS = dict.fromkeys("\u202a\u202b\u202d\u202e", _PDF) | dict.fromkeys("\u2066\u2067\u2068", _PDI)
@@ -82,13 +83,13 @@ def unnamed(person: int | None) -> str:
     return person_name({}, person)
 
 
-def pseudonym(secret: str, person: Hashable) -> str:
-    """Return a short name for a person, the same in every report; without the secret it cannot be traced back.
+def pseudonym(secret: str, project: str, person: Hashable) -> str:
+    """Return a short name for a person, the same on all pages and in all reports of a project, another in each project.
 
-    >>> pseudonym("key", 7) == pseudonym("key", 7) != pseudonym("other key", 7)
-    True
-    >>> len(pseudonym("key", 7))
-    8
+    Without the secret it cannot be traced back.
+
+    >>> pseudonym("key", "7", 3), pseudonym("key", "8", 3)
+    ('Person 6XX6C', 'Person APJ8E')
     """
-    digest = hmac.new(secret.encode(), f"person:{person}".encode(), hashlib.sha256).hexdigest()
-    return f"p-{digest[:6]}"
+    digest = hmac.new(secret.encode(), f"pseudonym {project} {person}".encode(), hashlib.sha256).digest()
+    return "Person " + "".join(_LETTERS[byte % len(_LETTERS)] for byte in digest[:5])

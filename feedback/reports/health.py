@@ -21,7 +21,7 @@ from feedback.jobs.heartbeat import is_dead_here
 from feedback.labelling_platform.service_account import find_bot
 from feedback.reports.file_access import access_findings
 from feedback.settings import Settings
-from feedback.store import Heartbeat, InboxStatus, Store, WebhookArrival, describe_place
+from feedback.store import Heartbeat, InboxStatus, Store, WebhookArrival, describe_store
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.doctor import Finding
@@ -217,7 +217,7 @@ def _incident_findings(
             severity(_UNKNOWN_SECRET),
             f"within a day {told}, the last one {format_seconds(ago_s)} ago: HITL_WEBHOOK_SECRET was "
             f"changed after `hitl connect`, or another store connected the project.",
-            f"Run `hitl connect PROJECT` again with this store, {describe_place(settings.store_url)}; or run `hitl "
+            f"Run `hitl connect PROJECT` again with this store, {describe_store(settings.store_url)}; or run `hitl "
             "serve` with the store, and the HITL_WEBHOOK_SECRET, with which it ran.",
         )
     if lost := counts.pop(_NOT_STORED, 0):

@@ -11,7 +11,7 @@ from feedback.policy import Policy
 from feedback.policy.calendars import Calendar
 from feedback.policy.rules import PRIORITIES
 from feedback.review import sla_clock
-from feedback.store import CaseEvent, CaseRow, ReviewRow, Store
+from feedback.store import BlindCases, CaseEvent, CaseRow, ReviewRow, Store
 
 State = Literal["", "automated", "queued", "started", "waiting", "decided", "resolved", "withdrawn"]
 Event = Literal[
@@ -240,3 +240,9 @@ def is_blind(case: CaseRow, policy: Policy) -> bool:
     tier_is_blind = case.tier in policy.tiers and policy.tiers[case.tier].blind
     seen = case.rule == ON_REQUEST or not (case.rule == SECOND_LOOK or case.blind or tier_is_blind)
     return case.measures or not seen
+
+
+def open_blind_cases(policy: Policy) -> BlindCases:
+    """Return the open cases of which `is_blind` is true, for a query."""
+    tiers = [name for name, tier in policy.tiers.items() if tier.blind]
+    return BlindCases(OPEN_STATES, SECOND_LOOK, tiers, ON_REQUEST)

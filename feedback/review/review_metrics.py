@@ -47,7 +47,7 @@ class TierMetrics:
     escalated: Interval  # share of finished stays that went one tier up
     breached: Interval  # share of stays in which a clock ran out
     refused: Interval  # share of reviews that did not count
-    no_reason: Interval  # share of changed answers without a reason
+    no_reason: Interval  # share of changed predictions without a reason
     wait_s: float | None  # median, from entering the tier to the first action
     decide_s: float | None  # median, from entering the tier to its decision
     resolve_s: float | None  # mean, from the opening of a round to its final answer
@@ -105,7 +105,9 @@ def compute_tier_metrics(
                 and segment in ("", case_by_id[review.case].segment)
             ]
             rows = [row for row in overrides if row.tier == tier and segment in ("", row.segment)]
-            changed = [row for row in rows if row.changed]
+            changed = [
+                row for row in rows if row.changed and not row.blind
+            ]  # who saw no prediction is asked for no reason
             ended = [stay for stay in own_stays if stay.ended_s is not None]
             decided = [stay for stay in ended if stay.end in ("decide", "settle")]
             resolved_s = [stay.resolved_s - stay.opened_s for stay in decided if stay.resolved_s is not None]

@@ -290,12 +290,15 @@ def _controls(tier: str, policy: Policy, source_names: Set[str]) -> list[ET.Elem
     need_reason = [name for name in allowed_verdicts(tier, policy) if name not in NEEDS_NO_REASON]
     if need_reason and len(policy.reasons) > 1:  # a single reason is taken, and Label Studio refuses a list of one
         reasons = _choices(REASON, [(title or code, code) for code, title in policy.reasons.items()], required=True)
-        reasons.attrib |= {
+        shown = {
             "visibleWhen": "choice-selected",
             "whenTagName": VERDICT,
             "whenChoiceValue": ",".join(need_reason),
         }
-        elements += [_header("Reason"), reasons]
+        reasons.attrib |= shown  # also its own: the editor demands the answer of a control that is visible
+        heading = ET.Element("View", shown)
+        heading.append(_header("Reason"))
+        elements += [heading, reasons]
     for name, question in policy.feedback.items():
         if name not in source_names:
             elements += question_elements(name, question, f"{ASKED_PREFIX}{name}", FACTS)

@@ -1,11 +1,11 @@
 """The store: an append-only log of events, its projections, and the service's own data."""
 
-from feedback.store.database.drivers import describe_place
+from feedback.store.database.drivers import describe_store
 from feedback.store.log.event_erasure import ErasureResult
 from feedback.store.log.inbox import InboxStatus
 from feedback.store.log.projections import AnnotatorCounts
 from feedback.store.repositories.annotations import Skip
-from feedback.store.repositories.cases import CaseFilter
+from feedback.store.repositories.cases import BlindCases, CaseFilter
 from feedback.store.repositories.event_queries import AnnotationVersion
 from feedback.store.repositories.jobs import JobClaim, JobRow
 from feedback.store.repositories.reviews import OverrideCount
@@ -37,6 +37,7 @@ from feedback.store.tables.routing_tables import CurrentDecision, Decision, Indi
 __all__ = [
     "AnnotationVersion",
     "AnnotatorCounts",
+    "BlindCases",
     "CaseEvent",
     "CaseFilter",
     "CaseRow",
@@ -66,7 +67,7 @@ __all__ = [
     "Vote",
     "WebhookArrival",
     "WindowRow",
-    "describe_place",
+    "describe_store",
     "open_store",
     "urgency",
 ]

@@ -98,7 +98,6 @@ class ReviewProject:
     """The review project of a marker in Label Studio."""
 
     id: str
-    is_changed: bool = False  # whether its settings or its label config were updated
     duplicates: tuple[str, ...] = ()  # other projects with the marker, which are not used and never deleted
 
 
@@ -134,7 +133,7 @@ def ensure_review_project(client: Client, settings: ReviewProjectSettings, *, kn
     changed = {name: wanted for name, wanted in fields.items() if (body.get(name) or "") != (wanted or "")}
     if changed:
         client.patch_project(str(body["id"]), **changed)
-    return ReviewProject(str(body["id"]), bool(changed), tuple(str(row["id"]) for row in others))
+    return ReviewProject(str(body["id"]), tuple(str(row["id"]) for row in others))
 
 
 def ensure_webhook(client: Client, project: str, url: str, headers: Mapping[str, str]) -> None:

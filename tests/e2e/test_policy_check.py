@@ -14,7 +14,6 @@ from feedback.errors import UnknownProject
 from feedback.policy import read_policy
 from feedback.store import ProjectRow, UncountedAnswer
 from feedback.store.log.events import events_from_task
-from ml_backend.errors import NotFound
 from ml_backend.records import Annotation, Task
 from tests.support.label_studio import Project, Site, choice_result
 
@@ -59,7 +58,7 @@ def test_labels_and_task_fields_are_checked_before_a_project_is_connected(projec
     assert "not checked" not in done.output
     file.write_text(f'{POLICY}[feedback.sentiment]\noptions = ["a", "b"]\n')
     assert "the control sentiment of the label config asks it" in hitl("policy", "explain", project.id, file).output
-    with pytest.raises(NotFound, match="Label Studio has no project 999999"):
+    with pytest.raises(UnknownProject, match="project '999999' is not known; projects in Label Studio: "):
         hitl("policy", "check", 999999, file)
 
 

@@ -79,20 +79,17 @@ def test_a_label_config_that_moved_on_is_put_in_step(site: Site, review_project:
     settings = ReviewProjectSettings("", "", config, "")
     changed = review_project_client.ensure_review_project(site.admin, settings, known=review_project)
 
-    assert changed == ReviewProject(review_project, is_changed=True)
+    assert changed == ReviewProject(review_project)
     assert "mixed" in site.admin.project(review_project)["label_config"]
 
 
 def test_the_instruction_of_the_source_is_shown_and_changes_with_it(site: Site, review_project: str) -> None:
     for instruction in (("<b>Read the whole text</b>", True), ("", False)):
         settings = ReviewProjectSettings("", "", CONFIG, "", instruction)
-        done, again = (
-            review_project_client.ensure_review_project(site.admin, settings, known=review_project) for _ in range(2)
-        )
+        review_project_client.ensure_review_project(site.admin, settings, known=review_project)
 
         body = site.admin.project(review_project)
         assert (body["expert_instruction"] or "", body["show_instruction"]) == instruction
-        assert (done.is_changed, again.is_changed) == (True, False)
 
 
 def test_each_review_task_names_its_own_verdicts_and_one_without_them_is_accepted(

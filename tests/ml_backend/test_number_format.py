@@ -43,7 +43,7 @@ def test_a_share_reads_as_none_or_all_only_where_it_is(share: float):
 
     assert (text == "0 %") == (share == 0.0)
     assert (text == "100 %") == (share == 1.0)
-    assert format_coefficient(share) != "1.00" or share == 1.0 or share > 0.9999
+    assert bool(re.fullmatch(r"1\.0+", format_coefficient(share))) == (share == 1.0)
     assert len(re.sub(r"\D", "", text).lstrip("0")) <= 2 or share > 0.994
 
 

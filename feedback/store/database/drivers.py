@@ -43,10 +43,10 @@ def parse(url: str) -> URL:
     raise StoreError(f"the database {parsed.drivername!r} is not supported.", hint=_WANTED)
 
 
-def describe_place(url: str) -> str:
+def describe_store(url: str) -> str:
     """Return where a store is, in words that two commands can compare: a file's absolute path, or a server's address.
 
-    >>> describe_place("sqlite:////data/../data/hitl.sqlite3"), describe_place("postgresql://hitl:pw@db/hitl")
+    >>> describe_store("sqlite:////data/../data/hitl.sqlite3"), describe_store("postgresql://hitl:pw@db/hitl")
     ('/data/hitl.sqlite3', 'postgresql://hitl:***@db/hitl')
     """
     parsed = parse(url)

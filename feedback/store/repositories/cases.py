@@ -33,6 +33,16 @@ _EVENTS = RowMapper(CaseEvent, case_event)
 
 
 @dataclass(frozen=True, slots=True)
+class BlindCases:
+    """Cases in these states that measure; or began blind, or are of a rule or a tier, and not of another rule."""
+
+    states: Collection[str]
+    rule: str
+    tiers: Collection[str]
+    but: str  # the other rule
+
+
+@dataclass(frozen=True, slots=True)
 class CaseFilter:
     """Which cases of a project are listed and counted; without values all of them."""
 
@@ -42,6 +52,7 @@ class CaseFilter:
     late_at_s: float | None = None  # only cases that were due by then and are not decided
     clocked_tier: str = ""  # where a task has a case only because its clock runs: the first tier
     clocked: bool | None = None  # only those cases (True), or all others (False)
+    without: BlindCases | None = None  # all but these
 
     def conditions(self, project: str) -> list[ColumnElement[bool]]:
         """Return the conditions on the table of cases."""
@@ -56,6 +67,10 @@ class CaseFilter:
         if self.clocked is not None:
             is_clocked = (case.rule == "") & (case.tier == self.clocked_tier)
             found.append(is_clocked if self.clocked else not_(is_clocked))
+        if (blind := self.without) is not None:
+            is_blind = (case.rule == blind.rule) | case.blind | case.tier.in_(list(blind.tiers))
+            is_blind = case.measures | (is_blind & (case.rule != blind.but))
+            found.append(not_(case.state.in_(list(blind.states)) & is_blind))
         if self.person is not None:
             answered = select(annotation.task).where(annotation.project == project, annotation.person == self.person)
             reviewed = select(review.c.case).where(review.c.person == self.person)

@@ -170,13 +170,21 @@ def test_overrides_are_exported_and_never_as_a_formula(world: World, tmp_path: P
 
 def test_answers_of_people_who_saw_no_prediction_change_none(world: World):
     open_case(world)
-    blind = [an_override(number, project=PROJECT, changed=number > 4, blind=True) for number in range(3, 8)]
+    blind = [
+        an_override(number, project=PROJECT, changed=number > 4, blind=True, reason="not given")
+        for number in range(3, 8)
+    ]
     world.store.overrides.save_overrides([an_override(1, project=PROJECT), *blind])
     text = run("overrides", PROJECT)
+    first_tier = json.loads(run("cases", PROJECT, "--figures", "--json"))["tiers"][0]
 
     assert "of 1 answer to predictions that people saw" in text
     assert "5 answers of people who saw no prediction changed nothing" in text
     assert "Without a reason: 0 of 1" in text
+    assert first_tier["no_reason"]["value"] == 0.0
+    assert len(json.loads(run("overrides", PROJECT, "--json"))["rows"]) == 1
+    assert len(run("overrides", PROJECT, "--csv", "-").splitlines()) == 2
+    assert len(run("overrides", PROJECT, "--csv", "-", "--kept").splitlines()) == 7
     world.store.overrides.save_overrides([an_override(1, project=PROJECT, blind=True)])
     assert "Without a reason" not in run("overrides", PROJECT)
 

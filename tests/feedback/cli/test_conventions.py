@@ -16,10 +16,11 @@ import pytest
 import typer
 from rich.text import Text
 
-from feedback.app.project_names import find_project_of, require_project
+from feedback.app.project_names import find_number, find_project_of, require_project
 from feedback.cli import app
-from feedback.errors import NotConnected
+from feedback.errors import NotConnected, UnknownProject
 from feedback.store import ProjectRow, Store
+from ml_backend.labelstudio.client import Client
 from tests.support import stores
 from tests.support.make_events import annotation_event, task, task_events
 
@@ -178,6 +179,19 @@ def test_a_title_may_be_a_number_of_no_project(store: Store):
     assert require_project(store, "3").id == "3"
 
 
+def test_a_title_may_be_a_number_before_its_project_is_connected_too(store: Store):
+    class Listed(Client):
+        def projects(self) -> Iterator[dict[str, object]]:
+            yield from ({"id": 7, "title": "Cats"}, {"id": 9, "title": "007"}, {"id": 11, "title": "2024"})
+
+    client = Listed("http://127.0.0.1:9", "x")
+
+    assert [find_number(store, client, text) for text in ("7", "007", "2024", "cats")] == ["7", "9", "11", "7"]
+    with pytest.raises(UnknownProject, match="projects in Label Studio: 7 'Cats', 9 '007', 11 '2024'") as refused:
+        find_number(store, client, "12")
+    assert "connect 12" not in refused.value.hint
+
+
 @pytest.mark.parametrize(
     ("command", "code"),
     [
@@ -203,6 +217,18 @@ def test_exit_codes(hitl: Hitl, command: str, code: int):
 
     assert done.returncode == code, done
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["policy schema", "people 7", "--help"])
+def test_a_reader_who_ends_early_is_no_trouble(folder: Path, command: str):
+    reading, writing = os.pipe()
+    os.close(reading)
+    env = {**os.environ, "HITL_DATA_DIR": str(folder)}
+    run = [sys.executable, "-m", "feedback", *command.split()]
+    done = subprocess.run(run, env=env, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    os.close(writing)
+
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 def test_rows_for_a_spreadsheet_go_to_standard_output(hitl: Hitl):

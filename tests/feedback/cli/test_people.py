@@ -137,7 +137,7 @@ def test_people_are_compared_with_gold_and_can_have_pseudonyms(store_with_votes:
         (4, 1.0, "gold"),
     ]
     assert found[0]["accuracy"]["low"] < 0.5 < found[0]["accuracy"]["high"]
-    assert [row["person"][:2] for row in unnamed] == ["p-", "p-"]
+    assert [row["person"][:7] for row in unnamed] == ["Person ", "Person "]
     assert len({row["person"] for row in unnamed}) == 2
     reported = json.loads(hitl("agree", 7, "--pseudonyms", "--json").stdout)
     assert {row["worker"] for row in reported["annotators"]} == {row["person"] for row in unnamed}

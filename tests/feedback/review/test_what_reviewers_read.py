@@ -183,6 +183,15 @@ def test_the_answer_and_the_verdict_stand_before_the_history_and_the_case(world:
     assert "flex" in root.get("style", "") + answer.get("style", "")  # side by side, so that nothing need be scrolled
 
 
+def test_the_heading_of_the_reasons_is_shown_only_where_a_verdict_needs_one(world: World):
+    root = ET.fromstring(review_label_config(read_label_config(TEXT_CONFIG), "L2", read_policy(policy_text())))  # noqa: S314
+    reasons = next(element for element in root.iter("Choices") if element.get("name") == REASON)
+    (heading,) = [view for view in root.iter("View") if view.find("Header[@value='Reason']") is not None]
+
+    assert "fix" in heading.get("whenChoiceValue", "")
+    assert heading.attrib == {name: value for name, value in reasons.items() if name in heading.attrib}
+
+
 def test_a_single_reason_is_not_asked_for(world: World):
     world.use(policy_text(more='[reasons]\nother = "It is wrong"\n'), overlap=2)
     policy = world.store.projects.get_project(PROJECT).policy  # type: ignore[union-attr]
