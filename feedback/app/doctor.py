@@ -81,9 +81,6 @@ def _each_check(
             )
     except NotConnected as error:
         yield "", [Finding("Label Studio not set", "error", str(error), error.hint)]
-    if project and (row is None or not row.connected):
-        what = f"project {project} is not connected: nothing is predicted in it, or learned from it."
-        yield "", [Finding("not connected", "warning", what, f"Run hitl connect {project}.")]
     if row is not None:
         sentence = status.get("not_learned")
         lost = [Finding("answers not learned", "warning", f"{sentence}.", _NOT_LEARNED)] if sentence else []

@@ -76,15 +76,6 @@ def test_the_doctor_works_without_label_studio_and_without_a_project(hitl: Hitl)
     assert "hitl init" in done.output
 
 
-@pytest.mark.parametrize("env", [{"LABEL_STUDIO_URL": "http://127.0.0.1:9"}, {"LABEL_STUDIO_API_KEY": ""}])
-def test_the_doctor_of_a_project_that_is_not_connected_says_so(hitl: Hitl, env: dict[str, str]):
-    done = hitl("doctor", "12", **env)
-
-    assert done.exit_code == 1
-    assert "project 12 is not connected" in done.output
-    assert "Run hitl connect 12." in done.output
-
-
 def test_the_doctor_names_a_store_that_cannot_be_opened(hitl: Hitl, tmp_path: Path):
     (tmp_path / "file").touch()
     done = hitl("doctor", HITL_DATA_DIR=str(tmp_path / "file"))
