@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import FrameType
 
+from ml_backend.child_processes import start_process
+
 _LOG = logging.getLogger(__name__)
 _QUICK_S = 10.0  # a child that ran for less counts as a quick death
 _TRIES = 5  # quick deaths in a row before we give up
@@ -68,8 +70,7 @@ class Supervisor:
             _LOG.error("%s ended %d times in a row; giving up", child.name, child.quick_deaths)
             return False
         if now >= child.not_before_s:
-            # own session: Ctrl-C reaches us alone, and we stop the children in order
-            child.process = subprocess.Popen(list(child.command), env=self._env, start_new_session=True)  # noqa: S603
+            child.process = start_process(child.command, env=self._env)
             child.started_s = now
         return True
 

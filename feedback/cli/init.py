@@ -20,6 +20,7 @@ from feedback.cli.doctor import print_examination
 from feedback.cli.terminal import echo
 from feedback.errors import SettingsError
 from feedback.settings import ENV_FILE, Settings, read_env_file, read_settings
+from ml_backend.errors import LabelStudioError
 from ml_backend.host_names import is_loopback
 
 if TYPE_CHECKING:
@@ -59,7 +60,9 @@ def init(
     token = _read_token(token_file, asks=asks)
     ours = public_url or (_ask_public_url(address, before) if asks else "")
     new = {"LABEL_STUDIO_URL": address, "LABEL_STUDIO_API_KEY": token, **_reached_at(ours, before)}
-    read_settings(before | new)  # refuses what cannot be used, before anything is written
+    settings = read_settings(before | new)  # refuses what cannot be used, before anything is written
+    if before.get("LABEL_STUDIO_API_KEY"):
+        _refuse_dead_token(settings, file)
     _write(file, new)
     echo(f"Written: {file.absolute()}, which only you can read.")
     for name in new:
@@ -143,6 +146,16 @@ def _reached_at(url: str, before: Mapping[str, str]) -> dict[str, str]:
         "HITL_BASIC_AUTH_PASSWORD": secrets.token_urlsafe(18),
     }
     return new | {name: value for name, value in made.items() if not known.get(name)}
+
+
+def _refuse_dead_token(settings: Settings, file: Path) -> None:
+    """Raise SettingsError where Label Studio refuses the token: the one that the file has may work."""
+    try:
+        with make_client(settings) as client:
+            client.me()
+    except LabelStudioError as error:
+        if error.status in (401, 403):
+            raise SettingsError(f"{error} {file.absolute()} stays as it was.", hint=error.hint) from None
 
 
 def _write(file: Path, new: Mapping[str, str]) -> None:

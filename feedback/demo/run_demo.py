@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -29,10 +28,11 @@ from feedback.reports.project_status import project_status, verdict_json
 from feedback.reports.status_text import status_lines
 from feedback.settings import read_settings
 from feedback.store import Store
+from ml_backend.child_processes import start_process, stop_process
 from ml_backend.label_config import read_label_config
 from ml_backend.labelstudio.accounts import Account, sign_up
 from ml_backend.labelstudio.client import Client
-from ml_backend.labelstudio.local_server import LocalLabelStudio, describe_log_end, free_port, is_healthy, stop_process
+from ml_backend.labelstudio.local_server import LocalLabelStudio, describe_log_end, free_port, is_healthy
 from ml_backend.number_format import format_count, format_percent
 
 _SKILLS = {"Ada": 0.98, "Ben": 0.95, "Cleo": 0.88}  # a careful, a usual and a hasty annotator
@@ -100,14 +100,9 @@ def running_service(
     environ = inherited | settings
     log = data_dir / "hitl.log"
     with log.open("ab") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "feedback", "serve"],
-            cwd=data_dir,  # without the .env of where the demo was started
-            env=environ,
-            stdout=out,
-            stderr=out,
-            start_new_session=True,
-        )
+        command = [sys.executable, "-m", "feedback", "serve"]
+        # in a folder without the .env of where the demo was started
+        process = start_process(command, env=environ, output=out, folder=data_dir)
         try:
             if not is_healthy(process, f"http://127.0.0.1:{port}", timeout_s=_START_S):
                 raise ServiceError(f"hitl serve did not come up. {describe_log_end(log)}")

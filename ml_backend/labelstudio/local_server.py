@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import signal
 import socket
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from typing import IO
 
 import httpx
 
+from ml_backend.child_processes import start_process, stop_process
 from ml_backend.errors import LabelStudioError
 from ml_backend.labelstudio.accounts import Account, log_in
 
@@ -90,13 +90,8 @@ class LocalLabelStudio:
         self.data_dir.mkdir(parents=True, exist_ok=True)
         self._log = self.log_path.open("ab")
         command = [str(program), "start", "--no-browser", "--internal-host", "127.0.0.1", "--port", str(self.port)]
-        self._process = subprocess.Popen(  # noqa: S603 - a fixed program and arguments
-            [*command, "--data-dir", str(self.data_dir)],
-            env=self._environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C must reach only the parent, which stops it
+        self._process = start_process(
+            [*command, "--data-dir", str(self.data_dir)], env=self._environment(), output=self._log
         )
         try:
             self._wait()
@@ -147,16 +142,6 @@ def is_healthy(process: subprocess.Popen[bytes], url: str, *, timeout_s: float) 
             pass
         time.sleep(0.1)
     return False
-
-
-def stop_process(process: subprocess.Popen[bytes], *, timeout_s: float) -> None:
-    """End a process by SIGTERM, and by SIGKILL after `timeout_s`."""
-    process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(timeout_s)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
 
 
 def describe_log_end(path: Path) -> str:

@@ -18,8 +18,9 @@ import pytest
 
 from feedback.app.bootstrap import find_bot
 from feedback.store import open_store
+from ml_backend.child_processes import stop_process
 from ml_backend.labelstudio.accounts import log_in, sign_up
-from ml_backend.labelstudio.local_server import free_port, is_healthy, stop_process
+from ml_backend.labelstudio.local_server import free_port, is_healthy
 from tests.support.label_studio import Project, Site, choice_result
 
 pytestmark = pytest.mark.e2e

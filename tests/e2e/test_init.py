@@ -50,6 +50,12 @@ def test_init_writes_what_serve_doctor_and_connect_then_work_with(
     assert "✓ Label Studio answers, and accepts the access token" in made.stdout
     assert token not in made.stdout + made.stderr
 
+    written = (tmp_path / ".env").read_text()
+    dead = hitl("init", "--overwrite", "--url", site.url, "--token-file", "-", given="dead")
+    assert dead.returncode != 0
+    assert ".env stays as it was" in dead.stderr
+    assert (tmp_path / ".env").read_text() == written
+
     for words in (("connect", project.id, "--dry-run"), ("connect", project.id)):  # nothing serves yet
         refused = hitl(*words)
         assert refused.returncode == 1, refused.stdout + refused.stderr

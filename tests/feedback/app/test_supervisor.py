@@ -61,6 +61,19 @@ def test_a_killed_child_is_started_again(tmp_path: Path):
         running.wait(20)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children that their parent ended")
+def test_a_killed_supervisor_leaves_no_child(tmp_path: Path):
+    running = supervise(a=sleeping_child(tmp_path / "a"))
+    child = int(wait_for(tmp_path / "a", 1)[0])
+    running.kill()
+    running.wait(20)
+
+    deadline = time.monotonic() + 20.0
+    while Path(f"/proc/{child}").exists() and "Z" not in Path(f"/proc/{child}/stat").read_text().split(")")[1]:
+        assert time.monotonic() < deadline, f"process {child} outlives its supervisor"
+        time.sleep(0.05)
+
+
 @pytest.mark.slow
 def test_a_child_that_keeps_dying_ends_the_service(tmp_path: Path):
     running = supervise(good=sleeping_child(tmp_path / "good"), bad="raise SystemExit(3)")

@@ -213,6 +213,7 @@ def test_exit_codes(hitl: Hitl, command: str, code: int):
         LABEL_STUDIO_URL="http://127.0.0.1:9",
         LABEL_STUDIO_API_KEY="x",
         HITL_PUBLIC_URL="http://127.0.0.1:9",
+        HITL_PORT="9",  # on the usual one, another service may run
     )
 
     assert done.returncode == code, done
