@@ -14,14 +14,30 @@ from typing import Any
 
 from ml_backend.errors import UnknownName
 
-CODECS: Mapping[str, str] = {  # the built-ins of the group hitl.codecs; the label config asks which kinds there are
+# The built-ins of the group hitl.codecs; the label config asks which kinds there are. The answers of the first are
+# regions, each a tuple whose last part is its label.
+REGION_CODECS: Mapping[str, str] = {
+    "brushlabels": "ml_backend.codecs.masks:BrushLabels",
+    "ellipselabels": "ml_backend.codecs.shapes:EllipseLabels",
+    "hypertextlabels": "ml_backend.codecs.intervals:HyperTextLabels",
+    "keypointlabels": "ml_backend.codecs.shapes:KeyPointLabels",
+    "labels": "ml_backend.codecs.intervals:Labels",
+    "paragraphlabels": "ml_backend.codecs.intervals:ParagraphLabels",
+    "polygonlabels": "ml_backend.codecs.shapes:PolygonLabels",
+    "rectanglelabels": "ml_backend.codecs.shapes:RectangleLabels",
+    "timelinelabels": "ml_backend.codecs.intervals:TimelineLabels",
+    "timeserieslabels": "ml_backend.codecs.intervals:TimeSeriesLabels",
+}
+CODECS: Mapping[str, str] = {
+    **REGION_CODECS,
     "choices": "ml_backend.codecs.choices:Choices",
-    "labels": "ml_backend.codecs.spans:Spans",
+    "datetime": "ml_backend.codecs.date_time:DateTime",
     "number": "ml_backend.codecs.number:Number",
     "pairwise": "ml_backend.codecs.pairwise:Pairwise",
+    "ranker": "ml_backend.codecs.ranker:Ranker",
     "rating": "ml_backend.codecs.rating:Rating",
-    "rectanglelabels": "ml_backend.codecs.boxes:Boxes",
     "taxonomy": "ml_backend.codecs.taxonomy:Taxonomy",
+    "textarea": "ml_backend.codecs.textarea:TextArea",
 }
 
 

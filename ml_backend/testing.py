@@ -19,13 +19,26 @@ from ml_backend.registry import Artefact, Bundle, ModelRef, Registry, digest_of,
 
 _TOLERANCE = 1e-9
 _BAD: tuple[Any, ...] = (None, {}, [], [[]], [None], True, float("nan"), 10**400, {"a": [1]})
+_FIELDS = ("choices", "datetime", "number", "ranker", "rating", "selected", "taxonomy", "text")
+_REGIONS: tuple[Mapping[str, Any], ...] = (  # wrong as soon as any field is
+    {"start": 0, "end": 5, "labels": ["A"], "hypertextlabels": ["A"], "timeserieslabels": ["A"]},
+    {"start": "0", "startOffset": 1, "end": "0", "endOffset": 5, "paragraphlabels": ["A"]},
+    {"ranges": [{"start": 1, "end": 5}], "timelinelabels": ["A"]},
+    {"x": 0, "y": 0, "width": 5, "height": 5, "rectanglelabels": ["A"]},
+    {"x": 0, "y": 0, "radiusX": 5, "radiusY": 5, "ellipselabels": ["A"]},
+    {"x": 0, "y": 0, "keypointlabels": ["A"]},
+    {"points": [[0, 0], [5, 0], [5, 5]], "polygonlabels": ["A"]},
+    {"rle": [0, 0, 0, 4], "brushlabels": ["A"]},
+)
 _VALUES: tuple[Any, ...] = (
-    *({name: bad} for name in ("choices", "taxonomy", "rating", "number", "selected", "text") for bad in _BAD),
-    *({"start": 0, "end": bad, "labels": ["A"]} for bad in _BAD),
-    *({"start": 0, "end": 5, "labels": bad} for bad in _BAD),
-    *({"x": bad, "y": 0, "width": 5, "height": 5, "rectanglelabels": ["A"]} for bad in _BAD),
-    *({"x": 0, "y": 0, "width": 5, "height": 5, "rectanglelabels": bad} for bad in _BAD),
-    {"start": 5, "end": 1, "labels": ["A"]},
+    *({name: bad} for name in _FIELDS for bad in _BAD),
+    *({**region, name: bad} for region in _REGIONS for name in region if not name.endswith("labels") for bad in _BAD),
+    *(
+        {name: bad if name.endswith("labels") else part for name, part in region.items()}
+        for region in _REGIONS
+        for bad in _BAD
+    ),
+    {"start": 5, "end": 1, "labels": ["A"], "timeserieslabels": ["A"]},
     {"x": 0, "y": 0, "width": -5, "height": 5, "rectanglelabels": ["A"]},
     {"foo": 1},
     *_BAD,

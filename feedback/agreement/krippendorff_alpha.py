@@ -106,7 +106,7 @@ def alpha_by_distance(
     >>> a, b = Answer("labels", ((0, 5, "PER"),)), Answer("labels", ((0, 4, "PER"),))
     >>> c, d = Answer("labels", ((90, 99, "ORG"),)), Answer("labels", ((20, 30, "LOC"),))
     >>> round(alpha_by_distance([1, 1, 2, 2, 3, 3], [a, b, c, c, d, d], get_codec("labels").distance).value, 2)
-    0.92
+    0.95
     """
     if len(tasks) != len(answers):
         raise VotesError(f"{len(answers)} answers for {len(tasks)} tasks; wanted one task per answer.")

@@ -34,8 +34,8 @@ class GoldTask:
 def matches_gold(answer: Answer, gold: GoldTask, *, tolerance: float) -> bool:
     """Return whether an answer is the gold answer or near enough; False where it is of another type.
 
-    Nothing matches a calibration task. `tolerance` is a distance in [0, 1] for spans and boxes of a gold task without
-    its own; other types must then be equal.
+    Nothing matches a calibration task. `tolerance` is a distance in [0, 1] for regions, texts, orders and dates of a
+    gold task without its own; other types must then be equal.
 
     >>> five = GoldTask(1, Answer("number", 5.0), "7/a", tolerance=0.5)
     >>> [matches_gold(Answer("number", value), five, tolerance=0.3) for value in (5.0, 5.5, 5.6)]

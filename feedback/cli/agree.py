@@ -34,7 +34,8 @@ def agree(
     kind: Annotated[
         str,
         typer.Option(
-            "--type", help="Type of the labels: choices, pairwise, rating, number, taxonomy, labels, rectanglelabels."
+            "--type",
+            help="Type of the answers, as in Label Studio's results: choices, rating, labels, ranker, ...",
         ),
     ] = "choices",
     calibrate_gold: Annotated[

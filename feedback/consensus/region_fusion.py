@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from feedback.errors import VotesError
 from feedback.votes import Floats
-from ml_backend.codecs.boxes import LabelledBox, box_similarity, boxes_of
+from ml_backend.codecs import get_codec
+from ml_backend.codecs.labelled_regions import LabelledRegion, RegionCodec, regions_of
 from ml_backend.codecs.regions import similarities
-from ml_backend.codecs.spans import Span, span_similarity, spans_of
 from ml_backend.records import Answer
 
-Region = tuple[Any, ...]  # a span or a box
+Similar: TypeAlias = Callable[[LabelledRegion, LabelledRegion], float]
 _MIN_SIMILARITY = 0.5  # regions with at least this similarity are the same region
 _MIN_ROTATION = 1e-9  # degrees
 
@@ -25,7 +25,7 @@ _MIN_ROTATION = 1e-9  # degrees
 class FusedRegion:
     """One region of the consensus, and the share of the weight of all people behind it."""
 
-    region: Region
+    region: LabelledRegion
     support: float  # (0, 1]
 
 
@@ -58,26 +58,27 @@ def fuse_regions(
     (FusedRegion(region=(1, 12, 'PER'), support=1.0),)
     """
     weight = answer_weights(weights, len(answers))
-    regions_of, similar, center = FUSED_KINDS[answers[0].kind]
+    codec: RegionCodec = get_codec(answers[0].kind)  # type: ignore[assignment]
+    center = FUSED_KINDS[answers[0].kind]
     drawn = [regions_of(answer) for answer in answers]
-    groups: list[list[tuple[int, Region]]] = []  # a person is in a group at most once
+    groups: list[list[tuple[int, LabelledRegion]]] = []  # a person is in a group at most once
     # sorted, so that the order of the answers changes nothing
     for person in sorted(range(len(drawn)), key=lambda row: (-weight[row], drawn[row])):
-        _join(groups, person, drawn[person], similar)
+        _join(groups, person, drawn[person], codec.similarity)
     found = []
     for group in groups:
         group_weight = np.array([weight[person] for person, _ in group])
         support = float(group_weight.sum() / weight.sum())
         if support > keep:
-            found.append(FusedRegion(center([region for _, region in group], group_weight), support))
+            found.append(FusedRegion(center([region for _, region in group], group_weight, codec.similarity), support))
     return tuple(sorted(found, key=lambda fused: fused.region))
 
 
 def _join(
-    groups: list[list[tuple[int, Region]]],
+    groups: list[list[tuple[int, LabelledRegion]]],
     person: int,
-    regions: Sequence[Region],
-    similar: Callable[[Region, Region], float],
+    regions: Sequence[LabelledRegion],
+    similar: Similar,
 ) -> None:
     """Add each region of a person to the group that it matches, one to one; the others start new groups."""
     matched: set[int] = set()
@@ -96,16 +97,16 @@ def _join(
     groups.extend([(person, region)] for place, region in enumerate(regions) if place not in matched)
 
 
-def _median_span(spans: Sequence[Span], weights: Floats) -> Span:
+def _median_span(spans: Sequence[LabelledRegion], weights: Floats, _similar: Similar) -> LabelledRegion:
     start, end = (_median(np.array([span[side] for span in spans]), weights) for side in (0, 1))
     first = spans[0]
     are_integers = all(isinstance(side, int) for span in spans for side in span[:2])
     return (int(start), int(end), first[2]) if are_integers else (start, end, first[2])
 
 
-def _median_box(boxes: Sequence[LabelledBox], weights: Floats) -> LabelledBox:
+def _median_box(boxes: Sequence[LabelledRegion], weights: Floats, similar: Similar) -> LabelledRegion:
     if any(abs(box[4]) > _MIN_ROTATION for box in boxes):
-        similarity = similarities(boxes, boxes, box_similarity) @ weights
+        similarity = similarities(boxes, boxes, similar) @ weights
         return boxes[int(similarity.argmax())]
     corners = np.array([(x, y, x + width, y + height) for x, y, width, height, *_ in boxes])
     left, top, right, bottom = (_median(corners[:, side], weights) for side in range(4))
@@ -121,10 +122,12 @@ def _median(values: Floats, weights: Floats) -> float:
     return float(values[order[low]] + values[order[high]]) / 2.0
 
 
-# kind of the answers -> their regions, the similarity of two regions in [0, 1], and the region in the middle of several
-FUSED_KINDS: Mapping[str, tuple[Callable[..., Any], Callable[..., float], Callable[..., Region]]] = {
-    "labels": (spans_of, span_similarity, _median_span),
-    "rectanglelabels": (boxes_of, box_similarity, _median_box),
+# kind of the answers -> the region in the middle of several
+FUSED_KINDS: Mapping[str, Callable[[Sequence[LabelledRegion], Floats, Similar], LabelledRegion]] = {
+    "hypertextlabels": _median_span,
+    "labels": _median_span,
+    "rectanglelabels": _median_box,
+    "timelinelabels": _median_span,
 }
 
 

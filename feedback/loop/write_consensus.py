@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from feedback.labelling_platform.interface import LabellingPlatform
 from feedback.project.incremental_caches import Changes
+from feedback.project.label_changes import dropped_labels, known_labels
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.store import Store
 from feedback.training.dataset import ConsensusLabel
@@ -40,8 +41,9 @@ def write_consensus(context: TurnContext) -> TurnContext:
     """Write each answer that two people or more settled, as ground truth where no person has set one.
 
     Only if the policy asks for it. Nothing is written of gold tasks (their answers stay with us), of tasks that are
-    asked again, and of those with a final answer, which review writes. A changed consensus is another answer; the star
-    moves on from our older annotation, never from a person's. Safe to repeat.
+    asked again, of those with a final answer, which review writes, and of answers with a label that was dropped. A
+    changed consensus is another answer; the star moves on from our older annotation, never from a person's. Safe to
+    repeat.
     """
     platform, snapshot, store = context.platform, context.snapshot, context.store
     if platform is None or not snapshot.policy.consensus.write_back:
@@ -79,10 +81,12 @@ def _list_due(context: TurnContext) -> tuple[list[tuple[ConsensusLabel, str]], d
     if moved is not None:
         looked_at = moved | kept.due
         settled = [label for label in labels.settled if label.task in looked_at] if looked_at else []
-    due = []
+    due, known = [], known_labels(snapshot.control)
     for label in settled:
         skipped = label.task in excluded or label.task in labels.needs_more_votes
         if label.votes > 1 and not skipped and snapshot.roles[label.task] != "gold":
+            if dropped_labels(label.answer, known):
+                continue
             name = own_unique_id(f"review/{project}/{label.task}/consensus/{label.answer.key}")
             if name not in kept.refused and name not in kept.names.get(label.task, ()):
                 due.append((label, name))

@@ -80,7 +80,7 @@ class Gold(Section):
 
     share: Share = 0.05  # of the queue
     onboarding: Annotated[int, Field(ge=0, le=1000)] = 10  # gold tasks that a new person gets first
-    tolerance: Share = 0.3  # the largest distance (of the codec) at which a span or box is still right
+    tolerance: Share = 0.3  # the largest distance (of the codec) at which a region, text, order or date is right
     pause_below: Share = 0.6  # a person should be paused when their accuracy is below this with confidence
     retire_after: Annotated[int, Field(ge=1)] = 200  # answers, after which people know a gold task
 

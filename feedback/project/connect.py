@@ -164,8 +164,7 @@ def describe_learning(
     if chosen.is_learned and not policy.model.hosted:
         notes += [f"{item.what} {item.remedy}".strip() for item in find_obstacles(control, data, check_address)]
     elif not chosen.is_learned:
-        use = "Tasks come in random order; agreement and consensus work." if chosen.is_read else ""
-        notes.append(" ".join(filter(None, (chosen.reason, use, chosen.remedy))))
+        notes.append(" ".join(filter(None, (chosen.reason, chosen.use, chosen.remedy))))
     if found:
         notes.append(f"leaves {', '.join(found)} as people answer them; [model] control in hitl.toml chooses another")
     for name, item in found.items():

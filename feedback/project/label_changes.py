@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from feedback.errors import VotesError
 from feedback.store import Store, Vote
+from ml_backend.codecs import UNLABELLED
+from ml_backend.label_config import PATH, Control
+from ml_backend.plugins import REGION_CODECS
 from ml_backend.records import Answer
 
 _KIND = "relabel"
-REGION_KINDS = ("labels", "rectanglelabels")  # an answer is a tuple of regions, each with its label last
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +117,32 @@ def apply_label_changes(votes: Iterable[Vote], changes: Sequence[LabelChange]) -
 
 
 def labels_in(answer: Answer) -> set[object]:
-    """Return every label in an answer: of a choice, of a region, or in a taxonomy path."""
+    """Return every label in an answer: of a choice, of a region, or in a taxonomy path; none of a number or a text."""
     value: Any = answer.value
+    if answer.kind in UNLABELLED:
+        return set()
     if not isinstance(value, tuple):
         return {value}
-    if answer.kind in REGION_KINDS:
+    if answer.kind in REGION_CODECS:
         return {region[-1] for region in value}
     return {part for item in value for part in (item if isinstance(item, tuple) else (item,))}
+
+
+def known_labels(control: Control) -> frozenset[str]:
+    """Return the labels of a control, with the branches of paths; none where each task brings its own along."""
+    paths = [] if control.options else control.labels
+    return frozenset(
+        PATH.join(path[:depth]) for path in (label.split(PATH) for label in paths) for depth in range(1, len(path) + 1)
+    )
+
+
+def dropped_labels(answer: Answer, labels: Collection[str]) -> list[str]:
+    """Return the labels of an answer that the label config does not have any more, sorted; none where it has no list.
+
+    >>> dropped_labels(Answer("labels", ((0, 5, "PER"), (7, 9, "ORG"))), ["PERSON", "ORG"])
+    ['PER']
+    """
+    return sorted(str(label) for label in labels_in(answer) if label not in labels) if labels else []
 
 
 def _translate(answer: Answer, old: str, new: str) -> Answer:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from feedback.project.label_changes import REGION_KINDS, apply_label_changes, list_label_changes
+from feedback.project.label_changes import apply_label_changes, list_label_changes
 from feedback.reports.formatting import close_direction, unnamed
 from feedback.store import ProjectRow, Store, UncountedAnswer
 from feedback.store.repositories.uncounted import NO_ANSWER, UNREADABLE
@@ -15,6 +15,7 @@ from ml_backend.errors import LabelConfigError
 from ml_backend.label_config import read_label_config
 from ml_backend.models.learnability import list_learnability
 from ml_backend.number_format import format_count, format_counted
+from ml_backend.plugins import REGION_CODECS
 
 EMPTY = "is empty: nothing is marked in it"  # of spans or boxes, where that is an answer
 RELABELLED = "was given before its label changed; the task is asked again"
@@ -107,4 +108,4 @@ def _learned_control(project: ProjectRow) -> tuple[str, str, str]:
         return "", NO_ANSWER, ""
     learned = list_learnability(config, hosted=bool(project.policy.model.hosted))
     reason = next(item.reason_in_short for item in learned if item.control is control)
-    return control.name, EMPTY if control.kind in REGION_KINDS else NO_ANSWER, reason
+    return control.name, EMPTY if control.kind in REGION_CODECS else NO_ANSWER, reason

@@ -20,6 +20,7 @@ from ml_backend.errors import CodecError, UnknownName
 from ml_backend.label_config import Control
 from ml_backend.left_out import name_some
 from ml_backend.number_format import format_counted
+from ml_backend.plugins import CODECS
 from ml_backend.records import Answer
 
 _WORKER = ("worker", "annotator", "person", "user")
@@ -28,8 +29,7 @@ _LABEL = ("label", "answer", "vote", "rating")
 _GOLD = ("gold", "truth", "label", "answer")
 _MOST_DIGITS = 18  # of a task id; databases hold 64 bits
 _NOMINAL_KINDS = ("choices", "pairwise")  # a label is a word
-_JSON_KINDS = ("labels", "rectanglelabels", "taxonomy")  # a label is JSON, as Label Studio writes it
-_KINDS = (*_NOMINAL_KINDS, *NUMBER_KINDS, *_JSON_KINDS)
+_TEXT_KINDS = {"pairwise": "selected", "datetime": "datetime", "textarea": "text"}  # where a cell goes, as it is
 _BRANCH = ">"  # between the labels of a path, as people write one
 _ANY_HINT = "A cell is the result as JSON, as Label Studio exports it."
 _HINTS = {
@@ -102,8 +102,8 @@ def analyse_votes_file(
     have no label in common. Other options are those of `analyse_votes`.
     """
     several = kind == "choices" and all(cell.startswith("[") for cell in table.labels)
-    if kind not in _KINDS:
-        raise VotesError(f"no type called {kind!r}.", hint=f"Known types: {', '.join(_KINDS)}.")
+    if kind not in CODECS:
+        raise VotesError(f"no type called {kind!r}.", hint=f"Known types: {', '.join(sorted(CODECS))}.")
     cells, tasks = table.labels, table.tasks
     given: Mapping[str, str] = gold or {}
     of_task, of_label = unify_spelling([*tasks, *given]), unify_spelling([*cells, *given.values()])
@@ -214,8 +214,8 @@ def _read(path: Path, *wanted: Sequence[str]) -> CsvTable:
 
 
 def _to_regions(cell: str, kind: str, where: str) -> list[Mapping[str, Any]]:
-    if kind == "pairwise":
-        return [{"value": {"selected": cell}}]
+    if kind in _TEXT_KINDS and not cell.startswith("{"):
+        return [{"value": {_TEXT_KINDS[kind]: cell}}]
     if kind == "choices" and not cell.startswith("["):
         return [{"value": {"choices": [cell]}}]
     if kind == "taxonomy" and not cell.startswith(("[", "{")):

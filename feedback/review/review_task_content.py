@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from feedback.errors import FeedbackError
 from feedback.policy import Policy
 from feedback.policy.reviewer_questions import Question
+from feedback.project.label_changes import dropped_labels, known_labels
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.review.case_state_machine import is_blind
 from feedback.store import CaseEvent, CaseRow, ReviewRow, Vote, urgency
@@ -126,9 +127,11 @@ def review_task_data(
 
 
 def prefilled_regions(case: CaseRow, control: Control, policy: Policy) -> list[dict[str, Any]]:
-    """Return the regions that the reviewer finds filled in; none on a blind case."""
+    """Return the regions that the reviewer finds filled in; none on a blind case, or with labels that were dropped."""
     shown = _shown_proposal(case, policy)
-    return [] if shown is None else get_codec(shown.kind).encode(shown, control, case.confidence)
+    if shown is None or dropped_labels(shown, known_labels(control)):
+        return []
+    return get_codec(shown.kind).encode(shown, control, case.confidence)
 
 
 def _shown_proposal(case: CaseRow, policy: Policy) -> Answer | None:

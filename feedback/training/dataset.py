@@ -13,13 +13,14 @@ from operator import attrgetter
 from typing import Any
 
 from feedback.project.incremental_caches import Changes, RecentProjects, changed_since
-from feedback.project.label_changes import REGION_KINDS, labels_in
+from feedback.project.label_changes import dropped_labels, labels_in
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.project.task_cache import merged
 from feedback.store import Vote
 from feedback.store.database.engine import without_garbage_collection
 from ml_backend.label_config import Control
 from ml_backend.left_out import name_some
+from ml_backend.plugins import REGION_CODECS
 from ml_backend.records import INDICATORS_KEY, Answer
 
 _MODULUS = 1 << 256
@@ -154,6 +155,8 @@ def why_not_learned(answer: Answer, labels: Collection[str], *, place: str = "in
     name = single_label(answer)
     if name is not None:
         return "" if name in labels else f"the label {name[:40]!r} is not {place}"
+    if dropped := dropped_labels(answer, labels):
+        return f"the label {dropped[0][:40]!r} is not {place}"
     if answer.kind != "choices":
         return f"answers of the type {answer.kind}"
     return "several labels at once" if answer.value else "no label"
@@ -166,7 +169,7 @@ def why_impossible(answer: Answer, control: Control, labels: Sequence[str]) -> s
     >>> why_impossible(Answer("choices", ("a", "b")), choice, choice.labels)
     "2 labels, but 'c' takes one"
     """
-    used = labels_in(answer) if answer.kind in ("choices", *REGION_KINDS) else set()
+    used = labels_in(answer) if answer.kind in ("choices", *REGION_CODECS) else set()
     if labels and (unknown := sorted(map(str, used.difference(labels)))):
         return f"{unknown[0][:40]!r} is not a label; {control.name!r} has {name_some(labels, most=12)}"
     if answer.kind == "choices" and len(used) > 1 and not control.multiple:

@@ -15,8 +15,16 @@ from ml_backend.records import Answer
 
 _MAX_WORDS = 2_000  # characters of an answer in words
 _MAX_KIND = 40
+UNLABELLED = ("datetime", "number", "ranker", "rating", "textarea")  # nothing in these answers is a label of the config
 PER_REGION = "per_region"  # the kind of an answer that is about parts of a task; no annotation type of Label Studio
-_OF_WHOLE_TASKS = ("choices", "number", "rating", "taxonomy")  # or of regions, if their control says so
+_OF_WHOLE_TASKS = (
+    "choices",
+    "datetime",
+    "number",
+    "rating",
+    "taxonomy",
+    "textarea",
+)  # or of regions, if their control says so
 
 
 class Codec(Protocol):
@@ -58,8 +66,8 @@ def describe_answer(answer: Answer, text: str = "") -> str:
 
     `text` is the text that the answer labels, if there is one: spans quote from it.
 
-    >>> describe_answer(Answer("labels", ((0, 5, "PER"),)), "Alice laughed"), describe_answer(Answer("brushlabels", ()))
-    ('PER "Alice" (0 to 5)', 'an answer of type brushlabels')
+    >>> describe_answer(Answer("labels", ((0, 5, "PER"),)), "Alice laughed"), describe_answer(Answer("chat", ()))
+    ('PER "Alice" (0 to 5)', 'an answer of type chat')
     """
     try:
         words = get_codec(answer.kind).describe(answer, text)
@@ -78,17 +86,11 @@ def describe_result(result: Any) -> str:
     """
     regions = [region for region in result if isinstance(region, Mapping)] if isinstance(result, list) else []
     answers = decode_result(regions).answers
-    words: dict[str, list[str]] = {}
+    words: dict[str, str] = {}
     for region in regions:
-        name, kind, value = str(region.get("from_name")), region.get("type"), region.get("value")
-        written = value.get("text") if isinstance(value, Mapping) and kind == "textarea" else None
-        if name in answers:
-            words[name] = [describe_answer(answers[name])]
-        elif isinstance(written, list):
-            words.setdefault(name, []).extend(map(str, written))
-        else:
-            words[name] = [describe_answer(Answer(str(kind), None))]
-    return cut_text("; ".join(f"{name}: {', '.join(texts)}" for name, texts in words.items()), _MAX_WORDS)
+        name = str(region.get("from_name"))
+        words[name] = describe_answer(answers.get(name, Answer(str(region.get("type")), None)))
+    return cut_text("; ".join(f"{name}: {text}" for name, text in words.items()), _MAX_WORDS)
 
 
 def cut_text(text: str, length: int) -> str:

@@ -1,4 +1,4 @@
-"""Regions: read their fields, make them, match them one to one, and measure the overlap of spans and boxes."""
+"""Regions: read their fields, make them, match them one to one, and compare where answers about parts belong."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_backend.clean_text import clean_text
+from ml_backend.codecs.geometry import box_iou, ellipse_iou, polygon_iou, span_iou
 from ml_backend.errors import CodecError
 from ml_backend.label_config import PATH, Control
 from ml_backend.left_out import name_some
@@ -21,8 +22,6 @@ from ml_backend.records import frozen
 _MAX_DESCRIBED = 20  # regions of one answer in words
 Region = TypeVar("Region")
 Similarity = Callable[[Region, Region], float]
-Box = tuple[float, float, float, float, float]  # x, y, width, height, rotation in degrees around its top left corner
-Point = tuple[float, float]
 Place = tuple[tuple[str, Any], ...]  # the fields of a region that say where it is, by name; () for the whole task
 # spans, boxes and ellipses, polygons and paths, masks, parts of videos, messages of a chat
 _PLACE = frozenset(
@@ -30,6 +29,13 @@ _PLACE = frozenset(
         *("start", "end", "startOffset", "endOffset", "x", "y", "width", "height", "rotation", "radiusX", "radiusY"),
         *("points", "vertices", "rle", "sequence", "ranges", "chatmessage", "item_index"),
     }
+)
+# the fields of a place -> the similarity of two places that have them
+_MEASURES: tuple[tuple[tuple[str, ...], Callable[..., float]], ...] = (
+    (("start", "end"), span_iou),
+    (("x", "y", "width", "height", "rotation"), box_iou),
+    (("x", "y", "radiusX", "radiusY", "rotation"), ellipse_iou),
+    (("points",), lambda a, b: polygon_iou(a[0], b[0])),
 )
 
 
@@ -64,7 +70,10 @@ def read_labels(value: Mapping[str, Any], name: str) -> tuple[str, ...]:
 
 
 def jaccard_distance(left: AbstractSet[object], right: AbstractSet[object]) -> float:
-    """Return one minus the index of Jaccard (1912): shared elements divided by all; 0 for two empty sets."""
+    """Return one minus the index of Jaccard (1912): shared elements divided by all; 0 for two empty sets.
+
+    doi:10.1111/j.1469-8137.1912.tb05611.x
+    """
     return 1.0 - len(left & right) / len(left | right) if left | right else 0.0
 
 
@@ -130,38 +139,6 @@ def mean_similarity(left: Sequence[Region], right: Sequence[Region], similar: Si
     return sum(pair[2] for pair in match_regions(left, right, similar)) / longest if longest else 1.0
 
 
-def span_iou(a: tuple[float, float], b: tuple[float, float]) -> float:
-    """Return the intersection over union of two half-open spans [start, end), in [0, 1].
-
-    >>> span_iou((121, 124), (122, 125))
-    0.5
-    """
-    shared = min(a[1], b[1]) - max(a[0], b[0])
-    joint = max(a[1], b[1]) - min(a[0], b[0])
-    return shared / joint if shared > 0 and joint > 0 else 0.0
-
-
-def box_iou(a: Box, b: Box, *, aspect: float = 1.0) -> float:
-    """Return the intersection over union of two boxes in percent of the image, in [0, 1].
-
-    `aspect` is the image's width divided by its height. Only rotated boxes need it, because a percent of the width and
-    of the height are different lengths.
-
-    >>> round(box_iou((0, 0, 10, 10, 0), (5, 5, 10, 10, 0)), 4)
-    0.1429
-    """
-    if a[4] == b[4] == 0:
-        wide = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
-        high = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
-        shared = wide * high if wide > 0 and high > 0 else 0.0
-        joint = a[2] * a[3] + b[2] * b[3] - shared
-    else:
-        corners_a, corners_b = _corners(a, aspect), _corners(b, aspect)
-        shared = _area(_clip(corners_a, corners_b))
-        joint = _area(corners_a) + _area(corners_b) - shared
-    return min(shared / joint, 1.0) if joint > 0 else float(a == b)
-
-
 def place_of(region: Mapping[str, Any]) -> Place:
     """Return where in a task the answer of a control such as Choices or Rating belongs; () for the whole task.
 
@@ -177,60 +154,26 @@ def place_of(region: Mapping[str, Any]) -> Place:
 
 
 def place_similarity(a: Place, b: Place) -> float:
-    """Return how far two places are the same, in [0, 1]: the IoU of spans and of boxes, else whether they are equal."""
+    """Return how far two places are the same, in [0, 1]: the IoU of spans and shapes, else whether they are equal."""
     if a == b:
         return 1.0
     places = dict(a), dict(b)
     if places[0].get("item_index") != places[1].get("item_index"):
         return 0.0
-    measures: tuple[tuple[tuple[str, ...], Callable[..., float]], ...] = (
-        (("start", "end"), span_iou),
-        (("x", "y", "width", "height", "rotation"), box_iou),
-    )
-    for names, iou in measures:
+    for names, iou in _MEASURES:
         first, second = (
             tuple(place.get(name, 0 if name == "rotation" else None) for name in names) for place in places
         )
-        if all(isinstance(side, (int, float)) for side in (*first, *second)):
+        if all(map(_is_number_or_polygon, (*first, *second))):
             return iou(first, second)
     return 0.0
 
 
-def _corners(box: Box, aspect: float) -> list[Point]:
-    """Return the corners in equal units; Label Studio rotates a box clockwise around its top left corner."""
-    x, y, width, height, degrees = box[0] * aspect, box[1], box[2] * aspect, box[3], math.radians(box[4])
-    cos, sin = math.cos(degrees), math.sin(degrees)
-    offsets = ((0.0, 0.0), (width, 0.0), (width, height), (0.0, height))
-    return [(x + dx * cos - dy * sin, y + dx * sin + dy * cos) for dx, dy in offsets]
-
-
-def _clip(shape: list[Point], window: list[Point]) -> list[Point]:
-    """Return the part of a convex shape in a convex window (Sutherland and Hodgman, 1974), without shapely."""
-    for start, end in zip(window, window[1:] + window[:1], strict=True):
-        kept: list[Point] = []
-        for point, next_point in zip(shape, shape[1:] + shape[:1], strict=True):
-            side, other = _side(start, end, point), _side(start, end, next_point)
-            if side >= 0:
-                kept.append(point)
-            if (side >= 0) != (other >= 0):
-                share = side / (side - other)
-                x, y = point
-                kept.append((x + share * (next_point[0] - x), y + share * (next_point[1] - y)))
-        shape = kept
-        if not shape:
-            break
-    return shape
-
-
-def _side(start: Point, end: Point, point: Point) -> float:
-    return (end[0] - start[0]) * (point[1] - start[1]) - (end[1] - start[1]) * (point[0] - start[0])
-
-
-def _area(shape: list[Point]) -> float:
-    if len(shape) < 3:
-        return 0.0
-    edges = zip(shape, shape[1:] + shape[:1], strict=True)
-    return abs(sum(a[0] * b[1] - b[0] * a[1] for a, b in edges)) / 2.0
+def _is_number_or_polygon(part: object) -> bool:
+    if not isinstance(part, tuple):
+        return isinstance(part, (int, float))
+    are_pairs = all(isinstance(corner, tuple) and len(corner) == 2 for corner in part)
+    return len(part) >= 3 and are_pairs and all(isinstance(side, (int, float)) for corner in part for side in corner)
 
 
 def describe_regions(texts: Sequence[str]) -> str:

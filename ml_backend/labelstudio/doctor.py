@@ -345,7 +345,8 @@ def _check_learning(
         return
     found = next(item for item in list_learnability(config, hosted=hosted) if item.control is control)
     if not found.is_learned:
-        yield Finding("control not learned", "warning" if found.is_read else "error", found.reason, found.remedy)
+        what = f"{found.reason} {found.use}".strip()
+        yield Finding("control not learned", "warning" if found.is_read else "error", what, found.remedy)
     if hosted or not found.is_learned:
         return
     for obstacle in find_obstacles(control, sample_task_data(client, str(project["id"])), check_address):

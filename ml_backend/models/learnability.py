@@ -17,6 +17,7 @@ from ml_backend.models import HOSTED_OPTIONS, HOSTED_OPTIONS_HINT, find_recipe
 from ml_backend.records import field_value
 
 CheckAddress = Callable[[str], object]  # raises MediaError for an address that is never fetched; opens nothing
+_COMPARED = "Its answers are compared, not learned: agreement, consensus and review work, tasks come in random order."
 _MAX_FIELDS = 8  # of the tasks, in a message
 _IMPORT_TEXTS = "The words of the address are learned. Import the texts themselves."
 _OPTIONS = 'Label Studio shows a list such as [{"value": "Late"}, {"value": "Lost"}].'
@@ -40,6 +41,11 @@ class Learnability:
     def reason_in_short(self) -> str:
         """Return the reason as a clause, for a sentence that names the control."""
         return self.control.problem if self.reason and self.control.problem else self.reason.rstrip(".")
+
+    @property
+    def use(self) -> str:
+        """Return in a sentence what becomes of answers that are read but not learned; "" for others."""
+        return _COMPARED if self.is_read and not self.is_learned else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import tenacity
 
-_QUIET = (  # nothing leaves the machine, nothing is asked at the first start
+QUIET = (  # nothing leaves the machine, nothing is asked at the first start
     "--headless",
     "--no-sandbox",  # tests may run as root
     "--disable-gpu",
@@ -51,7 +51,7 @@ def render(
     A browser that dies of a signal (Chromium's own crash, seen once in 15 renders of CI) is started again, three times
     in all; one that ends with an error code is believed.
     """
-    options = [*_QUIET, f"--window-size={width},{height}", "--dump-dom", f"--screenshot={folder / 'page.png'}"]
+    options = [*QUIET, f"--window-size={width},{height}", "--dump-dom", f"--screenshot={folder / 'page.png'}"]
     options += ["--blink-settings=preferredColorScheme=0"] if dark else []
     done = _run(chosen or program() or "chromium", options, url, folder)
     return Rendered(done.stdout, tuple(_COMPLAINT.findall(done.stderr)))

@@ -188,8 +188,8 @@ def test_connect_names_the_control_that_the_loop_uses():
 
 def test_connect_names_what_the_loop_cannot_do_with_a_label_config():
     spans = '<View><Labels name="ner" toName="t"><Label value="PER"/></Labels><Text name="t" value="$text"/></View>'
-    speech = '<View><Audio name="a" value="$audio"/><TextArea name="say" toName="a"/></View>'
+    speech = '<View><Audio name="a" value="$audio"/><Rectangle name="say" toName="a"/></View>'
 
     assert "no installed recipe learns labels on text" in describe_learning(spans, Policy())[1]
-    assert "agreement and consensus work" in describe_learning(spans, Policy())[1]
-    assert "cannot read answers of the kind 'textarea'" in describe_learning(speech, Policy())[1]
+    assert "compared, not learned" in describe_learning(spans, Policy())[1]
+    assert "cannot read answers of the kind 'rectangle'" in describe_learning(speech, Policy())[1]

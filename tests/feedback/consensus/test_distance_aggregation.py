@@ -8,11 +8,13 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
+from feedback.agreement.krippendorff_alpha import alpha_of_answers
 from feedback.consensus import region_fusion
 from feedback.consensus.distance_aggregation import medoid
 from feedback.consensus.label_aggregation import aggregate
 from ml_backend.codecs import get_codec
 from ml_backend.records import Answer
+from tests.support.controls import CASES, Case
 from tests.support.crowds import VoteLike, settle
 
 NOISE = (0.02, 0.02, 0.6)  # how far off each is, as a share; the last is careless
@@ -172,3 +174,38 @@ def test_the_medoid_of_weighted_answers_is_near_to_a_reliable_person():
 
     assert medoid(answers, get_codec("rating").distance).answer.value == 1
     assert medoid(answers, get_codec("rating").distance, weights=[0.95, 0.3, 0.3]).answer.value == 5
+
+
+OTHERS = {  # another answer than that of the case
+    "brushlabels": ((200, 200, (0, 50), "B"),),
+    "choices": ("Z",),
+    "datetime": "2031-05-06",
+    "keypointlabels": ((5.0, 5.0, "B"),),
+    "number": 900.0,
+    "pairwise": "right",
+    "paragraphlabels": ((0, 0, 0, 3, "A"),),
+    "polygonlabels": ((((60.0, 60.0), (90.0, 60.0), (90.0, 90.0)), "B"),),
+    "ranker": (("c", ("i1", "i2")),),
+    "rating": 1,
+    "taxonomy": (("Plant",),),
+    "textarea": ("somebody else did",),
+}
+SPANS = dict.fromkeys(("labels", "hypertextlabels", "timeserieslabels", "timelinelabels"), ((80, 90, "B"),))
+SIDES = dict.fromkeys(("rectanglelabels", "ellipselabels"), ((70.0, 70.0, 5.0, 5.0, 0.0, 1.0, "B"),))
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_two_of_three_people_are_the_consensus_and_the_agreement_of_every_kind(case: Case):
+    given, other = case.answer, Answer(case.answer.kind, {**OTHERS, **SPANS, **SIDES}[case.answer.kind])
+    votes = [
+        VoteLike(task, person, other if (person + task) % 6 == 0 else given if task < 6 else other)
+        for task in range(12)
+        for person in range(3)
+    ]
+
+    found = aggregate(votes, by="auto").by_task
+    alpha = alpha_of_answers([vote.task for vote in votes], [vote.answer for vote in votes])
+
+    assert {found[task].answer for task in range(6)} == {given}
+    assert {found[task].answer for task in range(6, 12)} == {other}
+    assert 0.4 < alpha.value < 1.0

@@ -176,3 +176,32 @@ def test_the_answer_of_a_region_is_read_as_written_for_every_kind_of_region():
     assert answer_distance(*items) == 1.0
     assert answer_distance(boxes[0], whole) == answer_distance(mask, message) == 1.0
     assert describe_answer(items[1]).endswith("(item 1)")
+
+
+SPANS = '<View><Text name="text" value="$text"/><Labels name="kind" toName="text">{}</Labels></View>'
+
+
+def test_answers_with_a_label_that_was_renamed_are_skipped_and_the_turn_says_so(connected_project):
+    old, new = (SPANS.format(f'<Label value="{label}"/><Label value="ORG"/>') for label in ("PER", "PERSON"))
+    start(connected_project, old)
+    spans = [{"start": 0, "end": 2, "labels": ["PER"]}], [{"start": 3, "end": 8, "labels": ["ORG"]}]
+    for place, (task, _text, _data) in enumerate(next_tasks(connected_project, 12)):
+        for person in (1, 2):
+            number = connected_project.studio.answer(task, "fruit", person=person)
+            regions = [
+                {"from_name": "kind", "to_name": "text", "type": "labels", "value": value} for value in spans[place % 2]
+            ]
+            annotation = connected_project.studio.annotations[number]
+            connected_project.studio.annotations[number] = replace(annotation, result=tuple(regions))
+    before = connected_project.turn()
+
+    connected_project.studio.label_config = new
+    connected_project.connect(label_config=new)
+    after = connected_project.turn()
+
+    count = len(connected_project.store.votes.list_votes("7"))
+    assert before.not_learned == {"answers of the type labels": count}
+    assert after.not_learned == {
+        "the label 'PER' is not in the label config": count // 2,
+        "answers of the type labels": count // 2,
+    }

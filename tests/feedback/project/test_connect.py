@@ -84,13 +84,10 @@ def test_what_is_learned_and_what_is_not_is_said_before_anybody_works(config, sa
             ),
             ["'c_{{idx}}' (choices on text)", "stands in a Repeater", "outside the Repeater"],
         ),
-        (f'{_TEXT}<TextArea name="note" toName="t"/>', ["cannot read answers of the kind 'textarea'"]),
+        ('<Chat name="t" value="$t"/><ChatMessage name="m" toName="t"/>', ["answers of the kind 'chatmessage'"]),
         (
-            (
-                '<Image name="i" value="$i"/><BrushLabels name="b" toName="i"><Label value="x"/></BrushLabels>'
-                '<KeyPoint name="k" toName="i"/>'
-            ),
-            ["'b' (brushlabels on image)", "'k' (keypoint on image)"],
+            ('<Image name="i" value="$i"/><Bitmask name="b" toName="i"/><KeyPoint name="k" toName="i"/>'),
+            ["'b' (bitmask on image)", "'k' (keypoint on image)"],
         ),
     ],
 )

@@ -1,11 +1,15 @@
 """Every codec that we ship keeps the contract; one that does not is named."""
 
+from contextlib import suppress
+
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from ml_backend.codecs import decode_result, get_codec
+from ml_backend.clean_text import clean_text
+from ml_backend.codecs import answer_distance, decode_result, get_codec
 from ml_backend.codecs.rating import Rating
+from ml_backend.errors import CodecError
 from ml_backend.label_config import Control
 from ml_backend.plugins import CODECS
 from ml_backend.records import Answer
@@ -27,14 +31,48 @@ def answers(kind, value):
 spans = some.tuples(some.integers(0, 50), some.integers(1, 20), LABELS).map(lambda s: (s[0], s[0] + s[1], s[2]))
 flat = some.tuples(PLACES, PLACES, SIDES, SIDES, some.just(0.0), some.just(1.0), LABELS)
 turned = some.tuples(PLACES, PLACES, SIDES, SIDES, some.sampled_from([15.0, 90.0]), some.just(1.5), LABELS)
+turns = some.tuples(some.integers(0, 3), some.integers(0, 30), some.integers(0, 2), some.integers(1, 30), LABELS).map(
+    lambda s: (s[0], s[1], s[0] + s[2], s[3] + (0 if s[2] else s[1]), s[4])
+)
+times = some.one_of(
+    sets(some.tuples(some.integers(0, 50), some.integers(0, 20), LABELS).map(lambda s: (s[0], s[0] + s[1], s[2]))),
+    sets(some.tuples(some.datetimes(), some.datetimes(), LABELS).map(lambda s: (*sorted(map(str, s[:2])), s[2]))),
+    sets(some.tuples(some.text(min_size=1).filter(str.strip), some.just("3 May"), LABELS)),
+)
+corners = some.lists(some.tuples(PLACES, PLACES), min_size=3, max_size=9).map(tuple)
+masks = some.tuples(some.sets(some.integers(0, 400), min_size=2), LABELS).map(
+    lambda m: (20, 20, tuple(sorted(m[0])[: len(m[0]) // 2 * 2]), m[1])
+)
+texts = some.text(max_size=30).map(clean_text).filter(bool)
+
+
+def rankings(items):
+    return some.permutations(items).flatmap(
+        lambda order: some.integers(0, len(order)).map(
+            lambda at: tuple((name, tuple(part)) for name, part in (("_", order[:at]), ("best", order[at:])) if part)
+        )
+    )
+
+
 VALUES = {
+    "brushlabels": sets(masks),
     "choices": sets(LABELS),
+    "datetime": some.one_of(some.datetimes().map(str), some.dates().map(str), some.times().map(str), texts),
+    "ellipselabels": sets(some.one_of(flat, turned)),
+    "hypertextlabels": sets(spans),
+    "keypointlabels": sets(some.tuples(PLACES, PLACES, LABELS)),
     "labels": sets(spans),
     "number": some.floats(allow_nan=False, allow_infinity=False).map(lambda number: number + 0.0),
     "pairwise": some.sampled_from(["left", "right"]),
+    "paragraphlabels": sets(turns),
+    "polygonlabels": sets(some.tuples(corners, LABELS)),
+    "ranker": rankings(["x", "y", "z", "ü"]),
     "rating": some.integers(0, 10),
     "rectanglelabels": sets(some.one_of(flat, turned)),
     "taxonomy": sets(some.lists(LABELS, min_size=1, max_size=3).map(tuple)),
+    "textarea": some.lists(texts, min_size=1, max_size=3).map(tuple),
+    "timelinelabels": sets(spans),
+    "timeserieslabels": times,
 }
 
 
@@ -44,11 +82,54 @@ def control(kind):
 
 @pytest.mark.parametrize("kind", sorted(CODECS))
 def test_a_codec_keeps_the_contract(kind):
+    @settings(deadline=None)  # the first distance imports scipy
     @given(answers(kind, VALUES[kind]))
     def keeps(examples):
         check_codec(get_codec(kind), examples, control(kind))
 
     keeps()
+
+
+JSON = some.recursive(
+    some.one_of(
+        some.none(),
+        some.booleans(),
+        some.integers(),
+        some.floats(),
+        some.text(max_size=5),
+        some.sampled_from([-1, 0, 1, 1e308, -1e308, 10**400, float("nan"), "0", "2024-01-02", "A"]),
+    ),
+    lambda inner: some.one_of(
+        some.lists(inner, max_size=4), some.dictionaries(some.sampled_from(["start", "end", "_", "b"]), inner)
+    ),
+    max_leaves=12,
+)
+FIELDS = [
+    *("start", "end", "startOffset", "endOffset", "globalOffsets", "ranges", "x", "y", "width", "height", "rotation"),
+    *("radiusX", "radiusY", "points", "rle", "text", "datetime", "ranker", "selected", "number"),
+]
+
+
+@pytest.mark.parametrize("kind", sorted(CODECS))
+def test_any_value_is_an_answer_or_a_stated_problem_and_answers_of_it_can_be_compared(kind):
+    @settings(deadline=None)
+    @given(some.data())
+    def holds(data):
+        answers = []
+        for _ in range(2):
+            value = data.draw(some.dictionaries(some.sampled_from(FIELDS), JSON))
+            value |= data.draw(some.sampled_from([{}, {kind: ["A"]}, {kind: [["A"]]}, {kind: 3}]))
+            region = {"value": value, "original_width": data.draw(JSON), "original_height": data.draw(JSON)}
+            with suppress(CodecError):
+                answers.append(get_codec(kind).decode([region]))
+        for one in answers:
+            assert Answer.from_key(one.key) == one
+            assert get_codec(kind).describe(one)
+            for other in answers:
+                assert 0.0 <= get_codec(kind).distance(one, other) == answer_distance(other, one) <= 1.0
+            assert get_codec(kind).distance(one, one) == 0.0
+
+    holds()
 
 
 class Forgetful(Rating):

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from ml_backend.codecs.boxes import Boxes
-from ml_backend.codecs.regions import box_iou, match_regions, mean_similarity, span_iou
-from ml_backend.codecs.spans import Spans, span_similarity
+from ml_backend.codecs.geometry import box_iou, span_iou
+from ml_backend.codecs.intervals import Labels
+from ml_backend.codecs.regions import match_regions, mean_similarity
+from ml_backend.codecs.shapes import RectangleLabels
 from ml_backend.records import Answer
 
 BOXES_A = [(0, 0, 10, 10, 0), (8, 0, 10, 10, 0)]
@@ -39,19 +40,19 @@ def test_one_to_one_matching_counts_no_box_twice():
 def test_exact_and_relaxed_agreement_on_spans():
     a, b = [(0, 5, "PER"), (10, 15, "ORG")], [(0, 5, "PER"), (10, 14, "ORG")]
 
-    assert mean_similarity(a, b, span_similarity) == pytest.approx(0.9, abs=1e-12)
+    assert mean_similarity(a, b, Labels().similarity) == pytest.approx(0.9, abs=1e-12)
 
 
 def test_a_span_of_another_label_is_no_match():
     person, place = (Answer("labels", ((0, 5, label),)) for label in ("PER", "LOC"))
 
-    assert Spans().distance(person, place) == 1.0
+    assert Labels().distance(person, place) == 1.0
 
 
-def test_a_missed_span_costs_its_share():
+def test_a_missed_span_costs_its_characters():
     both, one = Answer("labels", ((0, 5, "A"), (9, 12, "A"))), Answer("labels", ((0, 5, "A"),))
 
-    assert Spans().distance(both, one) == 0.5
+    assert Labels().distance(both, one) == pytest.approx(1 - 2 * 5 / (8 + 5), abs=1e-12)
 
 
 def test_nothing_against_something_matches_nothing():
@@ -74,10 +75,10 @@ def test_a_turned_box_on_a_wide_image_is_measured_in_pixels():
 
 def test_a_rotated_box_reads_the_aspect_of_its_image():
     value = {"x": 30, "y": 0, "width": 10, "height": 20, "rotation": 90, "rectanglelabels": ["Car"]}
-    turned = Boxes().decode([{"original_width": 200, "original_height": 100, "value": value}])
-    upright = Boxes().decode([{"value": value | {"x": 20, "rotation": 0}}])
+    turned = RectangleLabels().decode([{"original_width": 200, "original_height": 100, "value": value}])
+    upright = RectangleLabels().decode([{"value": value | {"x": 20, "rotation": 0}}])
 
-    assert Boxes().distance(turned, upright) == pytest.approx(0.0, abs=1e-9)
+    assert RectangleLabels().distance(turned, upright) == pytest.approx(0.0, abs=1e-6)
 
 
 BOX = some.tuples(*(some.floats(1, 50) for _ in range(4)), some.floats(0, 359))

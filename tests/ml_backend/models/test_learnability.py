@@ -53,7 +53,7 @@ def test_answers_that_nothing_can_read_are_told_from_those_that_can_be_compared(
 
     read = {item.control.name: item.is_read for item in list_learnability(config)}
 
-    assert read == {"l": False, "box": False, "note": False, "stars": True, "c{{i}}": False}
+    assert read == {"l": False, "box": False, "note": True, "stars": True, "c{{i}}": False}
 
 
 @pytest.mark.parametrize(
