@@ -316,4 +316,6 @@ def _clean_label(label: str, *, paths: bool) -> str:
 
 def _rank(control: Control) -> int:
     is_single = control.kind == "choices" and not control.multiple and bool(control.field)
-    return 3 if control.unreadable else 2 if control.problem else 0 if is_single else 1
+    if control.unreadable or control.kind == "textarea":  # a text is a note more often than the question
+        return 4 if control.unreadable else 3
+    return 2 if control.problem else 0 if is_single else 1

@@ -97,7 +97,7 @@ def test_an_answer_of_every_type_is_shown_in_words(world: World, name: str):
     world.turn()
     answer(world, task, kind, value, person=ADA)
     world.turn()
-    other = {**value, "end": 9} if kind == "labels" else {**value, "x": 50.0} if kind == "rectanglelabels" else None
+    other = {**value, "end": 13} if kind == "labels" else {**value, "x": 50.0} if kind == "rectanglelabels" else None
     another = {"taxonomy": [["Plant"]], "choices": ["a"], "rating": 1, "number": 99.5}
     answer(world, task, kind, other or {kind: another[kind]}, person=BEN)
     world.turn()
