@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Mapping
 from importlib.metadata import version as installed
 from typing import Annotated
 
@@ -14,6 +15,7 @@ from feedback.cli import (
     connect,
     demo,
     doctor,
+    evaluate,
     gold,
     history,
     init,
@@ -37,8 +39,8 @@ from feedback.errors import FeedbackError
 from ml_backend.errors import BackendError
 from ml_backend.printable import make_streams_printable
 
-_PANELS = {  # in the order of `hitl --help`
-    "Start": (demo.demo, init.init, serve.serve, doctor.doctor, connect.connect, connect.disconnect),
+_PANELS: Mapping[str, tuple[Callable[..., None], ...]] = {  # in the order of `hitl --help`
+    "Start": (demo.demo, evaluate.evaluate, init.init, serve.serve, doctor.doctor, connect.connect, connect.disconnect),
     "Inspect": (
         status.status,
         open_page.open_page,

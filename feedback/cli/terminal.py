@@ -78,12 +78,17 @@ def write_output(path: Path, text: str) -> bool:
 
 
 def print_json(found: object) -> None:
-    """Print records, mappings and lists as JSON; a number that is NaN or infinite becomes null."""
-    options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
+    """Print what `json_text` returns."""
+    for line in json_text(found).splitlines():
+        echo(line)
+
+
+def json_text(found: object) -> str:
+    """Return records, mappings and lists as lines of JSON; a number that is NaN or infinite becomes null."""
+    options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_APPEND_NEWLINE
     text = orjson.dumps(found, default=dict, option=options).decode()
     # JSON escapes the controls of ASCII; the others are escaped here, so that the value is the same to a reader
-    for line in _NOT_ASCII_CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text).splitlines():
-        echo(line)
+    return _NOT_ASCII_CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def print_found(found: object, lines: Iterable[str], *, as_json: bool, empty: str = "") -> None:

@@ -23,6 +23,7 @@ from feedback.policy.tiers import Notify, Person, Tier
 class Model(Section):
     """Which model learns. By default, the one for the project's label config."""
 
+    features: Literal["default", "embedding", "vision"] = "default"  # what the built-in model learns from
     hosted: str = ""  # "file.py:Class", a label-studio-ml 1.0.9 model
     control: str = ""  # which control it predicts; "": as LabelConfig.control chooses
 
@@ -231,6 +232,9 @@ class Policy(Section):
 
 def _list_reference_errors(policy: Policy) -> Iterator[tuple[KeyPath, str]]:
     """Return an error for every reference to something undefined."""
+    if policy.model.hosted and policy.model.features != "default":
+        what = "is for our own models, and a hosted model has its own; leave one of both out"
+        yield ("model", "features"), f"model.features {what}"
     yield from _unknown(("rights", "tier"), "is", policy.rights.tier, policy.tiers, "tiers")
     for name, tier in policy.tiers.items():
         yield from _unknown(("tiers", name, "calendar"), "is", tier.calendar, policy.calendars, "calendars")

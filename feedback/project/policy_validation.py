@@ -28,7 +28,8 @@ from feedback.policy.tiers import ADMIN_ROLES, Person, Tier
 from feedback.project.code_reading import NotReadable, check_function, check_hosted_model
 from feedback.store import ProjectRow
 from ml_backend.errors import LabelConfigError, UnknownName
-from ml_backend.label_config import read_label_config
+from ml_backend.label_config import Control, read_label_config
+from ml_backend.models import DEFAULT_FEATURES, recipe_for
 from ml_backend.models.hosted import hosted
 from sampling import strategies
 from sampling.errors import SamplingError
@@ -88,6 +89,7 @@ def validate_policy(
     except LabelConfigError as error:
         names.append(PolicyFinding("error", "model.control", str(error), error.hint))
         return [*names, *check_clocks(policy, lock_ttl_s), *lint_policy(policy, data=data, users=users)]
+    names += _check_features(policy, control)
     labels = None if control.options else control.labels  # each task brings its own
     warnings = lint_policy(policy, labels=labels, data=data, control=control.name, users=users)
     return [*names, *check_clocks(policy, lock_ttl_s), *warnings]
@@ -160,6 +162,16 @@ def _check_names(policy: Policy, *, run: bool) -> Iterator[PolicyFinding]:
         yield from check("model.hosted", policy.model.hosted, hosted if run else check_hosted_model)
     for function in policy.labelling_functions:
         yield from _check_function(function, run=run)
+
+
+def _check_features(policy: Policy, control: Control) -> Iterator[PolicyFinding]:
+    """Find features that the model of this control does not have, or whose package is not installed."""
+    if policy.model.features == DEFAULT_FEATURES:
+        return
+    try:
+        recipe_for(control, features=policy.model.features)
+    except UnknownName as error:
+        yield PolicyFinding("error", "model.features", str(error), error.hint)
 
 
 def _check_code(key: str, name: str, read: Callable[[str], object]) -> Iterator[PolicyFinding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 from feedback.policy import Policy
@@ -12,7 +13,7 @@ from ml_backend.errors import ArtefactError, UnknownName
 from ml_backend.features.cache import FeatureCache
 from ml_backend.features.media import Media
 from ml_backend.label_config import Control, LabelConfig
-from ml_backend.models import Recipe, recipe_for
+from ml_backend.models import DEFAULT_FEATURES, Recipe, recipe_for
 from ml_backend.registry import Bundle, Registry, unpack
 
 _LOG = logging.getLogger(__name__)
@@ -35,10 +36,11 @@ class ModelFactory:
             from ml_backend.models.hosted import hosted
 
             return hosted(policy.model.hosted, label_config=config.xml, control=control)
-        return self._recipe_for(control)
+        return self._recipe_for((control, policy.model.features))
 
-    def _make_recipe(self, control: Control) -> Recipe:
-        made = recipe_for(control, cache=self._cache)
+    def _make_recipe(self, wanted: tuple[Control, str]) -> Recipe:
+        control, features = wanted
+        made = recipe_for(control, features=features, cache=self._cache)
         return next((recipe for recipe in self._fetching_recipes() if recipe.name == made.name), made)
 
     def load(self, data: bytes, digest: str) -> Bundle:
@@ -49,7 +51,9 @@ class ModelFactory:
         """Yield the recipes that open what tasks point at, within the limits of `media`."""
         from ml_backend.models.image_classifier import ImageChoices
 
-        yield ImageChoices(media=self._media, cache=self._cache)
+        for features in (DEFAULT_FEATURES, *ImageChoices.features):
+            with suppress(UnknownName):  # its package is not installed
+                yield ImageChoices(media=self._media, cache=self._cache, features=features)
 
     def _hosted_recipes(self) -> Iterable[Recipe]:
         for spec in sorted(set(self._hosted())):
@@ -61,8 +65,8 @@ class ModelFactory:
                 _LOG.warning("hosted model: %s", error)
 
 
-def _size(control: Control, _recipe: Recipe) -> int:
-    return sum(100 + len(label) for label in control.labels)
+def _size(wanted: tuple[Control, str], _recipe: Recipe) -> int:
+    return sum(100 + len(label) for label in wanted[0].labels)
 
 
 def export_champion(registry: Registry, folder: Registry, project: str) -> None:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from importlib.util import find_spec
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ml_backend.errors import BackendError
+from ml_backend.features.package_files import package_folder
 
 _WEIGHTS = "weights/l2_supercat_256.safetensors"
 _TOKENIZER = "tokenizers/l2_supercat_tokenizer_config.json"
@@ -44,8 +42,13 @@ class TextWords:
     def gather(self, rows: Sequence[Sequence[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Replace each word by its row of numbers; return them all, (t,), and how many each text has, (n,)."""
         row_sizes = np.array([len(row) for row in rows], np.int64)
+        return self.gather_flat(np.array(list(chain.from_iterable(rows)), np.int64), row_sizes)
+
+    def gather_flat(
+        self, values: NDArray[np.int64], row_sizes: NDArray[np.int64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the same of rows that stand one after another in `values`, `row_sizes` numbers each."""
         row_starts = np.cumsum(row_sizes) - row_sizes
-        values = np.array(list(chain.from_iterable(rows)), np.int64)
         sizes = row_sizes[self._places]
         ends = np.concatenate([[0], np.cumsum(sizes)])
         at = np.arange(ends[-1]) + np.repeat(row_starts[self._places] - ends[:-1], sizes)
@@ -117,25 +120,15 @@ def _unit(sums: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=1)
 def word_vectors() -> WordVectors:
-    """Return the vectors, read once per process in about 0.1 s; BackendError where the wheel is not installed."""
+    """Return the vectors, read once per process in about 0.1 s; UnknownName where the wheel is not installed."""
     # reason: imports that serving an image project never needs
     from safetensors.numpy import load_file
     from tokenizers import Tokenizer
 
-    folder = _package_folder()
+    # found without running the package, which would use the network
+    folder = package_folder("wordllama", (_WEIGHTS, _TOKENIZER), what="the word vectors", install="wordllama>=0.4")
     (weights,) = load_file(folder / _WEIGHTS).values()
     tokenizer = Tokenizer.from_file(str(folder / _TOKENIZER))
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return WordVectors(weights.astype(np.float32), tokenizer)
-
-
-def _package_folder() -> Path:
-    spec = find_spec("wordllama")  # finds the folder without running the package, which would use the network
-    for folder in (spec.submodule_search_locations or ()) if spec else ():
-        if (Path(folder) / _WEIGHTS).is_file() and (Path(folder) / _TOKENIZER).is_file():
-            return Path(folder)
-    raise BackendError(
-        "the word vectors are not installed: no weights in a package called wordllama.",
-        hint="Run: pip install 'wordllama>=0.4' (its wheel carries the weights; nothing is downloaded later).",
-    )

@@ -24,6 +24,7 @@ BUILTINS: Mapping[str, str] = {
     "hypertext-choices": "ml_backend.models.text_classifier:HypertextChoices",
     "image-choices": "ml_backend.models.image_classifier:ImageChoices",
 }
+DEFAULT_FEATURES = "default"
 # why a hosted model of label-studio-ml cannot learn options that each task brings along
 HOSTED_OPTIONS = "a hosted model predicts labels of the config; {0.name!r} takes them from the field {0.options!r}."
 HOSTED_OPTIONS_HINT = "Leave out `hosted` in [model]: the built-in recipes learn such options."
@@ -51,7 +52,7 @@ class Recipe(Protocol):
 
     @property
     def name(self) -> str:
-        """Return "<plug-in name>/<number>"; the number changes whenever the recipe changes."""
+        """Return "<plug-in name>[+<features>]/<number>"; the number changes whenever the recipe changes."""
 
     def fit(
         self, data: Tasks, labels: Sequence[str], *, field: str, weights: Floats | None = None, seed: int = 0
@@ -68,9 +69,13 @@ class Recipe(Protocol):
         """Build the model of a `state()`; KeyError, TypeError or ValueError where it is not one."""
 
 
-def recipe_for(control: Control, *, cache: FeatureCache[Any] | None = None) -> Recipe:
-    """Return the recipe of a control; UnknownName says why none fits."""
-    return get_recipe(find_recipe(control), cache=cache)
+def recipe_for(control: Control, *, features: str = DEFAULT_FEATURES, cache: FeatureCache[Any] | None = None) -> Recipe:
+    """Return the recipe of a control; UnknownName says why none fits.
+
+    With other `features` it is another recipe, "<object kind>-<control kind>+<features>": UnknownName where it has no
+    such features, or the package with their weights is not installed.
+    """
+    return get_recipe(name_with_features(find_recipe(control), features), cache=cache)
 
 
 def find_recipe(control: Control) -> str:
@@ -97,10 +102,30 @@ def find_recipe(control: Control) -> str:
 
 
 def get_recipe(name: str, *, cache: FeatureCache[Any] | None = None) -> Recipe:
-    """Return the recipe of a plug-in name, or of the full name in an artefact ("text-choices/1"); else UnknownName."""
-    made: Recipe = plugins.load("hitl.models", name.partition("/")[0], BUILTINS)(cache=cache)
+    """Return the recipe of a plug-in name, or of the full name in an artefact ("text-choices/2"); else UnknownName.
+
+    A "+" stands before features other than the default ones: "text-choices+embedding".
+    """
+    plugin, _, features = name.partition("/")[0].partition("+")
+    make = plugins.load("hitl.models", plugin, BUILTINS)
+    if features and features not in (known := getattr(make, "features", ())):
+        raise UnknownName(
+            f"the recipe {plugin!r} has no features {features!r}.",
+            hint=f"It has: {', '.join((DEFAULT_FEATURES, *known))}.",
+        )
+    made: Recipe = make(cache=cache, features=features) if features else make(cache=cache)
     if "/" in name and made.name != name:
         raise UnknownName(
             f"the model was made by recipe {name!r}; this release has {made.name!r}.", hint="Train again."
         )
     return made
+
+
+def name_with_features(name: str, features: str) -> str:
+    """Return the name of a recipe, with its features where they are not the default ones.
+
+    >>> name_with_features("text-choices/2", "embedding"), name_with_features("text-choices", "default")
+    ('text-choices+embedding/2', 'text-choices')
+    """
+    plugin, slash, number = name.partition("/")
+    return name if features == DEFAULT_FEATURES else f"{plugin}+{features}{slash}{number}"

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_backend.features.text import term_codes, tokenize
+from ml_backend.features.text import gram_codes, term_codes, tokenize
 from ml_backend.features.vectors import word_vectors
 
 _MIN_WEIGHT = 0.05
@@ -64,24 +64,29 @@ def sum_by_name(parts: Iterable[tuple[str, float]]) -> list[Contribution]:
 
 
 def word_contributions(
-    text: str, terms: dict[int, float], direction: NDArray[np.float32]
+    text: str, terms: dict[int, float], grams: dict[int, float], direction: NDArray[np.float32]
 ) -> Iterator[tuple[str, float]]:
     """Yield (word, contribution) for each word of a text; the sum is the contribution of the whole text.
 
-    `terms` has the contribution of each known term by its code, that of a pair split between its two words.
+    `terms` has the contribution of each known term by its code, that of a pair split between its two words; `grams`
+    that of each known run of letters, split between the words that have it.
     `direction`, (d,), is the difference of two classes' coefficients for the text's word vector.
     """
     words = text.split()
     tokens = [tokenize(word) for word in words]
     by_token = _token_contributions(term_codes([token for row in tokens for token in row]), terms)
+    letters = [gram_codes(word).tolist() for word in words]
+    counts = Counter(chain.from_iterable(letters))
     start = 0
-    for word, row, vector in zip(words, tokens, word_vectors().contributions(text, direction), strict=True):
+    vectors = word_vectors().contributions(text, direction)
+    for word, row, found, vector in zip(words, tokens, letters, vectors, strict=True):
+        whole = vector + sum(grams.get(code, 0.0) / counts[code] for code in found)
         own = by_token[start : start + len(row)]
         start += len(row)
         if len(row) <= _MAX_TOKENS:
-            yield word.strip(_PUNCTUATION).lower() or word, vector + sum(own)
+            yield word.strip(_PUNCTUATION).lower() or word, whole + sum(own)
         else:
-            yield from zip(row, (contribution + vector / len(row) for contribution in own), strict=True)
+            yield from zip(row, (contribution + whole / len(row) for contribution in own), strict=True)
 
 
 def _token_contributions(codes: NDArray[np.uint64], terms: dict[int, float]) -> list[float]:

@@ -16,7 +16,7 @@ _MANY_CLASSES = 10  # with more, each class has a small share of the loss, so th
 
 
 def fit_logistic(
-    X: Any, labels: Sequence[str], *, weights: Floats | None, seed: int
+    X: Any, labels: Sequence[str], *, weights: Floats | None, seed: int, C: float | None = None
 ) -> tuple[tuple[str, ...], NDArray[np.float32], NDArray[np.float32]]:
     """Fit and return the classes (sorted), the coefficients (d, k) and the intercepts (k,).
 
@@ -24,8 +24,8 @@ def fit_logistic(
     and log-loss (SMS spam at 100 rows: accuracy 0.96 against 0.93, log-loss 0.14 against 0.17), and from 2,000 rows it
     costs almost nothing. The calibrator removes the remaining bias of the confidence.
 
-    `X` is dense or sparse, (n, d), with rows of length about 1; `labels` and `weights` have shape (n,). NotTrained
-    where there are fewer than two classes.
+    `X` is dense or sparse, (n, d); `labels` and `weights` have shape (n,). `C`, the inverse of the regularisation, is
+    by default one that suits rows of length about 1. NotTrained where there are fewer than two classes.
     """
     # reason: a second of imports that serving never needs
     from sklearn.exceptions import ConvergenceWarning
@@ -35,9 +35,8 @@ def fit_logistic(
     n_classes = len(set(labels))
     if n_classes < 2:
         raise NotTrained(f"{len(labels)} readable rows of {n_classes} class(es); wanted at least two classes.")
-    estimator = LogisticRegression(
-        C=10.0 if n_classes <= _MANY_CLASSES else 30.0, class_weight="balanced", max_iter=300, random_state=seed
-    )
+    C = C or (10.0 if n_classes <= _MANY_CLASSES else 30.0)
+    estimator = LogisticRegression(C=C, class_weight="balanced", max_iter=300, random_state=seed)
     # one BLAS thread adds in a fixed order, so that every machine gives the same model
     with warnings.catch_warnings(), threadpool_limits(limits=1):
         warnings.simplefilter("ignore", ConvergenceWarning)  # 300 steps are enough to rank and to calibrate

@@ -44,6 +44,18 @@ def test_an_unknown_name_is_an_error_with_the_nearest_name(text: str, suggestion
     assert "Install" in refused.value.hint
 
 
+def test_features_that_the_control_does_not_have_are_an_error_and_a_hosted_model_has_its_own():
+    config = '<View><Text name="t" value="$text"/><Choices name="c" toName="t"><Choice value="a"/></Choices></View>'
+    policy = read_policy('[model]\nfeatures = "vision"')
+    found = validate_policy(policy, lock_ttl_s=DAY_S, project=ProjectRow("7", label_config=config))
+
+    assert [(finding.level, finding.key) for finding in found] == [("error", "model.features")]
+    assert "has no features 'vision'" in found[0].sentence
+    assert validate(policy) == []  # without a project, nobody knows what is shown
+    with pytest.raises(PolicyError, match="a hosted model has its own"):
+        read_policy('[model]\nfeatures = "vision"\nhosted = "m.py:M"')
+
+
 def test_a_labelling_function_that_is_not_there_is_named_with_its_neighbour():
     assert "Did you mean json:loads?" in validate(labelling_function("json:load_s"))[0].sentence
     assert "Did you mean json.decoder?" in validate(labelling_function("json.decodr:loads"))[0].sentence

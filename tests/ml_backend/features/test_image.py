@@ -9,8 +9,8 @@ from tests.support.small_tasks import data_uri, images
 
 
 def stripes(angle):
-    """(32, 32) in [0, 1]: waves across this direction, in degrees."""
-    y, x = np.mgrid[0:32, 0:32]
+    """(96, 96) in [0, 1]: waves across this direction, in degrees."""
+    y, x = np.mgrid[0:96, 0:96]
     return (0.5 + 0.5 * np.sin(0.9 * (x * np.cos(np.deg2rad(angle)) + y * np.sin(np.deg2rad(angle))))).astype(
         np.float32
     )
@@ -18,7 +18,7 @@ def stripes(angle):
 
 @pytest.mark.parametrize("angle", [0, 20, 40, 80, 120, 160])
 def test_the_strongest_direction_of_stripes_is_theirs(angle):
-    blocks = hog(stripes(angle)[None]).reshape(9, 4, 9)
+    blocks = hog(stripes(angle)[None]).reshape(121, 4, 9)
 
     direction = blocks.sum(axis=(0, 1)).argmax()
 
@@ -26,23 +26,23 @@ def test_the_strongest_direction_of_stripes_is_theirs(angle):
 
 
 def test_dark_on_light_is_light_on_dark():
-    image = np.random.default_rng(0).random((1, 32, 32)).astype(np.float32)
+    image = np.random.default_rng(0).random((1, 96, 96)).astype(np.float32)
 
     np.testing.assert_allclose(hog(image), hog(1 - image), atol=1e-4)
 
 
 def test_brightness_changes_no_direction():
-    image = np.random.default_rng(0).random((1, 32, 32)).astype(np.float32)
+    image = np.random.default_rng(0).random((1, 96, 96)).astype(np.float32)
 
     np.testing.assert_allclose(hog(image), hog(0.5 * image + 0.2), atol=0.01)
 
 
 def test_an_even_image_has_no_directions():
-    assert not hog(np.full((2, 32, 32), 0.7, np.float32)).any()
+    assert not hog(np.full((2, 96, 96), 0.7, np.float32)).any()
 
 
 def test_features_hold_grey_and_colour_as_they_are():
-    red = np.zeros((1, 32, 32, 3), np.float32)
+    red = np.zeros((1, 96, 96, 3), np.float32)
     red[..., 0] = 1.0
 
     row = image_features(red)[0]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ml_backend.errors import BackendError
-from ml_backend.features import vectors
+from ml_backend.features import package_files, vectors
 from ml_backend.features.vectors import word_vectors
 
 
@@ -51,7 +51,7 @@ def test_the_package_of_the_weights_is_never_imported():
 
 
 def test_without_the_weights_the_error_names_what_to_install(monkeypatch):
-    monkeypatch.setattr(vectors, "find_spec", lambda name: None)
+    monkeypatch.setattr(package_files, "find_spec", lambda name: None)
 
     with pytest.raises(BackendError, match="word vectors are not installed") as caught:
         vectors.word_vectors.__wrapped__()

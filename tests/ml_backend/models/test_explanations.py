@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ml_backend.calibration import Calibrator
-from ml_backend.features.image import SIZE, feature_cells
+from ml_backend.features.image import SIZE, feature_quarters
 from ml_backend.features.media import Media
 from ml_backend.label_config import Control
 from ml_backend.models.explanations import Contribution, strongest_contributions
@@ -118,9 +118,9 @@ def test_the_quarters_of_an_image_add_up_and_the_one_that_differs_speaks_loudest
     assert model.explain({"image": "nothing"}, "left", "right") == []
 
 
-def test_every_feature_of_an_image_looks_at_one_of_sixteen_cells():
-    assert feature_cells().shape == (SIZE,)
-    assert sorted(set(feature_cells().tolist())) == list(range(16))
+def test_every_feature_of_an_image_looks_at_one_quarter_of_it():
+    assert feature_quarters().shape == (SIZE,)
+    assert np.bincount(feature_quarters()).min() > SIZE // 5
 
 
 def bundle(model: object) -> Bundle:

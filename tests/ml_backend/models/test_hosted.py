@@ -181,4 +181,4 @@ def test_its_vectors_are_our_own_features(spec):
     data, labels = texts(60)
     model = recipe(spec("Keywords")).fit(data, labels, field="text")
 
-    np.testing.assert_allclose(np.linalg.norm(model.vectors(data), axis=1), 1.0, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(model.vectors(data), axis=1), 1.0, atol=1e-3)

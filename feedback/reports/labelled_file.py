@@ -1,0 +1,94 @@
+"""A file with the true label of each row, read as tasks: what `hitl evaluate` trains and tests models on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from itertools import compress
+from pathlib import Path
+
+from feedback.errors import FileError
+from feedback.reports.csv_table import describe_odd_labels, read_csv_table, unify_column
+from ml_backend.features.image_archive import ImageArchive
+from ml_backend.left_out import name_some
+from ml_backend.number_format import format_counted
+
+FIELD = "content"  # of the task data that the rows become
+_MOST_LABELS_SHARE = 0.5  # of the rows: a column with more different values is no label
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledFile:
+    """The rows of a file that have a label and something to read; equal contents are copies of one another."""
+
+    contents: Sequence[str]  # (n,) a text, or the address of an image
+    labels: Sequence[str]  # (n,)
+    notes: tuple[str, ...]  # sentences without a full stop
+
+    @property
+    def data(self) -> list[dict[str, str]]:
+        """Return the data of the tasks that the rows become, (n,)."""
+        return [{FIELD: content} for content in self.contents]
+
+
+def read_labelled_file(
+    path: Path, *, columns: Sequence[str], label: str, images: ImageArchive | None = None
+) -> LabelledFile:
+    """Read the columns that a model reads, and the label, of a CSV file (as `read_csv_table` reads it).
+
+    Several text columns become one text, a line each. With `images`, the only column names a file in the archive.
+    Rows without a label, without a content or without their image are left out, and counted in the notes. VotesError
+    or FileError where the file cannot be read, a column is missing, or no two labels are left.
+    """
+    hint = "Name columns as they stand in the first line of the file."
+    table = read_csv_table(path, *([name] for name in columns), [label], hint=hint)
+    *parts, labels = table.columns
+    labels, notes = unify_column(labels, table.notes), table.notes
+    contents = parts[0] if len(parts) == 1 else ["\n".join(filter(None, row)) for row in zip(*parts, strict=True)]
+    keep = [bool(name) for name in labels]
+    _note(notes, path, keep.count(False), f"no {label!r}")
+    if images is not None:
+        contents = _find_images(path, contents, images, keep, notes)
+    empty = [kept and not content for kept, content in zip(keep, contents, strict=True)]
+    if images is None:
+        _note(notes, path, sum(empty), f"no {' and no '.join(map(repr, columns))}")
+    keep = [kept and bool(content) for kept, content in zip(keep, contents, strict=True)]
+    contents, labels = list(compress(contents, keep)), list(compress(labels, keep))
+    _check_labels(path, label, labels, notes)
+    return LabelledFile(contents, labels, (*notes, *describe_odd_labels(labels)))
+
+
+def _find_images(
+    path: Path, names: Sequence[str], images: ImageArchive, keep: Collection[bool], notes: list[str]
+) -> list[str]:
+    """Return the address of each row's image, "" where the archive has none; FileError where it has none at all."""
+    found = [images.find(name) or "" for name in names]
+    missing = [name for name, address, kept in zip(names, found, keep, strict=True) if kept and not address]
+    if missing and not any(found):
+        raise FileError(
+            f"none of the {format_counted(len(missing), 'image', 'images')} of {path.name} is in {images.path.name}: "
+            f"{name_some([repr(name) for name in missing])}; the archive has {name_some(images.examples)}.",
+            hint="--image names the column with the names of the files in the ZIP.",
+        )
+    if missing:
+        named = name_some([repr(name) for name in sorted(set(missing))])
+        _note(notes, path, len(missing), f"an image that {images.path.name} does not have: {named}")
+    return found
+
+
+def _check_labels(path: Path, label: str, labels: Sequence[str], notes: Sequence[str]) -> None:
+    counts = Counter(labels)
+    because = f" ({'; '.join(notes)})" if notes else ""
+    if not counts:
+        raise FileError(f"{path.name} has no row to learn from{because}.", hint="Is it the right file?")
+    if len(counts) > max(2.0, _MOST_LABELS_SHARE * len(labels)):
+        raise FileError(
+            f"the column {label!r} has {len(counts)} different values in {len(labels)} rows: those are no labels.",
+            hint="--label names the column with the label that people gave.",
+        )
+
+
+def _note(notes: list[str], path: Path, count: int, what: str) -> None:
+    if count:
+        notes.append(f"{format_counted(count, 'row', 'rows')} of {path.name} left out: {what}")
