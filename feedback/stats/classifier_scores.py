@@ -52,7 +52,7 @@ def macro_f1(counts: Ints, *, seed: int = 0, confidence: float = 0.95) -> Interv
     confusion counts, so that 1,000 resamples take milliseconds. Efron and Tibshirani (1993), chapter 13.
 
     >>> print(macro_f1(np.array([[90, 10, 0], [5, 15, 0]])))
-    0.79 [0.70, 0.87]
+    0.79 [0.70, 0.88]
     """
     check_share(confidence, "confidence")
     k, n = counts.shape[0], int(counts.sum())
@@ -76,7 +76,7 @@ def roc_auc(is_positive: NDArray[np.bool_], scores: Floats, *, confidence: float
     rows. DeLong, DeLong and Clarke-Pearson (1988), doi:10.2307/2531595.
 
     >>> print(roc_auc(np.array([True, True, False, False, False]), np.array([0.9, 0.4, 0.5, 0.2, 0.1])))
-    0.83 [0.34, 1.00]
+    0.83 [0.37, 1.00]
     """
     z = float(ndtri(0.5 + check_share(confidence, "confidence") / 2))
     positive, negative = scores[is_positive], scores[~is_positive]

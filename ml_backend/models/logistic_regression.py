@@ -35,7 +35,7 @@ def fit_logistic(
     n_classes = len(set(labels))
     if n_classes < 2:
         raise NotTrained(f"{len(labels)} readable rows of {n_classes} class(es); wanted at least two classes.")
-    C = C or (10.0 if n_classes <= _MANY_CLASSES else 30.0)
+    C = C or (5.0 if n_classes <= _MANY_CLASSES else 15.0)
     estimator = LogisticRegression(C=C, class_weight="balanced", max_iter=300, random_state=seed)
     # one BLAS thread adds in a fixed order, so that every machine gives the same model
     with warnings.catch_warnings(), threadpool_limits(limits=1):

@@ -125,8 +125,8 @@ class Bundle:
 def recipe_with_indicators(name: str, indicators: Sequence[str]) -> str:
     """Return the name of a recipe that also reads these indicators; with others, or none, it is another recipe.
 
-    >>> recipe_with_indicators("text-choices/1", ["risk", "fraud_type"]), recipe_with_indicators("text-choices/1", [])
-    ('text-choices/1 with fraud_type, risk', 'text-choices/1')
+    >>> recipe_with_indicators("text-choices/2", ["risk", "fraud_type"]), recipe_with_indicators("text-choices/2", [])
+    ('text-choices/2 with fraud_type, risk', 'text-choices/2')
     """
     return f"{name}{_WITH}{', '.join(sorted(indicators))}" if indicators else name
 

@@ -141,7 +141,7 @@ def add_model_history(store: Store, project: str, accuracies: Sequence[float], *
             "at_s": START_S + number * DAY_S,
         }
         store.records.create_record(project, "verdict", body, key=version)
-        trained = {"version": version, "recipe": "text-choices/1", "rows": 10 * number, "tasks": [], "annotations": [1]}
+        trained = {"version": version, "recipe": "text-choices/2", "rows": 10 * number, "tasks": [], "annotations": [1]}
         trained["fingerprint"] = version
         store.records.create_record(project, "training", trained | {"at_s": START_S + number * DAY_S}, key=version)
         champion = version if promote else champion

@@ -45,7 +45,8 @@ def test_an_unknown_name_is_an_error_with_the_nearest_name(text: str, suggestion
 
 
 def test_features_that_the_control_does_not_have_are_an_error_and_a_hosted_model_has_its_own():
-    config = '<View><Text name="t" value="$text"/><Choices name="c" toName="t"><Choice value="a"/></Choices></View>'
+    choices = '<Choices name="c" toName="t"><Choice value="a"/><Choice value="b"/></Choices>'
+    config = f'<View><Text name="t" value="$text"/>{choices}</View>'
     policy = read_policy('[model]\nfeatures = "vision"')
     found = validate_policy(policy, lock_ttl_s=DAY_S, project=ProjectRow("7", label_config=config))
 

@@ -224,7 +224,7 @@ def test_the_loop_trains_with_indicators_and_names_them_in_the_recipe(world: Wor
     trainings = world.store.records.list_records(PROJECT, "training")
     world.turn()
 
-    assert [item.body["recipe"] for item in trainings] == ["text-choices/1 with fraud_type, risk, signs"]
+    assert [item.body["recipe"] for item in trainings] == ["text-choices/2 with fraud_type, risk, signs"]
     assert (
         world.store.records.list_records(PROJECT, "training") == trainings
     )  # the same recipe, nothing new: nothing is due

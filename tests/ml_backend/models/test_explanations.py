@@ -124,7 +124,7 @@ def test_every_feature_of_an_image_looks_at_one_quarter_of_it():
 
 
 def bundle(model: object) -> Bundle:
-    return Bundle(model, Calibrator(), CONTROL, "h", "text-choices/1", "m1", 1, 0.0, {})  # type: ignore[arg-type]
+    return Bundle(model, Calibrator(), CONTROL, "h", "text-choices/2", "m1", 1, 0.0, {})  # type: ignore[arg-type]
 
 
 def test_a_bundle_explains_its_answer_against_the_next_best():

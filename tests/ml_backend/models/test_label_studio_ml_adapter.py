@@ -26,7 +26,7 @@ def champion(folder, project, version, *, control=TEXT, labels=None):
     data, labelled = texts(60)
     labelled = [(labels or {}).get(label, label) for label in labelled]
     model = recipe_for(TEXT).fit(data, labelled, field="text")
-    bundle = Bundle(model, Calibrator(), control, "", "text-choices/1", version, 60, 0.0, {})
+    bundle = Bundle(model, Calibrator(), control, "", "text-choices/2", version, 60, 0.0, {})
     registry = FolderRegistry(Path(folder) / "models")
     registry.add(project, version, pack(bundle), {})
     registry.promote(project, version)

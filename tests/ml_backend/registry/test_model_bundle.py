@@ -20,7 +20,7 @@ def bundle(*, n=60, seed=0, control=TEXT):
     data, labels = texts(n)
     model = recipe_for(TEXT).fit(data, labels, field="text", seed=seed)
     return Bundle(
-        model, Calibrator("temperature", 1.7), control, "hash", "text-choices/1", "m60-ab", n, 12.5, {"rows": n}
+        model, Calibrator("temperature", 1.7), control, "hash", "text-choices/2", "m60-ab", n, 12.5, {"rows": n}
     )
 
 
