@@ -37,6 +37,9 @@ _HINTS = {
     "pairwise": "A cell is left or right.",
     "rating": "A cell is a whole number of stars.",
     "number": "A cell is a number.",
+    "datetime": "A cell is a date or a time.",
+    "ranker": 'A cell is a JSON list of items, the best first, such as ["b", "a"].',
+    "textarea": "A cell is the text.",
     "taxonomy": 'A cell is a path such as Animal > Dog, or a JSON list of paths such as [["Animal", "Dog"]].',
 }
 
@@ -228,7 +231,7 @@ def _to_regions(cell: str, kind: str, where: str) -> list[Mapping[str, Any]]:
     if kind in ("rating", "number"):
         return [{"value": {kind: found}}]
     items = found if isinstance(found, list) else [found]
-    if kind in ("choices", "taxonomy") and not any(isinstance(item, dict) for item in items):
+    if kind in ("choices", "ranker", "taxonomy") and not any(isinstance(item, dict) for item in items):
         items = [{kind: [json.dumps(item) if isinstance(item, (int, float)) else item for item in items]}]
     return [item if isinstance(item, dict) and "value" in item else {"value": item} for item in items]
 

@@ -13,7 +13,9 @@ from ml_backend.records import Answer
 
 
 class Choices:
-    """An answer is the sorted tuple of chosen labels; the distance is one minus their Jaccard index (Jaccard, 1912).
+    """An answer is the sorted tuple of chosen labels; the distance is one minus their Jaccard index.
+
+    Jaccard (1912), doi:10.1111/j.1469-8137.1912.tb05611.x.
 
     A path of a nested list is one label, "Billing > Refund". The editor adds a branch to the answer where all below it
     is chosen; what is chosen below says it already.

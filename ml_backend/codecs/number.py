@@ -16,7 +16,7 @@ _MIN_DISTANCE = 5e-324  # different numbers that are too small to be halved must
 class Number:
     """An answer is a finite float; the distance is the difference divided by the sum of the absolute values.
 
-    This is the Canberra distance of one value (Lance and Williams, 1967).
+    This is the Canberra distance of one value: Lance and Williams (1966), doi:10.1093/comjnl/9.1.60.
 
     >>> Number().distance(Answer("number", 1.0), Answer("number", 3.0))
     0.5

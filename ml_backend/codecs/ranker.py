@@ -13,6 +13,7 @@ from ml_backend.label_config import Control
 from ml_backend.records import Answer
 
 Bucket = tuple[str, tuple[str, ...]]  # its name, and the ids of its items, the best first
+_ALONE = "_"  # the bucket of a list of which no control is known
 _MAX_ITEMS = 1_000  # their pairs are compared
 
 
@@ -31,7 +32,7 @@ class Ranker:
     def decode(self, regions: Sequence[Mapping[str, Any]]) -> Answer:
         """Return the order of the last region; the editor writes one. A list alone is the bucket of the control."""
         found = region_value(regions[-1]).get("ranker") if regions else None
-        buckets = {str(regions[-1].get("from_name")): found} if isinstance(found, list) else found
+        buckets = {str(regions[-1].get("from_name") or _ALONE): found} if isinstance(found, list) else found
         if not isinstance(buckets, Mapping):
             raise CodecError("ranker is not an object with a list of items for each bucket")
         items: list[str] = []

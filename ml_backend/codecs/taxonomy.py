@@ -18,7 +18,7 @@ class Taxonomy:
     """An answer is a sorted tuple of paths; the distance is one minus the Jaccard index of their tree nodes.
 
     A path counts with all its nodes from the root, so that the right branch with a wrong leaf is partly right. This is
-    the set-augmentation of Kiritchenko et al. (2006) for hierarchical classes.
+    the set-augmentation of Kiritchenko et al. (2006), doi:10.1007/11766247_34, for hierarchical classes.
 
     >>> dog, cat = Answer("taxonomy", (("Animal", "Dog"),)), Answer("taxonomy", (("Animal", "Cat"),))
     >>> round(Taxonomy().distance(dog, cat), 3)

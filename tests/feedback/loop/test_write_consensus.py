@@ -89,3 +89,10 @@ def test_a_task_that_needs_another_vote_is_not_written_yet(store: Store, site: F
     run(store, site, snapshot(), needs_more_votes={1: 2})
 
     assert [task for task, _, _ in site.finals.values()] == [2]
+
+
+def test_an_answer_whose_label_was_dropped_from_the_config_is_not_written(store: Store, site: FakeLabelStudio):
+    labels = {1: ("fruit", "fruit"), 2: ("stone", "stone")}
+
+    assert run(store, site, snapshot(labels_by_task=labels)) == 1
+    assert [record.body["task"] for record in store.records.list_records("7", "written_back")] == [1]

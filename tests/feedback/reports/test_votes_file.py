@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from feedback.errors import FeedbackError, VotesError
 from feedback.recipes.spam import make
-from feedback.reports.votes_file import parse_answers, read_gold, read_votes
+from feedback.reports.votes_file import analyse_votes_file, parse_answers, parse_cell, read_gold, read_votes
 from ml_backend.label_config import Control
+from ml_backend.records import Answer
 from tests.support.hostile import VALUES
 
 CONTROL = Control("kind", "text", "choices", ("fruit", "tool"), False, "text", "text")
@@ -90,3 +92,31 @@ def _read_gold(path: Path) -> None:
 
 def _make_demo(path: Path) -> None:
     make(data=path, text="worker", label="gold", limit=None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "cell", "value"),
+    [
+        ("textarea", "It was Alice", ("It was Alice",)),
+        ("datetime", "2024-01-02", "2024-01-02"),
+        ("ranker", '["b", "a"]', (("_", ("b", "a")),)),
+        ("ranker", '{"ranker": {"good": ["b"], "bad": ["a"]}}', (("bad", ("a",)), ("good", ("b",)))),
+        ("keypointlabels", '[{"x": 1, "y": 2, "width": 1, "keypointlabels": ["A"]}]', ((1.0, 2.0, "A"),)),
+        ("timelinelabels", '{"ranges": [{"start": 1, "end": 2}], "timelinelabels": ["A"]}', ((1, 2, "A"),)),
+    ],
+)
+def test_a_cell_of_any_type_is_an_answer(kind: str, cell: str, value: Any):
+    assert parse_cell(cell, kind, where="row 2") == Answer(kind, value)
+
+
+def test_files_of_any_type_are_analysed(tmp_path: Path):
+    rows = [f'{worker},{task},"{"late" if task % 2 else "lost"} parcel"' for worker in "abc" for task in range(8)]
+    path = tmp_path / "votes.csv"
+    path.write_text("\n".join(["worker,task,label", *rows[:-1], 'c,7,"something else"']))
+
+    analysis = analyse_votes_file(read_votes(path), kind="textarea")
+
+    assert 0.5 < analysis.headline.value < 1.0
+    with pytest.raises(VotesError, match="no type called 'cuboid'") as error:
+        analyse_votes_file(read_votes(path), kind="cuboid")
+    assert "polygonlabels" in error.value.hint

@@ -20,6 +20,7 @@ from feedback.review.review_task_content import (
     VERDICT,
     VERDICTS,
     offered_verdicts,
+    prefilled_regions,
     review_label_config,
 )
 from feedback.store import CaseRow, ProjectRow, urgency
@@ -311,3 +312,14 @@ def test_urgent_review_tasks_are_served_by_priority_then_by_due_time_and_never_t
         assert tier[1] < tier[4] < tier[5] < tier[6] < tier[7] < tier[8] < tier[9]
     assert [max(tier) < min(later) for tier, later in pairwise(by_second)] == [True] * 3
     assert all(0.0 <= score < 1.0 for score in scores)
+
+
+def test_an_answer_whose_label_was_dropped_is_not_filled_in_for_the_reviewer():
+    control, policy = read_label_config(CONTROLS["several choices"][0]).control(), read_policy(policy_text())
+
+    filled_in = [
+        prefilled_regions(case(proposal=read_answer(label), proposed_by="consensus"), control, policy)
+        for label in ("a", "gone")
+    ]
+
+    assert [len(regions) for regions in filled_in] == [1, 0]

@@ -37,6 +37,7 @@ def test_answers_of_every_kind_are_at_least_compared_and_the_reason_says_why_non
 
     assert found.is_read
     assert found.is_learned or found.reason.endswith(".")
+    assert found.is_learned or found.use.startswith("Its answers are compared, not learned")
 
 
 MANY = """<View><Image name="i" value="$image"/>
