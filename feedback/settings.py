@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from io import StringIO
@@ -18,7 +17,6 @@ from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
-    SecretsSettingsSource,
     SettingsConfigDict,
 )
 
@@ -169,7 +167,7 @@ def read_settings(environ: Mapping[str, str], folder: Path | None = None) -> Set
         name: value for name, value in environ.items() if value
     }
     secret_dir = _secret_dir(given.get("HITL_SECRETS_DIR", ""))
-    secrets = {path.name.upper(): path for path in sorted(secret_dir.iterdir())} if secret_dir else {}
+    secrets = _list_secrets(secret_dir) if secret_dir else {}
     places = {name: f" ({path})" for name, path in secrets.items()}
     places |= {name: f" ({file}, line {line})" for name, (_, line) in lines.items()}
     _check_names(places | dict.fromkeys(environ, ""))
@@ -177,8 +175,11 @@ def read_settings(environ: Mapping[str, str], folder: Path | None = None) -> Set
     found: dict[str, Any] = {
         field: given[_variable(field)] for field in Settings.model_fields if given.get(_variable(field))
     }
-    if secret_dir:
-        found = _read_secrets(secret_dir) | found
+    found |= {
+        field: _read_secret(path)
+        for field in Settings.model_fields
+        if field not in found and (path := secrets.get(_variable(field)))
+    }
 
     def named(field: str) -> str:
         return _variable(field) + places.get(_variable(field), "")
@@ -222,12 +223,24 @@ def _secret_dir(given: str) -> Path | None:
     return None
 
 
-def _read_secrets(folder: Path) -> dict[str, Any]:
+def _list_secrets(folder: Path) -> dict[str, Path]:
     try:
-        with warnings.catch_warnings(action="error"):  # a file that it leaves out
-            return SecretsSettingsSource(Settings, folder)()
-    except (OSError, ValueError, UserWarning) as error:
-        raise SettingsError(f"a secret in {folder} cannot be read: {error}.") from None
+        return {path.name.upper(): path for path in sorted(folder.iterdir())}
+    except OSError as error:
+        raise SettingsError(f"the secret files in {folder} cannot be read: {error.strerror}.") from None
+
+
+def _read_secret(file: Path) -> str:
+    """Return the text of a secret file; SettingsError where it has none, which is no unset variable."""
+    hint = "Write the secret into it, and let the user that runs hitl read it; or remove it."
+    try:
+        text = file.read_text(encoding="utf-8-sig").strip()
+    except (OSError, UnicodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        raise SettingsError(f"the secret file {file} cannot be read: {reason}.", hint=hint) from None
+    if not text:
+        raise SettingsError(f"the secret file {file} is empty.", hint=hint)
+    return text
 
 
 def _variable(field: str) -> str:

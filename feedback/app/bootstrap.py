@@ -85,7 +85,7 @@ def opened_project(project: str, settings: Settings | None = None) -> Iterator[t
         yield store, require_project(store, project)
 
 
-def make_client(settings: Settings, store: Store | None = None) -> Client:
+def make_client(settings: Settings, store: Store | None = None, *, timeout_s: float = 30.0) -> Client:
     """Return a client of Label Studio, as our bot where `store` knows one; NotConnected without address or token."""
     from ml_backend.labelstudio.client import Client
 
@@ -94,7 +94,8 @@ def make_client(settings: Settings, store: Store | None = None) -> Client:
         missing = [name for name, value in given.items() if not value]
         raise NotConnected(f"Label Studio cannot be reached: {', '.join(missing)} not set.")
     bot = find_bot(store, settings.label_studio_url) if store else None
-    return Client(settings.label_studio_url, bot.token if bot else settings.label_studio_api_key)
+    token = bot.token if bot else settings.label_studio_api_key
+    return Client(settings.label_studio_url, token, timeout_s=timeout_s)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from feedback.settings import Settings
 from feedback.store import ProjectRow, Store, describe_store
 from ml_backend.labelstudio.doctor import Finding, each_check, shadowed_packages
 
+EXAMINATION_S = 10.0  # somebody waits for the reason why Label Studio does not answer
 _LEFT_OUT = "Correct the row in Label Studio; everything else goes on without it. The log has more about it."
 _NOT_LEARNED = "Change the label config, or choose another control with [model] control in the policy."
 _UNCOUNTED = (
@@ -68,7 +69,7 @@ def _each_check(
         yield holds, service_findings(settings, store)
     status = project_status(store, row) if row else {}
     try:
-        with make_client(settings) as client:
+        with make_client(settings, timeout_s=EXAMINATION_S) as client:
             yield from each_check(
                 client,
                 project,

@@ -49,8 +49,11 @@ def _find(settings: Settings, store: Store, project: str) -> str:
     """Return the number of a project; Label Studio knows those that are not connected."""
     if not settings.has_label_studio:
         return project if project.isdecimal() else require_project(store, project).id
+    # reason: the checks take a quarter of a second to import
+    from feedback.app.doctor import EXAMINATION_S
+
     try:
-        with make_client(settings) as client:
+        with make_client(settings, timeout_s=EXAMINATION_S) as client:
             return find_number(store, client, project)
     except LabelStudioError:
         if project.isdecimal():
@@ -72,8 +75,9 @@ def print_examination(found: Examination, examined: str) -> None:
 
 
 def describe_findings(findings: Iterable[Finding]) -> Iterator[str]:
-    """Yield each problem in three lines, without line breaks inside, so that addresses can be copied."""
+    """Yield each problem in up to three lines, without line breaks inside, so that addresses can be copied."""
     for finding in findings:
         yield f"{finding.severity}  {finding.name}"
         yield f"  {finding.what}"
-        yield f"  → {finding.fix}"
+        if finding.fix:
+            yield f"  → {finding.fix}"

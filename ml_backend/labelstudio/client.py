@@ -10,7 +10,7 @@ from typing import Any
 import tenacity
 
 from ml_backend.errors import LabelStudioError, NotFound
-from ml_backend.labelstudio.transport import Json, Transport, as_object, project_number
+from ml_backend.labelstudio.transport import NO_SUCH_PATH, Json, Transport, as_object, project_number
 
 _BULK_TIMEOUT_S = 300.0  # a recount of 100,000 tasks takes seconds, and a minute on a busy PostgreSQL
 _PAGE = 500
@@ -33,8 +33,16 @@ class Client(Transport):
         return str(self.send("GET", "api/version")["release"])
 
     def me(self) -> Json:
-        """Return the user of this client: id, email, ..."""
-        return as_object(self.send("GET", "api/current-user/whoami"))
+        """Return the user of this client: id, email, ...; NotLabelStudio where another server answers."""
+        try:
+            body = self.send("GET", "api/current-user/whoami")
+        except LabelStudioError as error:
+            if error.status not in NO_SUCH_PATH:
+                raise
+            body = None
+        if not isinstance(body, dict) or "email" not in body:
+            raise self.not_label_studio("the user of a token")
+        return body
 
     def invitation(self) -> str:
         """Return the sign-up address of the organization, with its token."""

@@ -20,6 +20,7 @@ Json = dict[str, Any]
 
 _SETTING = "LABEL_STUDIO_URL"
 _BUSY = frozenset({429, 500, 502, 503, 504})
+NO_SUCH_PATH = frozenset({404, 405})
 _MAX_WAIT_S = 10.0  # the limit for a Retry-After, too
 _FAILED_HINT = (
     "Its own log says why. A task whose text Label Studio cannot show makes each list of tasks fail: "
@@ -54,8 +55,8 @@ class Transport:
     """Sends JSON to one Label Studio as one user.
 
     `api_key` is a personal access token, whose short-lived access tokens label-studio-sdk refreshes, or a legacy token.
-    Repeatable requests are retried on 429, 5xx and broken connections, others only where nothing was sent. Error
-    messages never contain the key.
+    Repeatable requests are retried on 429, 5xx and broken connections, others only where nothing was sent; silence for
+    `timeout_s` ends the request. Error messages never contain the key.
     """
 
     def __init__(
@@ -104,6 +105,10 @@ class Transport:
             raise LabelStudioError(f"Label Studio answered {error.answer.status_code} to a token's refresh.") from None
         except connections.FAILURES as error:
             raise not_reached(error, self.url) from error
+
+    def not_label_studio(self, unknown: str) -> NotLabelStudio:
+        """Return the error of a server whose answer shows that it does not know something that Label Studio has."""
+        return NotLabelStudio(f"{connections.shown_url(self.url)} is not a Label Studio: it does not know {unknown}.")
 
     def close(self) -> None:
         """Close the connections."""
@@ -187,9 +192,9 @@ class Transport:
         if answer.status_code in _BUSY:
             raise _Busy(answer)
         body = json_or_none(answer)
-        if not isinstance(body, dict) or answer.status_code == HTTPStatus.NOT_FOUND:
-            what = f"{connections.shown_url(self.url)} is not a Label Studio (it has no token refresh)."
-            raise NotLabelStudio(what, status=answer.status_code)
+        is_known = isinstance(body, dict) and answer.status_code not in NO_SUCH_PATH
+        if not is_known or (answer.is_success and "access" not in body):
+            raise self.not_label_studio("the refresh of a token")
         if not answer.is_success:
             raise _token_error(answer.status_code, self._clean(_sentence(body)))
         return _Access(str(body["access"]))
@@ -273,6 +278,8 @@ def _should_retry(error: BaseException, *, repeatable: bool) -> bool:
         return True  # nothing was sent
     if isinstance(error, _Busy):
         return repeatable or error.answer.status_code == HTTPStatus.TOO_MANY_REQUESTS
+    if isinstance(error, httpx.ReadTimeout):
+        return False  # silence for the whole limit: another try would wait as long
     return repeatable and isinstance(error, httpx.TransportError)
 
 

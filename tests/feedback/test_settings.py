@@ -179,6 +179,34 @@ def test_an_error_in_a_secret_file_names_it(tmp_path: Path):
         read_settings({"HITL_SECRETS_DIR": "/nowhere"})
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is empty"),
+        (b" \r\n", "is empty"),
+        (b"\xff\xfet\x00", "cannot be read: it is not text in UTF-8"),
+        (None, "cannot be read: Is a directory"),
+    ],
+)
+def test_a_secret_file_without_a_secret_is_named_and_not_taken_for_an_unset_one(
+    tmp_path: Path, content: bytes | None, message: str
+):
+    file = tmp_path / "hitl_webhook_secret"
+    _ = file.mkdir() if content is None else file.write_bytes(content)
+
+    with pytest.raises(SettingsError, match=rf"the secret file {file} {message}") as caught:
+        read_settings({"HITL_SECRETS_DIR": str(tmp_path)})
+
+    assert "or remove it" in caught.value.hint
+    assert read_settings({"HITL_SECRETS_DIR": str(tmp_path), "HITL_WEBHOOK_SECRET": "mine"}).secrets == ("mine",)
+
+
+def test_what_editors_put_around_a_secret_is_no_part_of_it(tmp_path: Path):
+    (tmp_path / "label_studio_api_key").write_bytes(b"\xef\xbb\xbft0ken\r\n")
+
+    assert read_settings({"HITL_SECRETS_DIR": str(tmp_path)}).label_studio_api_key == "t0ken"
+
+
 def test_certificates_and_proxies_in_the_file_count_for_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HTTPS_PROXY", "http://of.the.environment:1")

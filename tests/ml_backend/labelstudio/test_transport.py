@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,9 +13,13 @@ from threading import Thread
 import pytest
 
 from ml_backend.errors import LabelStudioError
+from ml_backend.labelstudio.client import Client
 from ml_backend.labelstudio.transport import NotLabelStudio, Transport
 
 KEY = "0123456789abcdef-secret-key"
+_HEADER = base64.urlsafe_b64encode(b'{"alg": "HS256", "typ": "JWT"}').decode()
+_CLAIMS = base64.urlsafe_b64encode(b'{"token_type": "refresh", "exp": 8071270626}').decode()
+PERSONAL_TOKEN = f"{_HEADER}.{_CLAIMS}.c2ln"
 
 
 @dataclass
@@ -133,6 +139,38 @@ def test_a_page_instead_of_data_is_not_taken_for_an_answer(server: Server, statu
         server.transport().send("GET", "api/x/")
 
     assert "LABEL_STUDIO_URL" in caught.value.hint
+
+
+@pytest.mark.parametrize("key", [KEY, PERSONAL_TOKEN])
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [(200, '{"status": "ok"}'), (200, "[]"), (200, "<html>log in</html>"), (404, '{"detail": "Not Found"}'), (405, "")],
+)
+def test_another_api_at_the_address_is_not_taken_for_label_studio(
+    server: Server, key: str, status: int, body: str
+) -> None:
+    server.answers += [(status, body, {})] * 2
+
+    with (
+        pytest.raises(NotLabelStudio, match=r"is not a Label Studio|page instead of JSON") as caught,
+        Client(server.url, key) as client,
+    ):
+        client.me()
+
+    assert "LABEL_STUDIO_URL" in caught.value.hint
+
+
+def test_a_server_that_accepts_and_never_answers_is_asked_once() -> None:
+    waits: list[float] = []
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with (
+            pytest.raises(LabelStudioError, match="does not answer within the time limit"),
+            Transport(url, KEY, timeout_s=0.05, sleep=waits.append) as transport,
+        ):
+            transport.send("GET", "api/x/")
+
+    assert not waits
 
 
 def test_an_unreachable_server_is_an_error_with_advice() -> None:
