@@ -34,7 +34,10 @@ def access(
     settings = load_settings()
     with opened_project(project, settings) as (store, row):
         emails = {*email, list_emails(settings, store).get(person, "")} - {""}
-        print_json(build_access_report(store, row.id, person, emails=emails))
+        report = build_access_report(store, row.id, person, emails=emails)
+    print_json(report)
+    if not report["versions"] and not report["held"]:  # an answer, too: nothing is wrong
+        echo(f"Nothing is stored about person {person} in project {row.id}.", errors=True)
 
 
 def forget(

@@ -118,9 +118,9 @@ class Simulation:
             parts[0] += " asked for"
             parts.append(f"certified error: none yet ({NOT_CERTIFIED}, so people decide)")
         span = Span(self.days)
-        for tier in dict.fromkeys([*self.before.tiers, *self.after.tiers]):
-            change = span.rate(self.after.tiers.get(tier, 0) - self.before.tiers.get(tier, 0))
-            parts.append(f"{tier} load {format_number(change, signed=True)} tasks{'/day' if span.is_long else ''}")
+        for tier in dict.fromkeys([*self.before.answers, *self.after.answers]):
+            change = span.rate(self.after.answers.get(tier, 0) - self.before.answers.get(tier, 0))
+            parts.append(f"{tier} load {format_number(change, signed=True)} answers{'/day' if span.is_long else ''}")
         if self.before.cost and self.after.cost is not None:
             parts.append(f"cost {format_percent(self.after.cost / self.before.cost - 1, signed=True)}")
         return ", ".join(parts)

@@ -126,7 +126,10 @@ def worker_findings(rows: Sequence[Heartbeat], *, now_s: float) -> Iterator[Find
         host, _, process = row.worker.rpartition(":")
         silent_s, waits_s = now_s - row.beat_s, row.beat_s - max(row.step_s, row.busy_s)
         step = f"in “{row.step}”" if row.step else "while it waits for work"
-        end = f"end it (`kill -9 {process}` on {host}): `hitl serve` starts another, which repeats what was under way."
+        end = (
+            f"end it (`kill -9 {process}` on {host}, or `docker restart {host}` where that is a container): "
+            "`hitl serve` starts another, which repeats what was under way."
+        )
         if row not in alive:
             has_died, is_here = is_dead_here(row), host == socket.gethostname()
             why = "it has died" if has_died else "it is stopped" if is_here else "it is stopped or has died"

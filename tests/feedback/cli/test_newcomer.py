@@ -99,6 +99,7 @@ def test_status_says_in_one_sentence_that_a_worker_hangs_and_what_to_do(hitl: Hi
 
     assert "the worker host:12 hangs: it has done nothing for 1 minute in “turn of project 1”." in done.stdout
     assert "`kill -9 12` on host" in done.stdout
+    assert "`docker restart host`" in done.stdout
 
 
 def test_status_without_a_store_fails_with_a_hint(hitl: Hitl, tmp_path: Path):

@@ -283,8 +283,10 @@ def test_forget_asks_for_confirmation_and_erases_everything(store_with_votes: St
     done = json.loads(hitl("forget", "1", "--person", "7", "--yes", "--json").output)
 
     assert done["annotations"] == [5, 9]
-    found = json.loads(hitl("access", "1", "--person", "7").output)
+    nothing = hitl("access", "1", "--person", "7")
+    found = json.loads(nothing.stdout)
     assert (found["versions"], found["held"]) == ([], {})
+    assert "Nothing is stored about person 7 in project 1." in nothing.stderr
     assert store_with_votes.verify()["chain"] == "ok"
 
 

@@ -60,7 +60,7 @@ def test_automation_load_and_cost_are_compared_with_the_active_policy():
     given = "\n".join(found.sentences)
     assert found.headline == (
         "automation 0 % -> 31 % asked for, certified error: none yet (no certificate allows it yet, so people "
-        "decide), L1 load -4.0 tasks/day, L2 load +4.0 tasks/day, cost +920 %"
+        "decide), L1 load -4.0 answers/day, L2 load +8.0 answers/day, cost +920 %"
     )
     assert found.headline in given
     assert "L1 load: -4.0 answers/day (10 -> 6.0)" in given
@@ -110,7 +110,7 @@ def test_less_than_a_day_gives_totals_and_no_daily_rate(days: float, unit: str):
     if unit == "in all":
         assert "too short a time for a daily rate; 40 would go elsewhere." in given
         assert "L2 load: +80 answers (0 -> 80)" in given
-        assert "L1 load -40 tasks, L2 load +40 tasks" in given
+        assert "L1 load -40 answers, L2 load +80 answers" in given
         assert "cost: +920 % (50.00 -> 510.00 in all)" in given
 
 
