@@ -94,6 +94,8 @@ def evaluate_recipe(
     metrics = {name: scores.mean_interval([each[name] for _, each, _ in done]) for name in done[0][1]}
     notes = [*rows.notes, *(test.notes if test else ()), *_describe_copies(rows, test)]
     notes += [what.rstrip(".") for what in describe_reasons(left_out.rows)]
+    if (n_most := max(n for n, *_ in done)) < n_labels:
+        notes.append(f"there are only {format_counted(n_most, 'training row', 'training rows')}")
     if unread := int(counts[:, -1].sum()):
         notes.append(f"{format_counted(unread, 'test row has', 'test rows have')} no prediction, and count as wrong")
     return Evaluation(

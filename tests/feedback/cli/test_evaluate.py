@@ -68,6 +68,13 @@ def test_the_same_seeds_give_the_same_figures_in_a_file_and_beside_it_a_table(fi
     assert "macro-F1" in shown
 
 
+def test_more_labels_than_there_are_is_said(file: Path):
+    found = figures("--data", file, "--text", "text", "--label", "label", "--labels", 999, "--seeds", 1)
+
+    assert found["n_train"] == 120
+    assert "there are only 120 training rows" in found["notes"]
+
+
 def test_a_file_of_test_rows_is_the_test_and_its_copies_are_told(file: Path, tmp_path: Path):
     test = tmp_path / "test.csv"
     test.write_text(f"\ufeffsep=;\r\nLabel;Text\r\n{chr(10).join(';'.join(row.split(',')[::-1]) for row in texts(8))}")
