@@ -63,29 +63,23 @@ def evaluate(
         if columns:
             raise FileError("no built-in model reads texts and images together.", hint="Give --text or --image.")
         archive, columns = ImageArchive(images), [image]
-    if not columns:
-        raise FileError(
-            "neither --text nor --image names a column, and no built-in model reads tables of other columns yet.",
-            hint="Name the column of the text with --text COLUMN, or of the image with --images ZIP --image COLUMN.",
-        )
     report_progress("read the file")
     rows = read_labelled_file(data, columns=columns, label=label, images=archive)
     tested = read_labelled_file(test, columns=columns, label=label, images=archive) if test else None
-    recipe = _make_recipe(archive, features)
+    recipe = _make_recipe("Image" if archive else "Text" if columns else "Table", archive, features)
     found = evaluate_recipe(recipe, rows, tested, n_labels=labels, n_seeds=seeds, report=report_progress)
     if json is None or write_output(json, json_text(_to_json(found, features))):
         _print(found)
 
 
-def _make_recipe(archive: ImageArchive | None, features: Features) -> Recipe:
-    """Return the recipe with which the loop learns one label of a text, or of an image of the archive."""
+def _make_recipe(shown: str, archive: ImageArchive | None, features: Features) -> Recipe:
+    """Return the recipe with which the loop learns one label of what a tag shows; images are in the archive."""
     from feedback.policy.schema import Model, Policy
     from feedback.reports.labelled_file import FIELD
     from feedback.training.model_factory import ModelFactory
     from ml_backend.features.media import Media
     from ml_backend.label_config import read_label_config
 
-    shown = "Text" if archive is None else "Image"
     config = read_label_config(_CONFIG.format(shown=shown, field=FIELD))
     factory = ModelFactory(lambda: (), media=Media(fetch=archive.fetch if archive else None))
     return factory.recipe(config, config.control(), Policy(model=Model(features=features)))

@@ -57,9 +57,8 @@ def read_csv_table(path: Path, *wanted: Sequence[str], hint: str = "", ragged: b
     if not text.strip():
         raise VotesError(f"{path.name} is empty.", hint=f"Wanted a CSV file with a header and {', '.join(names)}.")
     csv.field_size_limit(_MAX_CELL_CHARS)
-    headers = {each: _read_header(path, text, each) for each in sign or _SIGNS}
-    sign = max(headers, key=lambda each: (_count_found(headers[each], wanted), len(headers[each])))
-    places = [_place(path, headers[sign], accepted, hint) for accepted in wanted]
+    sign, header = _choose_header(path, text, sign, wanted)
+    places = [_place(path, header, accepted, hint) for accepted in wanted]
     columns = _plain_columns(text, sign, places)
     rows: Sequence[int] = range(first + 1, first + 1 + len(columns[0])) if columns else ()
     if columns is None:
@@ -72,6 +71,14 @@ def read_csv_table(path: Path, *wanted: Sequence[str], hint: str = "", ragged: b
     if not table.rows:
         raise VotesError(f"{path.name} has a header and no rows.", hint=f"Wanted rows with {', '.join(names)}.")
     return table
+
+
+def read_csv_header(path: Path, *wanted: Sequence[str]) -> list[str]:
+    """Return the names of all columns of a file, clean and in their order; `wanted` as in `read_csv_table`."""
+    text = _json_to_csv(_read_text(path)[0])
+    found = _OF_EXCEL.match(text)
+    text = text[found.end() :] if found else text
+    return _choose_header(path, text, found[1] if found else "", wanted)[1]
 
 
 def unify_column(cells: list[str], notes: list[str]) -> list[str]:
@@ -162,6 +169,13 @@ def _read_header(path: Path, text: str, sign: str) -> list[str]:
         return list(map(clean_text, next(filter(any, rows), [])))
     except csv.Error as error:
         raise _no_csv(path, 1, error) from error
+
+
+def _choose_header(path: Path, text: str, sign: str, wanted: Sequence[Sequence[str]]) -> tuple[str, list[str]]:
+    """Return the sign between cells, the given one or that with which most wanted columns are found, and the header."""
+    headers = {each: _read_header(path, text, each) for each in sign or _SIGNS}
+    sign = max(headers, key=lambda each: (_count_found(headers[each], wanted), len(headers[each])))
+    return sign, headers[sign]
 
 
 def _count_found(header: Sequence[str], wanted: Sequence[Sequence[str]]) -> int:

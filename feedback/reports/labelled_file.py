@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
+from typing import Any
 
 from feedback.errors import FileError
-from feedback.reports.csv_table import describe_odd_labels, read_csv_table, unify_column
+from feedback.reports.csv_table import describe_odd_labels, read_csv_header, read_csv_table, unify_column
 from ml_backend.features.image_archive import ImageArchive
 from ml_backend.left_out import name_some
 from ml_backend.number_format import format_counted
@@ -22,14 +23,19 @@ _MOST_LABELS_SHARE = 0.5  # of the rows: a column with more different values is 
 class LabelledFile:
     """The rows of a file that have a label and something to read; equal contents are copies of one another."""
 
-    contents: Sequence[str]  # (n,) a text, or the address of an image
+    contents: Sequence[str] | Sequence[dict[str, str]]  # (n,) a text, the address of an image, or cells by column
     labels: Sequence[str]  # (n,)
     notes: tuple[str, ...]  # sentences without a full stop
 
     @property
-    def data(self) -> list[dict[str, str]]:
+    def data(self) -> list[dict[str, Any]]:
         """Return the data of the tasks that the rows become, (n,)."""
         return [{FIELD: content} for content in self.contents]
+
+    @property
+    def keys(self) -> list[Hashable]:
+        """Return one value per row, (n,), equal for equal contents."""
+        return [tuple(content.items()) if isinstance(content, dict) else content for content in self.contents]
 
 
 def read_labelled_file(
@@ -38,16 +44,26 @@ def read_labelled_file(
     """Read the columns that a model reads, and the label, of a CSV file (as `read_csv_table` reads it).
 
     Several text columns become one text, a line each. With `images`, the only column names a file in the archive.
+    Without `columns` all but the label become a table of one row; an empty cell is a missing value.
     Rows without a label, without a content or without their image are left out, and counted in the notes. VotesError
     or FileError where the file cannot be read, a column is missing, or no two labels are left.
     """
     hint = "Name columns as they stand in the first line of the file."
+    is_table = not columns
+    if is_table:
+        columns = [name for name in read_csv_header(path, [label]) if name and name.casefold() != label.casefold()]
     table = read_csv_table(path, *([name] for name in columns), [label], hint=hint)
     *parts, labels = table.columns
     labels, notes = unify_column(labels, table.notes), table.notes
-    contents = parts[0] if len(parts) == 1 else ["\n".join(filter(None, row)) for row in zip(*parts, strict=True)]
     keep = [bool(name) for name in labels]
     _note(notes, path, keep.count(False), f"no {label!r}")
+    if is_table:
+        cells = (zip(columns, row, strict=True) for row in zip(*parts, strict=True))
+        rows = [{name: cell for name, cell in row if cell} for row in cells]
+        labels = list(compress(labels, keep))
+        _check_labels(path, label, labels, notes)
+        return LabelledFile(list(compress(rows, keep)), labels, (*notes, *describe_odd_labels(labels)))
+    contents = parts[0] if len(parts) == 1 else ["\n".join(filter(None, row)) for row in zip(*parts, strict=True)]
     if images is not None:
         contents = _find_images(path, contents, images, keep, notes)
     empty = [kept and not content for kept, content in zip(keep, contents, strict=True)]

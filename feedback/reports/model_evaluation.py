@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -111,7 +111,7 @@ def evaluate_recipe(
     )
 
 
-def _compute_features(recipe: Recipe, data: Sequence[dict[str, str]], report: Report) -> None:
+def _compute_features(recipe: Recipe, data: Sequence[dict[str, Any]], report: Report) -> None:
     """Read all rows once, so that the cache has their features: it takes longest, and its progress can be shown."""
     for start in range(0, len(data), _BATCH):
         report("read the rows", start, len(data))
@@ -121,8 +121,8 @@ def _compute_features(recipe: Recipe, data: Sequence[dict[str, str]], report: Re
 
 def _split(rows: LabelledFile, seed: int) -> tuple[Places, Places]:
     """Return the places of the training and of the test rows; a label with one content is for training."""
-    members: dict[str, list[int]] = {}
-    for place, content in enumerate(rows.contents):
+    members: dict[Hashable, list[int]] = {}
+    for place, content in enumerate(rows.keys):
         members.setdefault(content, []).append(place)
     by_label: dict[str, list[list[int]]] = {}
     for places in members.values():
@@ -151,9 +151,9 @@ def _score(
 
 def _describe_copies(rows: LabelledFile, test: LabelledFile | None) -> list[str]:
     """Return a sentence on rows with the content of another row: they would flatter a model on both sides."""
-    known = set(rows.contents)
+    known = set(rows.keys)
     if test is not None:
-        copies = sum(content in known for content in test.contents)
+        copies = sum(content in known for content in test.keys)
         what = "test row is also a training row", "test rows are also training rows"
         return [f"{format_counted(copies, *what)}, which flatters the model"] if copies else []
     copies = len(rows.contents) - len(known)

@@ -126,6 +126,20 @@ def test_images_are_read_from_a_zip_and_those_that_are_missing_or_broken_are_tol
     assert "'set/7.png' (open the image)" in notes
 
 
+def test_without_text_and_image_the_other_columns_are_a_table(tmp_path: Path):
+    pytest.importorskip("ml_backend.models.table_classifier")
+    cells = [(row % 7, ("none", "gold")[row % 2], row % 5 or "", ("no", "yes")[row % 2]) for row in range(90)]
+    lines = ["amount;standing;items;refund", *(";".join(map(str, row)) for row in cells)]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+
+    found = figures("--data", tmp_path / "t.csv", "--label", "refund", "--seeds", 1)
+
+    assert found["recipe"].startswith("table-choices")
+    assert found["n_train"] + found["n_test"] == 90
+    assert found["metrics"]["accuracy"] == 1.0
+    assert "20 rows are copies of others; copies are drawn together" in found["notes"]
+
+
 @pytest.mark.parametrize(
     ("content", "options", "says"),
     [
@@ -133,7 +147,6 @@ def test_images_are_read_from_a_zip_and_those_that_are_missing_or_broken_are_tol
         ("text,label\na,b\nc,b\n", ("--text", "text", "--label", "label"), "every row has the label 'b'"),
         ("text,label\na,\nc,\n", ("--text", "text", "--label", "label"), "2 rows of f.csv left out: no 'label'"),
         ("text,label\na,b\nc,d\ne,f\n", ("--text", "label", "--label", "text"), "3 different values in 3 rows"),
-        ("text,label\na,b\n", ("--label", "label"), "neither --text nor --image"),
         ("text,label\na,b\n", ("--label", "label", "--image", "text"), "belong together"),
         ("text,label\na,b\nc,d\n", ("--text", "text", "--label", "label", "--features", "vision"), "features 'vision'"),
     ],
