@@ -21,6 +21,7 @@ from ml_backend.models.failing_rows import fit_rows, predict_rows
 from ml_backend.number_format import format_counted
 
 _TEST_SHARE = 0.2  # of each label, where there is no file of test rows
+_MOST_LABELS_SHARE = 0.5  # of the rows: a column with more different values is free text, or a number
 _BATCH = 500  # rows between two reports of the progress
 
 Places = NDArray[np.int64]
@@ -63,13 +64,10 @@ def evaluate_recipe(
 
     Without `test` rows a fifth of each label is drawn for them; copies of one content stay on one side, as in the loop.
     With `n_labels` above 0 only so many training rows are drawn, each as likely as the others. A test row without a
-    prediction counts as wrong. FileError where all rows have one label, NotTrained where those drawn have.
+    prediction counts as wrong. FileError where all rows have one label, or hardly two the same; NotTrained where those
+    that are drawn have one.
     """
-    if len(set(rows.labels)) < 2:
-        raise FileError(
-            f"every row has the label {rows.labels[0]!r}; a model learns to tell at least two labels apart.",
-            hint="Add rows with another label, or name another column with --label.",
-        )
+    _check_labels(rows.labels)
     started = time.monotonic()
     labels = tuple(sorted({*rows.labels, *(test.labels if test else ())}))
     place = {label: at for at, label in enumerate(labels)}
@@ -109,6 +107,20 @@ def evaluate_recipe(
         seconds=time.monotonic() - started,
         notes=notes,
     )
+
+
+def _check_labels(labels: Sequence[str]) -> None:
+    n, known = len(labels), len(set(labels))
+    if known < 2:
+        raise FileError(
+            f"every row has the label {labels[0]!r}; a model learns to tell at least two labels apart.",
+            hint="Add rows with another label, or name another column with --label.",
+        )
+    if known > max(2.0, _MOST_LABELS_SHARE * n):
+        raise FileError(
+            f"the labels have {known} different values in {n} rows: those are no labels.",
+            hint="--label names the column with the label that people gave.",
+        )
 
 
 def _compute_features(recipe: Recipe, data: Sequence[dict[str, Any]], report: Report) -> None:

@@ -85,6 +85,14 @@ def test_a_file_of_test_rows_is_the_test_and_its_copies_are_told(file: Path, tmp
     assert "8 test rows are also training rows, which flatters the model" in found["notes"]
 
 
+def test_few_test_rows_may_have_as_many_labels(file: Path, tmp_path: Path):
+    (tmp_path / "three.csv").write_text("\n".join(["text,label", *texts(3)]))
+
+    assert (
+        figures("--data", file, "--text", "text", "--label", "label", "--test", tmp_path / "three.csv")["n_test"] == 3
+    )
+
+
 def test_several_text_columns_are_one_text_and_rows_without_label_or_text_are_counted(tmp_path: Path):
     path = tmp_path / "mails.csv"
     rows = [f"mail {row},{text}" for row, text in enumerate(texts(40))]
