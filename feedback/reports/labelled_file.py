@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import compress
 from pathlib import Path
 from typing import Any
@@ -71,6 +71,24 @@ def read_labelled_file(
     contents, labels = list(compress(contents, keep)), list(compress(labels, keep))
     _check_rows(path, labels, notes)
     return LabelledFile(contents, labels, (*notes, *describe_odd_labels(labels)))
+
+
+def match_labels(test: LabelledFile, known: Collection[str]) -> LabelledFile:
+    """Return test rows with the spelling of the training labels, where case or signs at an end alone differ.
+
+    >>> match_labels(LabelledFile(["a"], ["Spam."], ()), {"spam", "ham"}).notes
+    ("the test label 'Spam.' is read as 'spam'",)
+    """
+    spelt = {_bare(label): label for label in sorted(known)}
+    if len(spelt) < len(set(known)):
+        return test  # the training labels differ by no more themselves
+    read = {label: spelt[_bare(label)] for label in sorted({*test.labels} - {*known}) if _bare(label) in spelt}
+    notes = (f"the test label {label!r} is read as {name!r}" for label, name in read.items())
+    return replace(test, labels=[read.get(label, label) for label in test.labels], notes=(*test.notes, *notes))
+
+
+def _bare(label: str) -> str:
+    return label.strip(" .,;:!").casefold()
 
 
 def _find_images(

@@ -15,7 +15,7 @@ from feedback.errors import FileError
 from feedback.reports.labelled_file import FIELD, LabelledFile
 from feedback.stats import classifier_scores as scores
 from feedback.stats.intervals import Interval, json_number
-from ml_backend.left_out import collect_left_out, describe_reasons
+from ml_backend.left_out import collect_left_out, describe_reasons, name_some
 from ml_backend.models import Recipe
 from ml_backend.models.failing_rows import fit_rows, predict_rows
 from ml_backend.number_format import format_counted
@@ -105,7 +105,7 @@ def evaluate_recipe(
         n_train=round(np.mean([n for n, *_ in done])),
         n_test=round(counts.sum() / len(done)),
         seconds=time.monotonic() - started,
-        notes=notes,
+        notes=[*notes, *_describe_fields(model)],
     )
 
 
@@ -121,6 +121,13 @@ def _check_labels(labels: Sequence[str]) -> None:
             f"the labels have {known} different values in {n} rows: those are no labels.",
             hint="--label names the column with the label that people gave.",
         )
+
+
+def _describe_fields(model: Any) -> list[str]:
+    """Return a sentence, without a full stop, on the fields of the last model that are not read; [] without one."""
+    left_out = getattr(model, "card", {}).get("fields_left_out", {})
+    named = [f"{name.removeprefix(f'{FIELD}.')!r} ({why})" for name, why in left_out.items()]
+    return [f"columns that the model does not read: {name_some(named)}"] if named else []
 
 
 def _compute_features(recipe: Recipe, data: Sequence[dict[str, Any]], report: Report) -> None:
