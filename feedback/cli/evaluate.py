@@ -28,7 +28,12 @@ _CONFIG = """<View>
 def evaluate(
     data: Annotated[Path, typer.Option(help="The CSV file with the rows and their labels.")],
     label: Annotated[str, typer.Option(metavar="COLUMN", help="The column of the true label.")],
-    text: Annotated[str, typer.Option(metavar="COLUMN,...", help="The column of the text, or several.")] = "",
+    text: Annotated[
+        str,
+        typer.Option(
+            metavar="COLUMN,...", help="The text column, or several. Without it and --image all columns are read."
+        ),
+    ] = "",
     image: Annotated[
         str, typer.Option(metavar="COLUMN", help="With --images: the column of the name of the image's file.")
     ] = "",
