@@ -142,25 +142,29 @@ def list_names(settings: Settings, store: Store) -> Mapping[int, str]:
 
 def make_loop(settings: Settings, store: Store) -> Loop:
     """Return the loop over this store; without Label Studio it learns from webhooks alone."""
-    from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter, ReviewWebhook
     from feedback.loop.turn import Loop
-    from feedback.project.connect import webhook_secrets
-    from ml_backend.labelstudio.parsing import SECRET_HEADER
     from ml_backend.registry import FolderRegistry
-
-    client = make_client(settings, store) if settings.has_label_studio else None
-
-    def review_webhook() -> ReviewWebhook:  # makes a secret where there was none; from then on webhooks must carry it
-        return ReviewWebhook(f"{settings.url}/webhook", {SECRET_HEADER: webhook_secrets(settings, store)[0]})
 
     return Loop(
         store,
-        platform=LabelStudioAdapter(client, store, review_webhook) if client else None,
+        platform=make_platform(settings, store) if settings.has_label_studio else None,
         post=post_json,
         model_factory=make_model_factory(settings, store),
         folder=FolderRegistry(settings.data_dir / "models"),
         clock=time.time,
     )
+
+
+def make_platform(settings: Settings, store: Store) -> LabelStudioAdapter:
+    """Return Label Studio as the loop uses it, as our bot, with the webhook for review projects."""
+    from feedback.labelling_platform.labelstudio_adapter import LabelStudioAdapter, ReviewWebhook
+    from feedback.project.connect import webhook_secrets
+    from ml_backend.labelstudio.parsing import SECRET_HEADER
+
+    def review_webhook() -> ReviewWebhook:  # makes a secret where there was none; from then on webhooks must carry it
+        return ReviewWebhook(f"{settings.url}/webhook", {SECRET_HEADER: webhook_secrets(settings, store)[0]})
+
+    return LabelStudioAdapter(make_client(settings, store), store, review_webhook)
 
 
 def run_turn(settings: Settings, store: Store, project: str) -> Turn:

@@ -16,6 +16,7 @@ from feedback.cli import (
     demo,
     doctor,
     evaluate,
+    export,
     gold,
     history,
     init,
@@ -25,6 +26,7 @@ from feedback.cli import (
     people,
     personal_data,
     policy,
+    recipes,
     relabel,
     serve,
     signal,
@@ -40,7 +42,17 @@ from ml_backend.errors import BackendError
 from ml_backend.printable import make_streams_printable
 
 _PANELS: Mapping[str, tuple[Callable[..., None], ...]] = {  # in the order of `hitl --help`
-    "Start": (demo.demo, evaluate.evaluate, init.init, serve.serve, doctor.doctor, connect.connect, connect.disconnect),
+    "Start": (
+        demo.demo,
+        recipes.recipes,
+        evaluate.evaluate,
+        init.init,
+        serve.serve,
+        doctor.doctor,
+        connect.connect,
+        recipes.new,
+        connect.disconnect,
+    ),
     "Inspect": (
         status.status,
         open_page.open_page,
@@ -52,7 +64,14 @@ _PANELS: Mapping[str, tuple[Callable[..., None], ...]] = {  # in the order of `h
     ),
     "Control": (loop_control.turn, loop_control.pause, loop_control.resume, loop_control.sweep, relabel.relabel),
     "Review": (cases.cases, cases.case),
-    "Data": (store.backup, store.restore_backup, history.restore, personal_data.access, personal_data.forget),
+    "Data": (
+        export.export,
+        store.backup,
+        store.restore_backup,
+        history.restore,
+        personal_data.access,
+        personal_data.forget,
+    ),
     "Processes": (serve.web, serve.worker),
 }
 _NAMES: dict[object, str] = {open_page.open_page: "open"}  # of commands that are not called as their function

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -16,13 +17,17 @@ _LOOPBACK = "127.0.0.1"
 
 
 def demo(
-    recipe: Annotated[str, typer.Option(help="digits (images), or spam (texts from a CSV file).")] = "digits",
-    data: Annotated[Path | None, typer.Option(help="For spam: the CSV file.")] = None,
-    text: Annotated[str, typer.Option(help="For spam: the text column.")] = "text",
-    label: Annotated[str, typer.Option(help="For spam: the column of true labels.")] = "label",
+    recipe: Annotated[str, typer.Option(help="A name of `hitl recipes`, or a folder of yours.")] = "digits",
+    data: Annotated[str, typer.Option(metavar="FILE", help="Tasks of yours: a CSV file, or a folder with one.")] = "",
+    text: Annotated[str, typer.Option(help="In --data: the column of texts, or of file names.")] = "",
+    label: Annotated[str, typer.Option(help="In --data: the column of true labels.")] = "",
     limit: Annotated[int | None, typer.Option(min=1, help="Use only this number of tasks.")] = None,
-    answers: Annotated[int, typer.Option(help="Number of answers that the three annotators give.", min=1)] = 400,
-    seconds: Annotated[float, typer.Option(help="Longest time that they work, in seconds.", min=1)] = 150.0,
+    answers: Annotated[
+        int | None, typer.Option(help="Number of answers that the three annotators give. Default: the recipe's.", min=1)
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="Longest time that they work, in seconds. Default: the recipe's.", min=1)
+    ] = None,
     port: Annotated[
         int | None, typer.Option(help="The port of the service and its pages. Default: a free one.")
     ] = None,
@@ -34,24 +39,30 @@ def demo(
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep it running, to annotate in the browser.")] = False,
 ) -> None:
-    """Start Label Studio and the service, let three simulated annotators work, and show how the model learns."""
+    """Start Label Studio and the service, let simulated people work, and show how the model learns.
+
+    It ends with the figures that the recipe promises. Exit code 1 where one is not in its range.
+    """
     from feedback.demo.run_demo import run_demo
-    from feedback.recipes import make_recipe
+    from feedback.recipes.recipe import load_recipe
+    from feedback.recipes.recipe_tasks import load_tasks
 
     for ending in (signal.SIGTERM, signal.SIGHUP):  # a closed terminal must also stop Label Studio
         signal.signal(ending, _exit)
     for wanted in filter(None, (port, label_studio_port)):
         check_port(_LOOPBACK, wanted)  # at once, not after the half minute in which Label Studio starts
-    made = make_recipe(recipe, data=data, text=text, label=label, limit=limit)
-    run_demo(
-        made,
-        answers=answers,
-        seconds=seconds,
+    chosen = load_recipe(recipe)
+    if not run_demo(
+        chosen,
+        partial(load_tasks, chosen, data=data, shown=text, label=label, limit=limit),
+        answers=answers or chosen.description.demo.answers,
+        seconds=seconds or chosen.description.demo.seconds,
         keep=keep,
         data_dir=data_dir,
         ports=(port, label_studio_port),
         console=screen(),
-    )
+    ):
+        raise typer.Exit(1)
 
 
 def _exit(number: int, _frame: FrameType | None) -> None:

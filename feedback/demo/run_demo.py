@@ -6,8 +6,9 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,13 @@ from rich.text import Text
 
 from feedback.app.bootstrap import opened_store
 from feedback.app.project_names import require_project
-from feedback.demo.simulated_annotators import Annotator
+from feedback.demo.promises import KeptPromise, check_known, check_promises
+from feedback.demo.simulated_annotators import Annotator, Reviewer
 from feedback.errors import ServiceError
 from feedback.project.connect import connect
-from feedback.recipes import ProjectRecipe
+from feedback.recipes.create_project import CreatedProject, create_project
+from feedback.recipes.recipe import Recipe
+from feedback.recipes.recipe_tasks import RecipeTasks
 from feedback.reports.figures import share_text
 from feedback.reports.project_status import project_status, verdict_json
 from feedback.reports.status_text import status_lines
@@ -36,6 +40,8 @@ from ml_backend.labelstudio.local_server import LocalLabelStudio, describe_log_e
 from ml_backend.number_format import format_count, format_percent
 
 _SKILLS = {"Ada": 0.98, "Ben": 0.95, "Cleo": 0.88}  # a careful, a usual and a hasty annotator
+_REVIEWER, _REVIEWER_SKILL = "Dora", 0.99  # one for each tier after the first
+_REVIEW_S = 30.0  # that reviewers work on after the annotators
 _LAST_TURN_S = 20.0  # after the last answer, for the loop to learn from it
 _LOOK_S = 0.5
 _START_S = 60.0  # of `hitl serve`
@@ -43,7 +49,8 @@ _STOP_S = 30.0
 
 
 def run_demo(
-    recipe: ProjectRecipe,
+    recipe: Recipe,
+    load_tasks: Callable[[Path], RecipeTasks],
     *,
     answers: int,
     seconds: float,
@@ -51,15 +58,18 @@ def run_demo(
     data_dir: Path | None,
     ports: tuple[int | None, int | None] = (None, None),
     console: Console,
-) -> None:
-    """Run the demo to its end; with `keep`, leave everything running until Ctrl-C.
+) -> bool:
+    """Run the demo to its end; with `keep`, leave everything running until Ctrl-C. Return whether promises hold.
 
-    `ports` are those of the service and of Label Studio; None is a free one.
+    `load_tasks` makes the tasks of the recipe with a folder for their files; `ports` are those of the service and of
+    Label Studio; None is a free one.
     """
+    check_known(recipe)
     with tempfile.TemporaryDirectory(prefix="hitl-demo-") as made:
         home = data_dir or Path(made)
-        home.mkdir(parents=True, exist_ok=True)
-        for note in recipe.notes:
+        (home / "recipe").mkdir(parents=True, exist_ok=True)
+        tasks = load_tasks(home / "recipe")
+        for note in tasks.notes:
             console.print(f"Note: {note}.")
         console.print("Starting a real Label Studio (half a minute) ...")
         with (
@@ -70,17 +80,22 @@ def run_demo(
         ):
             settings = read_settings(service_settings)
             with opened_store(settings) as store, Client(studio.url, studio.admin.token) as client:
-                project = _make_project(client, recipe)
+                created = create_project(client, tasks, title=tasks.title, name=recipe.name)
+                project = created.id
                 changes = connect(settings, store, client, project, policy=recipe.policy, now_s=time.time())
-                console.print(f"Project {project}: {len(recipe.tasks)} tasks; connected with {len(changes)} changes.")
-                people = _sign_up(studio, client, project)
-                _work(people, studio, store, project, recipe, answers=answers, seconds=seconds, console=console)
-                _close(people, studio, store, project, console)
+                console.print(f"Project {project}: {len(tasks.tasks)} tasks; connected with {len(changes)} changes.")
+                accounts = _sign_up(studio, client, project, recipe)
+                people = _hire(accounts, studio, store, created, recipe, tasks)
+                _work(people, studio, store, project, answers=answers, seconds=seconds, console=console)
+                _close(accounts, studio, store, project, console)
+                promises = check_promises(store, require_project(store, project), recipe.description.promises)
+                console.print(render_promises(recipe.name, promises))
                 if keep:
                     console.print(f"What the loop knows: {settings.url}/projects/{project}")
                     _wait_for_reader(console)
                 else:
                     console.print("It all stops now; `hitl demo --keep` leaves it running, to annotate in the browser.")
+                return all(promise.is_kept for promise in promises)
 
 
 @contextmanager
@@ -111,43 +126,70 @@ def running_service(
             stop_process(process, timeout_s=_STOP_S)
 
 
-def _make_project(client: Client, recipe: ProjectRecipe) -> str:
-    made = client.create_project(title=recipe.title, label_config=recipe.label_config)
-    project = str(made["id"])
-    client.import_tasks(project, [{"data": dict(data)} for data in recipe.tasks])
-    return project
+def _list_reviewers(recipe: Recipe) -> dict[str, str]:
+    """Return the tier of each reviewer by name."""
+    tiers = [tier for tier in recipe.policy.tiers if tier != recipe.policy.first_tier]
+    return {_REVIEWER if len(tiers) == 1 else f"{_REVIEWER}-{tier}": tier for tier in tiers}
 
 
-def _sign_up(studio: LocalLabelStudio, client: Client, project: str) -> dict[str, Account]:
-    """Return an account of each annotator, by name."""
-    emails = {name: f"{name.lower()}.{project}@example.com" for name in _SKILLS}
+def _sign_up(studio: LocalLabelStudio, client: Client, project: str, recipe: Recipe) -> dict[str, Account]:
+    """Return an account of each person, by name."""
+    emails = {name: f"{name.lower()}.{project}@example.com" for name in (*_SKILLS, *_list_reviewers(recipe))}
     return {name: sign_up(studio.url, client.invitation(), email) for name, email in emails.items()}
 
 
-def _work(
+def _hire(
     accounts: Mapping[str, Account],
     studio: LocalLabelStudio,
     store: Store,
+    created: CreatedProject,
+    recipe: Recipe,
+    tasks: RecipeTasks,
+) -> list[Annotator]:
+    """Return the annotators, and a reviewer for each tier after the first."""
+    control = read_label_config(tasks.label_config).control(tasks.control)
+    people: list[Annotator] = []
+    for name, account in accounts.items():
+        own, tier, seed = Client(studio.url, account.token), _list_reviewers(recipe).get(name), len(people)
+        if tier is None:
+            skill = _SKILLS[name]
+            people.append(Annotator(own, lambda: created.id, control, created.truth, name=name, skill=skill, seed=seed))
+            continue
+        find, skill = partial(_find_review_project, store, created.id, tier), _REVIEWER_SKILL
+        reviewer = Reviewer(own, find, control, created.truth, name=name, skill=skill, seed=seed)
+        reviewer.reason = next(iter(recipe.policy.reasons))
+        people.append(reviewer)
+    return people
+
+
+def _find_review_project(store: Store, project: str, tier: str) -> str | None:
+    row = store.review_projects.list_review_projects(project).get(tier)
+    return row.id if row else None
+
+
+def _work(
+    people: Sequence[Annotator],
+    studio: LocalLabelStudio,
+    store: Store,
     project: str,
-    recipe: ProjectRecipe,
     *,
     answers: int,
     seconds: float,
     console: Console,
 ) -> None:
-    people: list[Annotator] = []
+    """Let people work until the annotators have given so many answers, or for so many seconds."""
     started = time.monotonic()
 
-    def is_enough() -> bool:
-        done = sum(person.answers for person in people)
-        return done >= answers or time.monotonic() - started > seconds
+    def is_enough(extra_s: float) -> bool:
+        """Return whether the annotators are done, and reviewers have had `extra_s` for the cases that came of it."""
+        now = time.monotonic()
+        if not ended and (_count_answers(people) >= answers or now - started > seconds):
+            ended.append(now)
+        return bool(ended) and now - ended[0] >= extra_s
 
-    control = read_label_config(recipe.label_config).control(recipe.control)
-    truth = recipe.answers()
-    for number, (name, skill) in enumerate(_SKILLS.items()):
-        own = Client(studio.url, accounts[name].token)
-        people.append(Annotator(own, project, control, truth, name=name, skill=skill, seed=number, stop=is_enough))
+    ended: list[float] = []  # when the annotators were done
     for person in people:
+        person.stop_asked = partial(is_enough, _REVIEW_S if isinstance(person, Reviewer) else 0.0)
         person.start()
     with Live(console=console, refresh_per_second=2, transient=False) as screen:
         quiet_since = 0.0
@@ -187,11 +229,26 @@ def _wait_for_reader(console: Console) -> None:
         console.print("Stopping.")
 
 
+def _count_answers(people: Sequence[Annotator]) -> int:
+    """Return the answers in the project itself, without those of reviewers."""
+    return sum(person.answers for person in people if not isinstance(person, Reviewer))
+
+
+def render_promises(name: str, promises: Sequence[KeptPromise]) -> Text:
+    """Return a line for each promise of a recipe: kept or broken, with its figure."""
+    lines = Text(f"What the recipe {name} promises", style="bold")
+    for promise in promises:
+        word, style = ("kept", "green") if promise.is_kept else ("BROKEN", "red")
+        lines.append(f"\n  {word:<6} ", style=style)
+        lines.append(str(promise), style="not bold")
+    return lines
+
+
 def render_progress(
     status: Mapping[str, Any], people: Sequence[Annotator], *, goal: int, elapsed_s: float, url: str
 ) -> Group:
     """Return the live table: answers, model, accuracy, agreement and queue as they are now."""
-    done = sum(person.answers for person in people)
+    done = _count_answers(people)
     table = Table(show_header=False, box=None, padding=(0, 2))
     table.add_column(style="dim")
     table.add_row("answers", f"{done} of {goal}")

@@ -6,7 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from feedback.policy.conditions import ALWAYS, Lookup, Table, condition_fields, first_match, meets
+from feedback.policy.conditions import (
+    ALWAYS,
+    Compare,
+    Lookup,
+    Table,
+    condition_fields,
+    first_match,
+    list_tests,
+    meets,
+)
 from feedback.policy.rules import AUTO, HOLD, Priority, Rule
 from feedback.policy.schema import Policy
 
@@ -59,6 +68,10 @@ class Router:
         """Return every field that the rules test."""
         age = {"time.age"} if any(self._holds_s) else set()
         return frozenset[str]().union(age, *map(condition_fields, self._conditions))
+
+    def tests_of(self, field: str) -> list[Compare]:
+        """Return every test of one field, in the order of the rules."""
+        return [test for condition in self._conditions for test in list_tests(condition) if test.field == field]
 
     def route_task(self, get: Lookup) -> Outcome:
         """Return the outcome for one task."""

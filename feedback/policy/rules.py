@@ -35,6 +35,7 @@ FIELDS: Mapping[str, RuleField] = {  # docs/policy.md says what each means
     "model.label": RuleField("text"),
     "model.margin": RuleField("number", 0.0, 1.0),
     "model.disagreement": RuleField("number", 0.0, 1.0),
+    "model.uncertainty_rank": RuleField("number", 0.0, 1.0),
     "history.votes": RuleField("number", 0.0),
     "history.support": RuleField("number", 0.0, 1.0),
     "history.skips": RuleField("number", 0.0),

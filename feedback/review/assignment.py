@@ -12,6 +12,7 @@ from itertools import repeat
 
 from feedback.labelling_platform.interface import LabellingPlatform
 from feedback.project.guidelines import get_instruction
+from feedback.project.snapshot import ProjectSnapshot
 from feedback.review.case_decisions import list_human_annotations
 from feedback.review.case_state_machine import is_blind
 from feedback.review.honeypots import choose_honeypots, list_honeypots, record_honeypot, save_honeypot_reviews
@@ -29,7 +30,7 @@ from feedback.review.review_task_content import (
     shown_digest,
     stay_key,
 )
-from feedback.store import CaseRow, ProjectRow, ReviewProjectRow, ReviewRow, TaskRow, urgency
+from feedback.store import CaseRow, ProjectRow, ReviewProjectRow, ReviewRow, Store, TaskRow, urgency
 from feedback.store.log import events
 from ml_backend.errors import LabelStudioError, NotFound
 from ml_backend.labelstudio.review_project_client import ReviewProjectSettings, ReviewTask, review_marker
@@ -68,7 +69,9 @@ def assign_cases(
 
 
 def _assign_tier(context: ReviewContext, platform: LabellingPlatform, tier: str, cases: Sequence[CaseRow]) -> None:
-    review_project = _ensure_review_project(context, platform, tier)
+    review_project = ensure_review_project(
+        context.store, platform, context.snapshot, tier, verifies=context.verifies, notes=context.result.notes
+    )
     review_tasks = [case.review_task for case in cases if case.review_task is not None]
     existing = {row.id for row in context.store.tasks.list_task_rows(review_project, only=review_tasks)}
     # somebody may have deleted a review task, or the whole review project; or a new policy makes the tier blind
@@ -93,19 +96,27 @@ def _assign_tier(context: ReviewContext, platform: LabellingPlatform, tier: str,
     _keep_tasks_open(context, platform, review_project, assigned)
 
 
-def _ensure_review_project(context: ReviewContext, platform: LabellingPlatform, tier: str) -> str:
+def ensure_review_project(
+    store: Store,
+    platform: LabellingPlatform,
+    snapshot: ProjectSnapshot,
+    tier: str,
+    *,
+    notes: list[str],
+    verifies: bool = False,
+) -> str:
     """Return the id of a tier's review project; create or update it if its label config or its webhook changed.
 
     After a full sync it is compared again, since somebody may have changed its settings, or it may exist twice. A
     review project that cannot have a webhook is only polled: the notes get the reason, and the next turn tries again.
     """
-    store, snapshot, project = context.store, context.snapshot, context.project
+    project = snapshot.project.id
     config = review_label_config(snapshot.config, tier, snapshot.policy)
     instruction = get_instruction(store, project)
     digest = hashlib.sha256(f"{config} {platform.review_webhook_id} {instruction}".encode()).hexdigest()[:16]
     last = store.review_projects.list_review_projects(project).get(tier)
     is_current = last is not None and last.config_digest == digest
-    if last is not None and is_current and not context.verifies:
+    if last is not None and is_current and not verifies:
         return last.id
     title = f"{snapshot.policy.tiers[tier].title or tier} · {snapshot.project.title or project}"
     description = f"Review of project {project}, tier {tier}. hitl creates and updates this project."
@@ -115,7 +126,7 @@ def _ensure_review_project(context: ReviewContext, platform: LabellingPlatform, 
     )
     review_project = ensured.id
     if ensured.duplicates:
-        context.result.notes.append(
+        notes.append(
             f"review projects {', '.join(ensured.duplicates)} were made for tier {tier}, too, and are not used: "
             f"{review_project} is. Delete them in Label Studio if they hold no answers."
         )
@@ -130,7 +141,7 @@ def _ensure_review_project(context: ReviewContext, platform: LabellingPlatform, 
         if not error.is_refusal:
             raise
         digest = ""
-        context.result.notes.append(f"review project {review_project} has no webhook and is only polled: {error}")
+        notes.append(f"review project {review_project} has no webhook and is only polled: {error}")
     store.review_projects.save_review_project(project, ReviewProjectRow(review_project, tier, digest))
     return review_project
 

@@ -7,8 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from feedback.errors import PolicyError
 from feedback.policy import Policy
+from feedback.policy.conditions import Table
 from feedback.policy.explain import ClauseResult, evaluate_clauses
 from feedback.policy.rule_matching import Outcome, Router, make_lookup
 from feedback.policy.rules import Rule
@@ -16,7 +19,7 @@ from feedback.project.incremental_caches import Changes, RecentProjects, changed
 from feedback.project.indicators import load_indicators
 from feedback.project.routing_decisions import CurrentDecisions, DecisionCache, Routes, routes_of
 from feedback.project.snapshot import ProjectSnapshot
-from feedback.routing.rule_inputs import RuleInputs, SignalValues, load_rule_inputs
+from feedback.routing.rule_inputs import RANK, RuleInputs, SignalValues, load_rule_inputs, rank_by_uncertainty
 from feedback.store import CurrentDecision, Decision, Store
 from feedback.store.log.events import canonical_json
 from feedback.training.consensus_labels import ConsensusLabels
@@ -40,6 +43,7 @@ class _Routed:
     seq: int  # the last event of the project's log
     signals: SignalValues = field(repr=False)
     decisions: CurrentDecisions = field(repr=False)
+    ranks: Mapping[int, float] | None = field(repr=False)  # of the open tasks by uncertainty, where a rule reads them
 
 
 class RoutingCache:
@@ -86,8 +90,15 @@ class RoutingCache:
             changed, signals = _changed_tasks(store, snapshot, labels, last, heads.seq), last.signals
         if changed is None:
             signals = store.signals.list_newest_signals(project)
+        by_rank = RANK in own_fields
+        settled = {label.task for label in labels.settled} if by_rank or changed is None or changed else set()
+        ranks: Mapping[int, float] | None = None
+        if by_rank:
+            open_tasks = [task for task in snapshot.tasks if task not in settled]
+            ranks = rank_by_uncertainty(champion, prediction_cache, snapshot, open_tasks)
+            if changed is not None and last is not None:
+                changed |= _list_rank_changes(router, last.ranks or {}, ranks)
         among = snapshot.tasks if changed is None else sorted(changed & snapshot.tasks.keys())
-        settled = {label.task for label in labels.settled} if among else set()
         tasks = [task for task in among if task not in settled or task in signals]
         new: list[Decision] = []
         if tasks:
@@ -97,6 +108,7 @@ class RoutingCache:
                 champion=champion,
                 prediction_cache=prediction_cache,
                 committee=committee if "model.disagreement" in router.fields else None,
+                ranks=ranks,
                 skips=store.annotations.list_skips(project, tasks=None if changed is None else tasks),
                 signals=signals,
                 now_s=now_s,
@@ -112,7 +124,7 @@ class RoutingCache:
             current = self._decisions.read(store, project)
             standing = {**routes.standing, **{decision.task: decision.standing for decision in new}}
             routes = routes_of(standing, first_tier=policy.first_tier)
-        routed = _Routed(rules, snapshot.changes, labels.changes, heads.seq, signals, current)
+        routed = _Routed(rules, snapshot.changes, labels.changes, heads.seq, signals, current, ranks)
         self._routed.put(project, routed, size=len(current))
         return routes
 
@@ -126,6 +138,16 @@ def _changed_tasks(
         return changed
     changes = store.events.list_changes(snapshot.project.id, last.seq)
     return changed | changes.tasks | changes.annotated
+
+
+def _list_rank_changes(router: Router, before: Mapping[int, float], now: Mapping[int, float]) -> set[int]:
+    """Return the tasks for which a test of the uncertainty rank has another result than before."""
+    tasks, columns = list(now), ({RANK: [ranks.get(task) for task in now]} for ranks in (before, now))
+    old, new = (Table(len(tasks), column.__getitem__) for column in columns)
+    changed = np.zeros(len(tasks), dtype=bool)
+    for test in router.tests_of(RANK):
+        changed |= old.evaluate(test) != new.evaluate(test)
+    return {tasks[row] for row in np.flatnonzero(changed).tolist()}
 
 
 def _route_all(router: Router, inputs: RuleInputs, tasks: Sequence[int]) -> Sequence[Outcome | None]:

@@ -25,6 +25,7 @@ from ml_backend.records import Task
 from ml_backend.registry import Bundle
 
 Column = Sequence[Any]
+RANK = "model.uncertainty_rank"
 _SAMPLES = {"train": None, "gold": GOLD}  # by role; the other roles are splits of the audit
 SignalValues = Mapping[int | None, Mapping[str, NewestSignal]]  # task (None: the whole project) -> signal -> value
 
@@ -96,10 +97,12 @@ def load_rule_inputs(
     skips: Sequence[Skip],
     signals: SignalValues,
     now_s: float,
+    ranks: Mapping[int, float] | None = None,
 ) -> RuleInputs:
     """Compute the rule inputs of tasks from the champion, votes, skips, signals and the time `now_s`.
 
-    Without a committee `model.disagreement` is missing, because it costs a prediction by each member.
+    Without a committee `model.disagreement` is missing, because it costs a prediction by each member; without `ranks`
+    (`rank_by_uncertainty`) `model.uncertainty_rank` is, because it costs a prediction of each open task.
     """
     columns: dict[str, Column] = {}
     if champion is not None:
@@ -108,6 +111,8 @@ def load_rule_inputs(
         if committee is not None:
             disagreement = committee.disagreement(champion, prediction_cache, snapshot, tasks)
             columns["model.disagreement"] = [disagreement.get(task) for task in tasks]
+        if ranks is not None:
+            columns[RANK] = [ranks.get(task) for task in tasks]
     columns |= _history_columns(snapshot, tasks, skips)
     rows = [snapshot.tasks[task] for task in tasks]
     columns[SAMPLE] = [_SAMPLES.get(snapshot.roles[task], AUDIT) for task in tasks]
@@ -119,11 +124,37 @@ def load_rule_inputs(
     return RuleInputs(rows, columns, signals, now_s=now_s)
 
 
+def rank_by_uncertainty(
+    champion: Bundle | None, prediction_cache: PredictionCache, snapshot: ProjectSnapshot, tasks: Sequence[int]
+) -> dict[int, float]:
+    """Return, by task, the share of these n tasks of which the model is at least as unsure, from 1 / n to 1.
+
+    Uncertainty is one minus the calibrated probability of the model's label (least confidence: Lewis & Gale 1994,
+    doi:10.1007/978-1-4471-2099-5_1). Equal tasks share a rank. Nothing for tasks that the model cannot read.
+    """
+    proba = prediction_cache.proba(champion, snapshot, tasks)
+    if champion is None or not proba or not champion.classes:
+        return {}
+    ranks = _rank(np.vstack([proba[task] for task in tasks]).max(axis=1))
+    return {task: rank for task, rank in zip(tasks, ranks, strict=True) if rank is not None}
+
+
+def _rank(confidence: Floats) -> list[float | None]:
+    """Return the share of the n confidences that are not above each, shape (n,); None where one is NaN."""
+    confidence = confidence.round(6)  # as rules read it
+    readable = ~np.isnan(confidence)
+    ordered = np.sort(confidence[readable])
+    ranks = (np.searchsorted(ordered, confidence, side="right") / max(1, len(ordered))).round(6)
+    return list(_mask(readable, ranks.tolist()))
+
+
 def load_decision_history(store: Store, project: str) -> TaskHistory:
     """Return the newest decision about each task with its recorded inputs, without tasks whose data were erased."""
     rows = [row for row in store.decisions.stream_current_decisions(project) if row[1] is not None]
 
     def column(field: str) -> Sequence[Any]:
+        if field == RANK:  # a policy before may not have read it: among the decisions, from their confidences
+            return _rank(np.array(column("model.confidence"), dtype=np.float64))
         return [make_lookup(decision.inputs, data or {})(field) for decision, data in rows]
 
     tasks, times_s = [decision.task for decision, _ in rows], [decision.at_s for decision, _ in rows]
@@ -138,15 +169,15 @@ def load_open_tasks(
     Raises LabelConfigError if the label config of the project cannot be read.
     """
     snapshot = load_counted_snapshot(store, project, policy)
-    tasks = list(snapshot.tasks)
+    tasks, fields, predictions = list(snapshot.tasks), Router(policy).fields, PredictionCache()
+    champion = ChampionCache(store.registry, model_factory.load).get(project.id)
     inputs = load_rule_inputs(
         snapshot,
         tasks,
-        champion=ChampionCache(store.registry, model_factory.load).get(project.id),
-        prediction_cache=PredictionCache(),
-        committee=(
-            Committee(store.registry, model_factory.load) if "model.disagreement" in Router(policy).fields else None
-        ),
+        champion=champion,
+        prediction_cache=predictions,
+        committee=Committee(store.registry, model_factory.load) if "model.disagreement" in fields else None,
+        ranks=rank_by_uncertainty(champion, predictions, snapshot, tasks) if RANK in fields else None,
         skips=store.annotations.list_skips(project.id),
         signals=store.signals.list_newest_signals(project.id),
         now_s=now_s,

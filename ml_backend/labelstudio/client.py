@@ -14,6 +14,7 @@ from ml_backend.labelstudio.transport import NO_SUCH_PATH, Json, Transport, as_o
 
 _BULK_TIMEOUT_S = 300.0  # a recount of 100,000 tasks takes seconds, and a minute on a busy PostgreSQL
 _PAGE = 500
+_FILES_AT_ONCE = 100  # Label Studio takes no more in a request
 _UNREACHED = "Can't connect to ML backend"  # followed by details of its HTTP library
 _NO_SETUP = "doesn't look like a valid ML backend"  # its /setup failed, or took longer than 3 s
 _FINAL = "Max retries exceeded|Client Error"  # no connection, or a refusal (4xx): waiting does not help
@@ -153,6 +154,21 @@ class Client(Transport):
         path, query = f"api/projects/{project_number(project)}/import", {"return_task_ids": "true"}
         made = self.send("POST", path, query=query, body=list(tasks), timeout_s=_BULK_TIMEOUT_S)
         return [int(task) for task in made["task_ids"]]
+
+    def upload_files(self, project: str, files: Sequence[tuple[str, bytes]]) -> list[str]:
+        """Upload files (name, content) without making tasks of them; return their addresses in tasks, in order."""
+        path, addresses = f"api/projects/{project_number(project)}", list[str]()
+        for start in range(0, len(files), _FILES_AT_ONCE):
+            part = {f"file{place}": file for place, file in enumerate(files[start : start + _FILES_AT_ONCE])}
+            query = {"commit_to_project": "false"}
+            made = self.send("POST", f"{path}/import", query=query, files=part, timeout_s=_BULK_TIMEOUT_S)
+            ids = [int(number) for number in made["file_upload_ids"]]
+            found = self.send("GET", f"{path}/file-uploads", query={"ids": json.dumps(ids)})
+            place_of = {int(row["id"]): str(row["file"]) for row in found}
+            addresses += [f"/data/{place_of[number]}" for number in ids]
+        if len(addresses) != len(files):
+            raise LabelStudioError(f"Label Studio kept {len(addresses)} of {len(files)} uploaded files.")
+        return addresses
 
     def next_task(self, project: str) -> Json | None:
         """Return the task that the label stream serves this user, which locks it; None where there is none."""

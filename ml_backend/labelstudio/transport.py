@@ -128,9 +128,13 @@ class Transport:
         *,
         query: Mapping[str, Any] | None = None,
         body: Any = None,
+        files: Mapping[str, tuple[str, bytes]] | None = None,
         timeout_s: float | None = None,
     ) -> Any:
-        """Send one request and return the decoded JSON, None for an empty response; all but POST may be sent twice."""
+        """Send one request and return the decoded JSON, None for an empty response; all but POST may be sent twice.
+
+        `files` are sent as a form: field -> (name of the file, content).
+        """
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(lambda error: _should_retry(error, repeatable=method != "POST")),
             wait=_wait,
@@ -141,7 +145,7 @@ class Transport:
         what, url = f"{method} {path}", self.url + path.lstrip("/")
         timeout = httpx.USE_CLIENT_DEFAULT if timeout_s is None else timeout_s
         try:
-            request = self._http.build_request(method, url, params=query, json=body, timeout=timeout)
+            request = self._http.build_request(method, url, params=query, json=body, files=files, timeout=timeout)
             answer: httpx.Response = retrying(self._send_once, request)
         except _Busy as error:
             answer = error.answer

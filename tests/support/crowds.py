@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 
 from feedback.consensus.label_aggregation import AggregatedLabels, aggregate
-from feedback.recipes import digits
 from feedback.training import consensus_labels
 from feedback.training.consensus_labels import ConsensusLabels
 from feedback.training.dataset import Dataset, build
@@ -27,6 +26,7 @@ from ml_backend.models import Recipe
 from ml_backend.models.image_classifier import ImageChoices
 from ml_backend.models.text_classifier import TextChoices
 from ml_backend.records import Answer, content_hash
+from tests.support.recipe_tasks import inline_tasks
 
 CARELESS = (0.95, 0.9, 0.9, 0.35)  # how often each of four people is right; the last is careless
 _HATE = ("hate", "offensive", "neither")
@@ -137,7 +137,7 @@ def hate_speech() -> Task:
 @cache
 def handwriting() -> Task:
     """scikit-learn's digits, as the pictures that our own recipe makes of them."""
-    made = digits.make(data=None, text="", label="", limit=900)
+    made = inline_tasks("digits", limit=900)
     data = tuple({"x": task["image"]} for task in made.tasks)
     return Task(data, tuple(made.truth), ImageChoices(cache=FeatureCache()))
 

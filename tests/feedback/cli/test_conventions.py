@@ -31,10 +31,10 @@ CONFIG = (
     '<Choices name="c" toName="t"><Choice value="A"/><Choice value="B"/></Choices></View>'
 )
 OF_NO_PROJECT = {
-    "demo", "evaluate", "serve", "web", "worker", "case", "backup", "restore-backup", "store verify", "store rebuild",
-    "policy secret", "policy schema",
+    "demo", "evaluate", "recipes", "new", "serve", "web", "worker", "case", "backup", "restore-backup", "store verify",
+    "store rebuild", "policy secret", "policy schema",
 }  # fmt: skip
-PRINT_NO_DATA = {"demo", "init", "serve", "web", "worker"}  # they ask, or run until they are stopped
+PRINT_NO_DATA = {"demo", "new", "init", "serve", "web", "worker"}  # they ask, or run until they are stopped
 SHOW_A_PROJECT = [
     "agree", "cases", "cases --figures", "gold list", "history PROJECT 1", "overrides", "people", "policy explain",
     "policy history", "policy show", "policy thresholds", "signal list", "signal outcomes", "why PROJECT 1",

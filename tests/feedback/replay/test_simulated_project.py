@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from feedback.errors import EvaluationError
-from feedback.recipes import make_recipe
 from feedback.replay.simulated_project import LearningCurve, simulate
 from feedback.stats.intervals import mean
 from ml_backend.features.cache import FeatureCache
 from ml_backend.label_config import read_label_config
 from ml_backend.models import recipe_for
+from tests.support.recipe_tasks import inline_tasks
 
 
 def test_the_area_is_the_mean_height_of_the_curve():
@@ -17,7 +17,7 @@ def test_the_area_is_the_mean_height_of_the_curve():
 
 
 def test_too_few_tasks_are_refused():
-    made = make_recipe("digits", limit=60)
+    made = inline_tasks("digits", limit=60)
     control = read_label_config(made.label_config).control()
 
     with pytest.raises(EvaluationError, match="too few"):
@@ -27,7 +27,7 @@ def test_too_few_tasks_are_refused():
 @pytest.mark.slow
 def test_our_order_beats_random_order_on_digits():
     """Five seeds, paired: the area under audit accuracy, with an interval that excludes 0."""
-    made = make_recipe("digits")
+    made = inline_tasks("digits", limit=10_000)
     control = read_label_config(made.label_config).control()
     recipe = recipe_for(control, cache=FeatureCache())  # as the loop's workshop has one: no image is opened twice
 

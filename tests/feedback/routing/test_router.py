@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -65,19 +68,23 @@ class Caches:
     def __init__(self) -> None:
         self.snapshots, self.consensus, self.routing = SnapshotCache(), ConsensusCache(), RoutingCache()
 
-    def route(self, routed_project: RoutedProject) -> tuple[Routes, ConsensusLabels]:
+    def route(self, routed_project: RoutedProject, champion: Any = None) -> tuple[Routes, ConsensusLabels]:
         poll_changes(routed_project.store, routed_project.studio, PROJECT, now_s=routed_project.now_s)
         snapshot = routed_project.load_snapshot(self.snapshots)
         labels = self.consensus.decide(snapshot)
-        return route(self.routing, routed_project, snapshot, labels), labels
+        return route(self.routing, routed_project, snapshot, labels, champion), labels
 
 
 def route(
-    cache: RoutingCache, routed_project: RoutedProject, snapshot: ProjectSnapshot, labels: ConsensusLabels
+    cache: RoutingCache,
+    routed_project: RoutedProject,
+    snapshot: ProjectSnapshot,
+    labels: ConsensusLabels,
+    champion: Any = None,
 ) -> Routes:
     committee = Committee(routed_project.store.registry, lambda data, digest: pytest.fail("there is no model"))
     return cache.route(
-        routed_project.store, snapshot, labels, None, PredictionCache(), committee, now_s=routed_project.now_s
+        routed_project.store, snapshot, labels, champion, PredictionCache(), committee, now_s=routed_project.now_s
     )
 
 
@@ -180,6 +187,51 @@ def test_only_tasks_whose_inputs_changed_are_decided_again(
 
     assert seen == [[tasks[3]]]  # the answer has settled the other one
     assert routes.tiers == {tasks[3]: "L2"}
+
+
+class UnsureOfLowAmounts:
+    """A model that is the surer the larger the amount of a task is."""
+
+    version, classes, indicators, control = "m1", ("fruit", "tool"), (), None
+
+    def proba(self, data: Sequence[Mapping[str, Any]], names: object = None) -> np.ndarray[Any, Any]:
+        fruit = np.array([0.5 + row["amount"] / 100 for row in data])
+        return np.column_stack([fruit, 1 - fruit])
+
+
+def test_the_most_uncertain_share_of_the_open_tasks_moves_on_as_tasks_are_answered(
+    routed_project: RoutedProject, monkeypatch: pytest.MonkeyPatch
+):
+    routed_project.use(rules("when = { model.uncertainty_rank.lte = 0.2 }\nto = 'L2'"))
+    tasks = [routed_project.add(f"t{number}", amount=number) for number in range(10)]
+    caches, model, seen = Caches(), UnsureOfLowAmounts(), list[list[int]]()
+    samples = routed_project.load_snapshot(SnapshotCache()).roles
+
+    assert set(samples.values()) <= {"train"}  # an audit task would be answered by the first tier before
+    caches.route(routed_project, model)
+    assert caches.route(routed_project, model)[0].tiers == dict.fromkeys(tasks[:2], "L2")
+
+    load = router.load_rule_inputs
+    monkeypatch.setattr(
+        router, "load_rule_inputs", lambda of, ids, **more: (seen.append(list(ids)), load(of, ids, **more))[1]
+    )
+    for task in (tasks[0], *tasks[5:9]):  # of the 5 that are left open, the least sure one is a fifth
+        routed_project.studio.answer(task, "fruit", person=1)
+    routes, labels = caches.route(routed_project, model)
+
+    assert {task: tier for task, tier in routes.tiers.items() if task not in {row.task for row in labels.settled}} == {
+        tasks[1]: "L2"
+    }
+    assert seen == []  # no test of an open task has another result
+
+    new = routed_project.add("t10", amount=10)
+    routes, labels = caches.route(routed_project, model)
+    routed_project.studio.answer(tasks[1], "fruit", person=1)
+    routes, labels = caches.route(routed_project, model)
+
+    assert routes.tiers[tasks[2]] == "L2"
+    assert seen == [[new], [tasks[2]]]  # the new task, and the one that moved up
+    assert route(RoutingCache(), routed_project, routed_project.load_snapshot(SnapshotCache()), labels, model) == routes
 
 
 def test_a_task_that_gets_the_number_of_a_deleted_one_is_decided_by_its_own_inputs(routed_project: RoutedProject):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -11,9 +12,9 @@ import pytest
 
 from feedback.policy import read_policy
 from feedback.project.snapshot import ProjectSnapshot, load_snapshot
-from feedback.routing.rule_inputs import RuleInputs, load_rule_inputs
-from feedback.store import NewestSignal, ProjectRow, Skip, Store
-from feedback.store.log.events import event_from_annotation, event_from_task
+from feedback.routing.rule_inputs import RuleInputs, load_decision_history, load_rule_inputs, rank_by_uncertainty
+from feedback.store import CurrentDecision, Decision, NewestSignal, ProjectRow, Skip, Store
+from feedback.store.log.events import canonical_json, event_from_annotation, event_from_task
 from feedback.training.model_cache import Committee, PredictionCache
 from ml_backend.codecs import get_codec
 from ml_backend.errors import ArtefactError
@@ -143,6 +144,31 @@ def test_disagreement_is_the_share_of_models_that_differ(snapshot: ProjectSnapsh
     assert found.column("model.disagreement") == [0.5, 0.0, None]  # m2 cannot read "saw": it has no vote there
     inputs_of(snapshot, champion, committee=committee)
     assert sorted(models.loads) == ["m1", "m2"]  # loaded once
+
+
+def test_the_uncertainty_rank_is_the_share_of_tasks_that_are_at_least_as_uncertain(snapshot: ProjectSnapshot):
+    def ranks(**fruit: float) -> Mapping[int, float]:
+        model = cast(Bundle, Model("m1", {"?" if name == "odd" else name: p for name, p in fruit.items()}))
+        return rank_by_uncertainty(model, PredictionCache(), snapshot, [1, 2, 3])
+
+    assert ranks(apple=0.9, saw=0.4, odd=0.3) == {
+        1: 1.0,
+        2: pytest.approx(1 / 3, abs=1e-6),
+        3: pytest.approx(2 / 3, abs=1e-6),
+    }
+    assert ranks(apple=0.9, saw=0.1) == {1: 1.0, 2: 1.0}  # equally sure; the model cannot read the third
+    assert ranks() == rank_by_uncertainty(None, PredictionCache(), snapshot, [1]) == {}
+
+
+def test_a_history_without_ranks_has_those_of_its_confidences(snapshot: ProjectSnapshot, store: Store):
+    standing = CurrentDecision("r", "L1", POLICY.hash, "m1", "", "normal", "default", None)
+    for task, inputs in ((1, {"model.confidence": 0.9}), (2, {"model.confidence": 0.6}), (3, {})):
+        content = hashlib.sha256(canonical_json(snapshot.tasks[task].data)).hexdigest()
+        store.decisions.create_decisions("1", [Decision(task, NOW_S, content, standing, inputs)])
+
+    history = load_decision_history(store, "1")
+
+    assert dict(zip(history.tasks, history.column("model.uncertainty_rank"), strict=True)) == {1: 1.0, 2: 0.5, 3: None}
 
 
 def test_a_single_model_is_no_committee(snapshot: ProjectSnapshot):
