@@ -85,6 +85,7 @@ class LabelConfig:
     xml: str
     hash: str
     controls: tuple[Control, ...]
+    texts: tuple[tuple[str, bool], ...] = ()  # fields that people see as text, and whether it is HTML
 
     def control(self, name: str = "") -> Control:
         """Return the control with this name; LabelConfigError where there is none.
@@ -148,11 +149,12 @@ def read_label_config(xml: str) -> LabelConfig:
         root = interface._tree  # noqa: SLF001 - of the SDK; its tags do not know where in the tree they stand
         elements = {element.get("name"): element for element in root.iter() if element.get("name")}
         controls = tuple(_control(tag, interface, elements) for tag in interface.controls)
+        texts = tuple(dict.fromkeys(_list_texts(interface.objects)))
     except LabelConfigError:
         raise
     except Exception as error:
         raise LabelConfigError(f"the label config cannot be read: {str(error)[:200]}") from error
-    return LabelConfig(xml, hashlib.sha256(xml.encode()).hexdigest()[:16], controls)
+    return LabelConfig(xml, hashlib.sha256(xml.encode()).hexdigest()[:16], controls, texts)
 
 
 def make_label_interface(xml: str) -> Any:
@@ -206,6 +208,15 @@ def _control(tag: Any, interface: Any, elements: Mapping[str, Any]) -> Control:
         return replace(control, problem=problem, remedy=remedy)
     problem, remedy = _find_problem_of_object(control, _attributes(target.attr))
     return replace(control, problem=problem, remedy=remedy, hosted_only=bool(problem))
+
+
+def _list_texts(objects: Iterable[Any]) -> Iterator[tuple[str, bool]]:
+    """Yield the field of each object that shows a text as it is, and whether it is HTML."""
+    for shown in objects:
+        kind, value, attributes = shown.tag.lower(), str(shown.value or ""), _attributes(shown.attr)
+        is_plain = attributes.get("valuetype") != "url" and attributes.get("encoding", "none") == "none"
+        if kind in ("text", "hypertext") and is_plain and value.startswith("$") and "$" not in value[1:]:
+            yield value.removeprefix("$"), kind == "hypertext"
 
 
 def _attributes(found: Mapping[str, str]) -> dict[str, str]:

@@ -28,7 +28,12 @@ _CONFIG = """<View>
 def evaluate(
     data: Annotated[Path, typer.Option(help="The CSV file with the rows and their labels.")],
     label: Annotated[str, typer.Option(metavar="COLUMN", help="The column of the true label.")],
-    text: Annotated[str, typer.Option(metavar="COLUMN,...", help="The column of the text, or several.")] = "",
+    text: Annotated[
+        str,
+        typer.Option(
+            metavar="COLUMN,...", help="The text column, or several. Without it and --image all columns are read."
+        ),
+    ] = "",
     image: Annotated[
         str, typer.Option(metavar="COLUMN", help="With --images: the column of the name of the image's file.")
     ] = "",
@@ -52,7 +57,7 @@ def evaluate(
     ] = None,
 ) -> None:
     """Train the built-in model on a labelled file, and measure it on rows that it did not see."""
-    from feedback.reports.labelled_file import read_labelled_file
+    from feedback.reports.labelled_file import match_labels, read_labelled_file
     from feedback.reports.model_evaluation import evaluate_recipe
     from ml_backend.features.image_archive import ImageArchive
 
@@ -66,6 +71,7 @@ def evaluate(
     report_progress("read the file")
     rows = read_labelled_file(data, columns=columns, label=label, images=archive)
     tested = read_labelled_file(test, columns=columns, label=label, images=archive) if test else None
+    tested = match_labels(tested, set(rows.labels)) if tested else None
     recipe = _make_recipe("Image" if archive else "Text" if columns else "Table", archive, features)
     found = evaluate_recipe(recipe, rows, tested, n_labels=labels, n_seeds=seeds, report=report_progress)
     if json is None or write_output(json, json_text(_to_json(found, features))):

@@ -19,6 +19,8 @@ from feedback.policy.reviewer_questions import HUMAN_REVIEW, REASONS, SIGNALS, Q
 from feedback.policy.rules import AUTO, HOLD, Rule
 from feedback.policy.tiers import Notify, Person, Tier
 
+FieldName = Annotated[str, Field(min_length=1, max_length=200)]  # of a task's data
+
 
 class Model(Section):
     """Which model learns. By default, the one for the project's label config."""
@@ -26,6 +28,9 @@ class Model(Section):
     features: Literal["default", "embedding", "vision"] = "default"  # what the built-in model learns from
     hosted: str = ""  # "file.py:Class", a label-studio-ml 1.0.9 model
     control: str = ""  # which control it predicts; "": as LabelConfig.control chooses
+    # exactly the task fields that it reads beside the one of the control; None: those that are of use
+    fields: Annotated[tuple[FieldName, ...], Field(strict=False, max_length=200)] | None = None
+    without_fields: Annotated[tuple[FieldName, ...], Field(strict=False, max_length=200)] = ()  # that it never reads
 
 
 class Sampling(Section):
@@ -235,6 +240,9 @@ def _list_reference_errors(policy: Policy) -> Iterator[tuple[KeyPath, str]]:
     if policy.model.hosted and policy.model.features != "default":
         what = "is for our own models, and a hosted model has its own; leave one of both out"
         yield ("model", "features"), f"model.features {what}"
+    for key in ("fields", "without_fields"):
+        if policy.model.hosted and getattr(policy.model, key):
+            yield ("model", key), f"model.{key} is for our own models; a hosted model reads the whole task"
     yield from _unknown(("rights", "tier"), "is", policy.rights.tier, policy.tiers, "tiers")
     for name, tier in policy.tiers.items():
         yield from _unknown(("tiers", name, "calendar"), "is", tier.calendar, policy.calendars, "calendars")

@@ -28,6 +28,7 @@ from feedback.policy.tiers import ADMIN_ROLES, Person, Tier
 from feedback.project.code_reading import NotReadable, check_function, check_hosted_model
 from feedback.store import ProjectRow
 from ml_backend.errors import LabelConfigError, UnknownName
+from ml_backend.features.task_columns import FieldRule, list_fields
 from ml_backend.label_config import Control, read_label_config
 from ml_backend.models import DEFAULT_FEATURES, recipe_for
 from ml_backend.models.hosted import hosted
@@ -90,6 +91,10 @@ def validate_policy(
         names.append(PolicyFinding("error", "model.control", str(error), error.hint))
         return [*names, *check_clocks(policy, lock_ttl_s), *lint_policy(policy, data=data, users=users)]
     names += _check_features(policy, control)
+    if not FieldRule(without=policy.model.without_fields).allows(control.field):
+        what = f"{control.name!r} is about the field {control.field!r}, which its model has to read."
+        hint = "Leave it out of without_fields, or set control in [model] to another one."
+        names.append(PolicyFinding("error", "model.without_fields", what, hint))
     labels = None if control.options else control.labels  # each task brings its own
     warnings = lint_policy(policy, labels=labels, data=data, control=control.name, users=users)
     return [*names, *check_clocks(policy, lock_ttl_s), *warnings]
@@ -241,6 +246,7 @@ def lint_policy(
     if control in policy.feedback:
         found.append(_warn(f"feedback.{control}", "the model learns this control, so its answers are no feedback."))
     if data is not None:
+        found += _lint_model_fields(policy, data)
         entities = {f"feedback.{name}.entity": field for name, field in policy.indicators.items()}
         for key, field in {**entities, "tasks.key": policy.tasks.key}.items():
             found += _lint_field(key, field, data) if field else ()
@@ -378,6 +384,17 @@ def _lint_misspelt_test(key: str, field: str) -> Iterator[PolicyFinding]:
     inner, _, last = field.rpartition(".")
     if inner != "data" and (near := get_close_matches(last, OPERATORS, n=1, cutoff=0.75)):
         yield _warn(key, f"{field} is read as a field within {inner}; did you mean the test {inner}.{near[0]}?")
+
+
+def _lint_model_fields(policy: Policy, data: Collection[Mapping[str, Any]]) -> Iterator[PolicyFinding]:
+    """Find names of fields to read, or never to read, that no task has."""
+    paths = {path for item in data for path, _ in list_fields(item)}
+    for key, names in (("fields", policy.model.fields or ()), ("without_fields", policy.model.without_fields)):
+        for name in names:
+            if paths and not any(map(FieldRule(only=(name,)).allows, paths)):
+                near = get_close_matches(name, sorted(paths), n=1)
+                suggestion = f"did you mean {near[0]!r}?" if near else f"they have {', '.join(sorted(paths)[:20])}."
+                yield _warn(f"model.{key}", f"no task has the field {name!r}; {suggestion}")
 
 
 def _lint_field(key: str, field: str, data: Collection[Mapping[str, Any]]) -> Iterator[PolicyFinding]:

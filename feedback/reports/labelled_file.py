@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import compress
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from ml_backend.left_out import name_some
 from ml_backend.number_format import format_counted
 
 FIELD = "content"  # of the task data that the rows become
-_MOST_LABELS_SHARE = 0.5  # of the rows: a column with more different values is no label
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +44,7 @@ def read_labelled_file(
     Several text columns become one text, a line each. With `images`, the only column names a file in the archive.
     Without `columns` all but the label become a table of one row; an empty cell is a missing value.
     Rows without a label, without a content or without their image are left out, and counted in the notes. VotesError
-    or FileError where the file cannot be read, a column is missing, or no two labels are left.
+    or FileError where the file cannot be read, a column is missing, or no row is left.
     """
     hint = "Name columns as they stand in the first line of the file."
     is_table = not columns
@@ -61,7 +59,7 @@ def read_labelled_file(
         cells = (zip(columns, row, strict=True) for row in zip(*parts, strict=True))
         rows = [{name: cell for name, cell in row if cell} for row in cells]
         labels = list(compress(labels, keep))
-        _check_labels(path, label, labels, notes)
+        _check_rows(path, labels, notes)
         return LabelledFile(list(compress(rows, keep)), labels, (*notes, *describe_odd_labels(labels)))
     contents = parts[0] if len(parts) == 1 else ["\n".join(filter(None, row)) for row in zip(*parts, strict=True)]
     if images is not None:
@@ -71,8 +69,26 @@ def read_labelled_file(
         _note(notes, path, sum(empty), f"no {' and no '.join(map(repr, columns))}")
     keep = [kept and bool(content) for kept, content in zip(keep, contents, strict=True)]
     contents, labels = list(compress(contents, keep)), list(compress(labels, keep))
-    _check_labels(path, label, labels, notes)
+    _check_rows(path, labels, notes)
     return LabelledFile(contents, labels, (*notes, *describe_odd_labels(labels)))
+
+
+def match_labels(test: LabelledFile, known: Collection[str]) -> LabelledFile:
+    """Return test rows with the spelling of the training labels, where case or signs at an end alone differ.
+
+    >>> match_labels(LabelledFile(["a"], ["Spam."], ()), {"spam", "ham"}).notes
+    ("the test label 'Spam.' is read as 'spam'",)
+    """
+    spelt = {_bare(label): label for label in sorted(known)}
+    if len(spelt) < len(set(known)):
+        return test  # the training labels differ by no more themselves
+    read = {label: spelt[_bare(label)] for label in sorted({*test.labels} - {*known}) if _bare(label) in spelt}
+    notes = (f"the test label {label!r} is read as {name!r}" for label, name in read.items())
+    return replace(test, labels=[read.get(label, label) for label in test.labels], notes=(*test.notes, *notes))
+
+
+def _bare(label: str) -> str:
+    return label.strip(" .,;:!").casefold()
 
 
 def _find_images(
@@ -93,16 +109,10 @@ def _find_images(
     return found
 
 
-def _check_labels(path: Path, label: str, labels: Sequence[str], notes: Sequence[str]) -> None:
-    counts = Counter(labels)
-    because = f" ({'; '.join(notes)})" if notes else ""
-    if not counts:
+def _check_rows(path: Path, labels: Sequence[str], notes: Sequence[str]) -> None:
+    if not labels:
+        because = f" ({'; '.join(notes)})" if notes else ""
         raise FileError(f"{path.name} has no row to learn from{because}.", hint="Is it the right file?")
-    if len(counts) > max(2.0, _MOST_LABELS_SHARE * len(labels)):
-        raise FileError(
-            f"the column {label!r} has {len(counts)} different values in {len(labels)} rows: those are no labels.",
-            hint="--label names the column with the label that people gave.",
-        )
 
 
 def _note(notes: list[str], path: Path, count: int, what: str) -> None:

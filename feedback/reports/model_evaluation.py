@@ -15,12 +15,13 @@ from feedback.errors import FileError
 from feedback.reports.labelled_file import FIELD, LabelledFile
 from feedback.stats import classifier_scores as scores
 from feedback.stats.intervals import Interval, json_number
-from ml_backend.left_out import collect_left_out, describe_reasons
+from ml_backend.left_out import collect_left_out, describe_reasons, name_some
 from ml_backend.models import Recipe
 from ml_backend.models.failing_rows import fit_rows, predict_rows
 from ml_backend.number_format import format_counted
 
 _TEST_SHARE = 0.2  # of each label, where there is no file of test rows
+_MOST_LABELS_SHARE = 0.5  # of the rows: a column with more different values is free text, or a number
 _BATCH = 500  # rows between two reports of the progress
 
 Places = NDArray[np.int64]
@@ -63,13 +64,10 @@ def evaluate_recipe(
 
     Without `test` rows a fifth of each label is drawn for them; copies of one content stay on one side, as in the loop.
     With `n_labels` above 0 only so many training rows are drawn, each as likely as the others. A test row without a
-    prediction counts as wrong. FileError where all rows have one label, NotTrained where those drawn have.
+    prediction counts as wrong. FileError where all rows have one label, or hardly two the same; NotTrained where those
+    that are drawn have one.
     """
-    if len(set(rows.labels)) < 2:
-        raise FileError(
-            f"every row has the label {rows.labels[0]!r}; a model learns to tell at least two labels apart.",
-            hint="Add rows with another label, or name another column with --label.",
-        )
+    _check_labels(rows.labels)
     started = time.monotonic()
     labels = tuple(sorted({*rows.labels, *(test.labels if test else ())}))
     place = {label: at for at, label in enumerate(labels)}
@@ -107,8 +105,29 @@ def evaluate_recipe(
         n_train=round(np.mean([n for n, *_ in done])),
         n_test=round(counts.sum() / len(done)),
         seconds=time.monotonic() - started,
-        notes=notes,
+        notes=[*notes, *_describe_fields(model)],
     )
+
+
+def _check_labels(labels: Sequence[str]) -> None:
+    n, known = len(labels), len(set(labels))
+    if known < 2:
+        raise FileError(
+            f"every row has the label {labels[0]!r}; a model learns to tell at least two labels apart.",
+            hint="Add rows with another label, or name another column with --label.",
+        )
+    if known > max(2.0, _MOST_LABELS_SHARE * n):
+        raise FileError(
+            f"the labels have {known} different values in {n} rows: those are no labels.",
+            hint="--label names the column with the label that people gave.",
+        )
+
+
+def _describe_fields(model: Any) -> list[str]:
+    """Return a sentence, without a full stop, on the fields of the last model that are not read; [] without one."""
+    left_out = getattr(model, "card", {}).get("fields_left_out", {})
+    named = [f"{name.removeprefix(f'{FIELD}.')!r} ({why})" for name, why in left_out.items()]
+    return [f"columns that the model does not read: {name_some(named)}"] if named else []
 
 
 def _compute_features(recipe: Recipe, data: Sequence[dict[str, Any]], report: Report) -> None:

@@ -8,6 +8,7 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
+from feedback.policy import Policy
 from feedback.project.incremental_caches import Changes, RecentProjects
 from feedback.project.snapshot import ProjectSnapshot
 from feedback.store import JobClaim, Store
@@ -19,9 +20,10 @@ from feedback.training.promotion_gate import Verdict, judge
 from feedback.training.retrain_triggers import MIN_JUDGED, LastTraining, UnseenRows, retrain_reason
 from feedback.training.trainer import train
 from ml_backend.calibration import MIN_ROWS
+from ml_backend.features.task_columns import FieldRule
 from ml_backend.models import Recipe
 from ml_backend.records import Task
-from ml_backend.registry import pack, recipe_with_indicators
+from ml_backend.registry import Bundle, pack, recipe_with_indicators
 
 
 def challenge(
@@ -76,6 +78,8 @@ def challenge(
         indicators=indicators,
     )
     champion = champions.get(project)
+    if champion is not None and not reads_only_allowed(champion, snapshot.policy):
+        champion = None  # it must go, and not only once another one is proven better
     trained = frozenset(row.task for row in dataset.of("train"))
     if champion is not None:
         trained |= _trained_tasks(store, project, champion.version, snapshot.tasks)
@@ -129,6 +133,12 @@ class JudgeEpoch:
         """Return a verdict as it is recorded, with the epoch after it, by which the next verdict is numbered."""
         after = replace(self, changes=self.changes + (verdict.gate == "change"))
         return verdict.as_dict() | {"epoch": asdict(after)}
+
+
+def reads_only_allowed(bundle: Bundle, policy: Policy) -> bool:
+    """Return whether a model reads no field that the policy excludes (`without_fields`)."""
+    allows = FieldRule(without=policy.model.without_fields).allows
+    return all(map(allows, bundle.card.get("fields", ())))
 
 
 def judge_epoch(store: Store, project: str, n_rows: int) -> JudgeEpoch:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeAlias
 
 from feedback.policy import Policy
 from ml_backend.bytes_cache import cached_in_bytes
 from ml_backend.errors import ArtefactError, UnknownName
 from ml_backend.features.cache import FeatureCache
 from ml_backend.features.media import Media
+from ml_backend.features.task_columns import FieldRule
 from ml_backend.label_config import Control, LabelConfig
 from ml_backend.models import DEFAULT_FEATURES, Recipe, recipe_for
 from ml_backend.registry import Bundle, Registry, unpack
 
+_Wanted: TypeAlias = tuple[Control, str, FieldRule]
 _LOG = logging.getLogger(__name__)
 
 
@@ -36,24 +38,25 @@ class ModelFactory:
             from ml_backend.models.hosted import hosted
 
             return hosted(policy.model.hosted, label_config=config.xml, control=control)
-        return self._recipe_for((control, policy.model.features))
+        rule = FieldRule(policy.model.fields, policy.model.without_fields, config.texts)
+        return self._recipe_for((control, policy.model.features, rule))
 
-    def _make_recipe(self, wanted: tuple[Control, str]) -> Recipe:
-        control, features = wanted
-        made = recipe_for(control, features=features, cache=self._cache)
-        return next((recipe for recipe in self._fetching_recipes() if recipe.name == made.name), made)
+    def _make_recipe(self, wanted: _Wanted) -> Recipe:
+        control, features, rule = wanted
+        made = recipe_for(control, features=features, cache=self._cache, rule=rule)
+        return next((recipe for recipe in self._fetching_recipes(rule) if recipe.name == made.name), made)
 
     def load(self, data: bytes, digest: str) -> Bundle:
         """Build a bundle; ArtefactError where its bytes are not those of `digest`, or its recipe is not here."""
         return unpack(data, digest, cache=self._cache, recipes=[*self._fetching_recipes(), *self._hosted_recipes()])
 
-    def _fetching_recipes(self) -> Iterable[Recipe]:
+    def _fetching_recipes(self, rule: FieldRule | None = None) -> Iterable[Recipe]:
         """Yield the recipes that open what tasks point at, within the limits of `media`."""
         from ml_backend.models.image_classifier import ImageChoices
 
         for features in (DEFAULT_FEATURES, *ImageChoices.features):
             with suppress(UnknownName):  # its package is not installed
-                yield ImageChoices(media=self._media, cache=self._cache, features=features)
+                yield ImageChoices(media=self._media, cache=self._cache, features=features, rule=rule)
 
     def _hosted_recipes(self) -> Iterable[Recipe]:
         for spec in sorted(set(self._hosted())):
@@ -65,7 +68,7 @@ class ModelFactory:
                 _LOG.warning("hosted model: %s", error)
 
 
-def _size(wanted: tuple[Control, str], _recipe: Recipe) -> int:
+def _size(wanted: _Wanted, _recipe: Recipe) -> int:
     return sum(100 + len(label) for label in wanted[0].labels)
 
 

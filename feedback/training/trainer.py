@@ -60,7 +60,8 @@ def train(
         version=version_name(dataset, name, seed),
         trained_on=len(rows),
         created_s=now_s,
-        card={"fingerprint": dataset.fingerprint, "seed": seed, "tune_rows": len(dataset.of("tune"))},
+        card={"fingerprint": dataset.fingerprint, "seed": seed, "tune_rows": len(dataset.of("tune"))}
+        | dict(getattr(model, "card", {})),
     )
 
 

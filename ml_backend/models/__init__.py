@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ml_backend import plugins
 from ml_backend.errors import UnknownName
 from ml_backend.features.cache import FeatureCache
+from ml_backend.features.task_columns import FieldRule
 from ml_backend.label_config import Control
 
 Tasks: TypeAlias = Sequence[Mapping[str, Any]]  # the data of tasks
@@ -23,6 +24,7 @@ BUILTINS: Mapping[str, str] = {
     "text-choices": "ml_backend.models.text_classifier:TextChoices",
     "hypertext-choices": "ml_backend.models.text_classifier:HypertextChoices",
     "image-choices": "ml_backend.models.image_classifier:ImageChoices",
+    "table-choices": "ml_backend.models.table_classifier:TableChoices",
 }
 DEFAULT_FEATURES = "default"
 # why a hosted model of label-studio-ml cannot learn options that each task brings along
@@ -69,13 +71,19 @@ class Recipe(Protocol):
         """Build the model of a `state()`; KeyError, TypeError or ValueError where it is not one."""
 
 
-def recipe_for(control: Control, *, features: str = DEFAULT_FEATURES, cache: FeatureCache[Any] | None = None) -> Recipe:
+def recipe_for(
+    control: Control,
+    *,
+    features: str = DEFAULT_FEATURES,
+    cache: FeatureCache[Any] | None = None,
+    rule: FieldRule | None = None,
+) -> Recipe:
     """Return the recipe of a control; UnknownName says why none fits.
 
     With other `features` it is another recipe, "<object kind>-<control kind>+<features>": UnknownName where it has no
-    such features, or the package with their weights is not installed.
+    such features, or the package with their weights is not installed. `rule` says which other fields it reads.
     """
-    return get_recipe(name_with_features(find_recipe(control), features), cache=cache)
+    return get_recipe(name_with_features(find_recipe(control), features), cache=cache, rule=rule)
 
 
 def find_recipe(control: Control) -> str:
@@ -101,7 +109,7 @@ def find_recipe(control: Control) -> str:
     return name
 
 
-def get_recipe(name: str, *, cache: FeatureCache[Any] | None = None) -> Recipe:
+def get_recipe(name: str, *, cache: FeatureCache[Any] | None = None, rule: FieldRule | None = None) -> Recipe:
     """Return the recipe of a plug-in name, or of the full name in an artefact ("text-choices/2"); else UnknownName.
 
     A "+" stands before features other than the default ones: "text-choices+embedding".
@@ -113,7 +121,8 @@ def get_recipe(name: str, *, cache: FeatureCache[Any] | None = None) -> Recipe:
             f"the recipe {plugin!r} has no features {features!r}.",
             hint=f"It has: {', '.join((DEFAULT_FEATURES, *known))}.",
         )
-    made: Recipe = make(cache=cache, features=features) if features else make(cache=cache)
+    options = {"features": features} if features else {}
+    made: Recipe = make(cache=cache, rule=rule, **options)
     if "/" in name and made.name != name:
         raise UnknownName(
             f"the model was made by recipe {name!r}; this release has {made.name!r}.", hint="Train again."

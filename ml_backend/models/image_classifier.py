@@ -13,8 +13,8 @@ from ml_backend.errors import BackendError, NotTrained
 from ml_backend.features import vision_vectors
 from ml_backend.features.cache import FeatureCache
 from ml_backend.features.image import BLOCKS, SIZE, ImageRow, feature_quarters, image_rows
-from ml_backend.features.indicator_features import IndicatorColumns, fit_indicator_columns
 from ml_backend.features.media import Media, media_address
+from ml_backend.features.task_columns import FieldRule, TaskColumns, fit_columns
 from ml_backend.models import DEFAULT_FEATURES, Floats, Tasks, Vectors, name_with_features
 from ml_backend.models.explanations import Contribution, sum_by_name
 from ml_backend.models.logistic_regression import fit_logistic, softmax
@@ -23,6 +23,7 @@ _QUARTERS = ("the upper left", "the upper right", "the lower left", "the lower r
 _WHOLE = "the image as a whole"  # as explanations call what vision vectors contribute
 _LEAST_SPREAD = 0.01  # by which a feature is divided at least
 _C = 0.1  # of standardised features
+_COLUMN_WEIGHT = 7.0  # of fields and indicators, so that they are regularised as beside a text
 _MAX_DEVIATIONS = 8.0  # standardised features are cut here: a rare one must not decide alone
 
 
@@ -71,13 +72,14 @@ class ImageModel:
 
     def __init__(self, state: Mapping[str, Any], reader: ImageReader) -> None:
         self._state = state
+        self.card: Mapping[str, Any] = state.get("card", {})
         self._reader = reader
         self.classes: tuple[str, ...] = tuple(state["classes"])
         self._mean: Vectors = state["mean"]  # (d,)
         self._scale: Vectors = state["scale"]  # (d,)
         self._coef: Vectors = state["coef"]  # (d, k)
         self._intercept: Vectors = state["intercept"]  # (k,)
-        self._columns = IndicatorColumns.load(state.get("columns", ((), ())))
+        self._columns = TaskColumns.load(state.get("columns", ((), ())))
         self._coef_indicators: Vectors = state.get("coef_indicators", np.zeros((0, len(self.classes)), np.float32))
         d, k, b = reader.size, len(self.classes), len(self._columns.names)
         arrays = (self._mean, self._scale, self._coef, self._intercept, self._coef_indicators)
@@ -99,7 +101,7 @@ class ImageModel:
         return proba
 
     def explain(self, item: Mapping[str, Any], answer: str, other: str) -> list[Contribution]:
-        """Return what each quarter of the image and each indicator contributed to `answer` against `other`."""
+        """Return what each quarter of the image and each field or indicator contributed to `answer` against `other`."""
         X, readable = self._reader.matrix([item])
         if not readable.any():
             return []
@@ -129,11 +131,13 @@ class ImageChoices:
         media: Media | None = None,
         features: str = DEFAULT_FEATURES,
         cache: FeatureCache[ImageRow] | None = None,
+        rule: FieldRule | None = None,
     ) -> None:
         is_extra = features != DEFAULT_FEATURES
         if is_extra:
             vision_vectors.require_vision_model()
-        self.name = name_with_features(self.name, features)
+        self._rule = rule or FieldRule()
+        self.name = name_with_features(self.name, features) + self._rule.suffix
         self._vision, self._media, self._cache = is_extra, media or Media(), cache
 
     def fit(
@@ -150,11 +154,12 @@ class ImageChoices:
         # a feature that hardly varies in training must not dominate later
         scale = 1.0 / np.maximum(spread, _LEAST_SPREAD).astype(np.float32)
         weight = _block_weights(reader.blocks)
-        columns = fit_indicator_columns([data[place] for place in keep])
+        answers = [labels[place] for place in keep]
+        columns = fit_columns([data[place] for place in keep], self._rule, main=[field], labels=answers)
         known = columns.matrix(data)[keep]
         classes, coef, intercept = fit_logistic(
-            np.hstack([_standardise(X, mean, scale) * weight, known]),
-            [labels[place] for place in keep],
+            np.hstack([_standardise(X, mean, scale) * weight, known * _COLUMN_WEIGHT]),
+            answers,
             weights=None if weights is None else weights[keep],
             seed=seed,
             C=_C,
@@ -167,7 +172,8 @@ class ImageChoices:
             "coef": coef[: reader.size] * weight[:, None],
             "intercept": intercept,
             "columns": columns.state(),
-            "coef_indicators": coef[reader.size :].copy(),
+            "coef_indicators": coef[reader.size :] * np.float32(_COLUMN_WEIGHT),
+            "card": columns.card(),
         }
         return ImageModel(state, reader)
 

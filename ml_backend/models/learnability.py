@@ -14,8 +14,10 @@ from ml_backend.features.media import is_bucket_address, media_address, shown_ad
 from ml_backend.features.text import read_text
 from ml_backend.label_config import Control, LabelConfig
 from ml_backend.models import HOSTED_OPTIONS, HOSTED_OPTIONS_HINT, find_recipe
+from ml_backend.models.table_classifier import is_table
 from ml_backend.records import field_value
 
+_TABLES = 'A table is an object, or a list such as [{"key": "age", "value": 3}].'
 CheckAddress = Callable[[str], object]  # raises MediaError for an address that is never fetched; opens nothing
 _COMPARED = "Its answers are compared, not learned: agreement, consensus and review work, tasks come in random order."
 _MAX_FIELDS = 8  # of the tasks, in a message
@@ -100,6 +102,9 @@ def find_obstacles(control: Control, data: Sequence[Mapping[str, Any]], check_ad
         found += _obstacle(unseen, data, what, _OPTIONS)
     if control.object_kind == "image":
         found += _find_media_obstacles(control, data, check_address)
+    elif control.object_kind == "table":
+        missing = sum(not is_table(field_value(item, control.field)) for item in data)
+        found += _obstacle(missing, data, f"no table in the field {control.field!r}", _TABLES)
     elif control.object_kind in ("text", "hypertext"):
         texts = [read_text(item, control.field, html=control.object_kind == "hypertext") for item in data]
         found += _obstacle(texts.count(None), data, f"no text in the field {control.field!r}", _describe_fields(data))

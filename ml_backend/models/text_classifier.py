@@ -13,7 +13,7 @@ from scipy import sparse
 from ml_backend.errors import NotTrained
 from ml_backend.features import sentence_vectors
 from ml_backend.features.cache import FeatureCache
-from ml_backend.features.indicator_features import IndicatorColumns, fit_indicator_columns
+from ml_backend.features.task_columns import FieldRule, TaskColumns, fit_columns
 from ml_backend.features.text import (
     BATCH,
     Terms,
@@ -89,10 +89,14 @@ class TextReader:
     html: bool
     embedding: bool  # whether sentence vectors stand beside the word vectors
     cache: FeatureCache[TextRow] | None
+    others: tuple[tuple[str, bool], ...] = ()  # fields of further texts that follow, and whether they are HTML
 
     def read(self, data: Tasks) -> tuple[list[str], NDArray[np.bool_]]:
         """Return the texts that can be read, and which rows have one, (n,)."""
         texts = [read_text(item, self.field, html=self.html) for item in data]
+        for field, html in self.others:
+            more = (read_text(item, field, html=html) for item in data)
+            texts = [f"{text}\n{added}" if text and added else text for text, added in zip(texts, more, strict=True)]
         return [text for text in texts if text is not None], np.array([text is not None for text in texts], bool)
 
     def block(self, texts: Sequence[str]) -> TextBlock:
@@ -123,6 +127,7 @@ class TextModel:
 
     def __init__(self, state: Mapping[str, Any], reader: TextReader) -> None:
         self._state = state
+        self.card: Mapping[str, Any] = state.get("card", {})
         self._reader = reader
         self.classes: tuple[str, ...] = tuple(state["classes"])
         self._words = Vocabulary(state["codes"], state["idf"])
@@ -131,7 +136,7 @@ class TextModel:
         self._coef_grams: Vectors = state["coef_grams"]  # (g, k)
         self._coef_vector: Vectors = state["coef_vector"]  # (d, k)
         self._intercept: Vectors = state["intercept"]  # (k,)
-        self._columns = IndicatorColumns.load(state.get("columns", ((), ())))
+        self._columns = TaskColumns.load(state.get("columns", ((), ())))
         self._coef_indicators: Vectors = state.get("coef_indicators", np.zeros((0, len(self.classes)), np.float32))
         m, g, k, b = len(self._words.codes), len(self._grams.codes), len(self.classes), len(self._columns.names)
         # loaded now, so that the first request does not wait for the vectors
@@ -160,7 +165,7 @@ class TextModel:
         return self._reader.vectors(data)
 
     def explain(self, item: Mapping[str, Any], answer: str, other: str) -> list[Contribution]:
-        """Return what each word and each indicator contributed to class `answer` against class `other`."""
+        """Return what each word, field and indicator contributed to class `answer` against class `other`."""
         texts, _ = self._reader.read([item])
         if not texts:
             return []
@@ -204,11 +209,18 @@ class TextChoices:
     features = ("embedding",)
     html = False
 
-    def __init__(self, *, features: str = DEFAULT_FEATURES, cache: FeatureCache[TextRow] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        features: str = DEFAULT_FEATURES,
+        cache: FeatureCache[TextRow] | None = None,
+        rule: FieldRule | None = None,
+    ) -> None:
         is_extra = features != DEFAULT_FEATURES
         if is_extra:
             sentence_vectors.require_sentence_encoder()
-        self.name = name_with_features(self.name, features)
+        self._rule = rule or FieldRule()
+        self.name = name_with_features(self.name, features) + self._rule.suffix
         self._embedding, self._cache = is_extra, cache
 
     def fit(
@@ -222,7 +234,8 @@ class TextChoices:
         block, keep = reader.block(texts), np.flatnonzero(readable)
         answers = [labels[place] for place in keep]
         words, grams = (Vocabulary.fit(terms, n_classes=len(set(answers))) for terms in (block.terms, block.grams))
-        columns = fit_indicator_columns([data[place] for place in keep])
+        others = [name for name, _ in reader.others]
+        columns = fit_columns([data[place] for place in keep], self._rule, main=[field, *others], labels=answers)
         known = columns.matrix(data)[readable]
         sizes = len(words.codes), len(grams.codes), block.vectors.shape[1], known.shape[1]
         scale = _block_scales(len(block), sizes)
@@ -246,6 +259,8 @@ class TextChoices:
                 "coef_vector": coef_vector,
                 "intercept": intercept,
                 "columns": columns.state(),
+                "others": [list(other) for other in reader.others],
+                "card": columns.card(*others),
                 "coef_indicators": coef_indicators,
             },
             reader,
@@ -255,10 +270,12 @@ class TextChoices:
         return self._reader(field).vectors(data)
 
     def load(self, state: Mapping[str, Any]) -> TextModel:
-        return TextModel(state, self._reader(state["field"]))
+        others = tuple((str(name), bool(html)) for name, html in state.get("others", ()))
+        return TextModel(state, replace(self._reader(state["field"]), others=others))
 
     def _reader(self, field: str) -> TextReader:
-        return TextReader(field, self.html, self._embedding, self._cache)
+        others = tuple(other for other in self._rule.texts if other[0] != field and self._rule.allows(other[0]))
+        return TextReader(field, self.html, self._embedding, self._cache, others)
 
 
 class HypertextChoices(TextChoices):

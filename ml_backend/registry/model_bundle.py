@@ -11,6 +11,7 @@ import numpy as np
 from ml_backend.calibration import Calibrator
 from ml_backend.errors import ArtefactError, BackendError, UnknownName
 from ml_backend.features.cache import FeatureCache
+from ml_backend.features.task_columns import FIELDS
 from ml_backend.label_config import Control
 from ml_backend.models import Floats, Model, Recipe, Tasks, Vectors, get_recipe
 from ml_backend.models.explanations import Contribution, ExplainableModel
@@ -169,7 +170,7 @@ def unpack(
     if document.get("format") != _FORMAT:
         raise ArtefactError(f"the model has format {document.get('format')}; this release reads {_FORMAT}.")
     try:
-        name = document["recipe"].partition(_WITH)[0]
+        name = document["recipe"].partition(_WITH)[0].partition(FIELDS)[0]
         passed = {recipe.name: recipe for recipe in recipes}.get(name)
         return Bundle(
             model=(passed or get_recipe(name, cache=cache)).load({**document["state"], **arrays}),

@@ -85,6 +85,14 @@ def test_a_file_of_test_rows_is_the_test_and_its_copies_are_told(file: Path, tmp
     assert "8 test rows are also training rows, which flatters the model" in found["notes"]
 
 
+def test_few_test_rows_may_have_as_many_labels(file: Path, tmp_path: Path):
+    (tmp_path / "three.csv").write_text("\n".join(["text,label", *texts(3)]))
+
+    assert (
+        figures("--data", file, "--text", "text", "--label", "label", "--test", tmp_path / "three.csv")["n_test"] == 3
+    )
+
+
 def test_several_text_columns_are_one_text_and_rows_without_label_or_text_are_counted(tmp_path: Path):
     path = tmp_path / "mails.csv"
     rows = [f"mail {row},{text}" for row, text in enumerate(texts(40))]
@@ -127,7 +135,6 @@ def test_images_are_read_from_a_zip_and_those_that_are_missing_or_broken_are_tol
 
 
 def test_without_text_and_image_the_other_columns_are_a_table(tmp_path: Path):
-    pytest.importorskip("ml_backend.models.table_classifier")
     cells = [(row % 7, ("none", "gold")[row % 2], row % 5 or "", ("no", "yes")[row % 2]) for row in range(90)]
     lines = ["amount;standing;items;refund", *(";".join(map(str, row)) for row in cells)]
     (tmp_path / "t.csv").write_text("\n".join(lines))
@@ -157,3 +164,17 @@ def test_what_is_wrong_is_said_with_what_to_do(tmp_path: Path, content: str, opt
     with pytest.raises((FeedbackError, BackendError), match=says) as caught:
         run("--data", tmp_path / "f.csv", *options)
     assert caught.value.hint
+
+
+def test_without_text_and_image_all_other_columns_are_a_table(tmp_path: Path):
+    rows = [f"{at},{at % 90},{'x' if at % 3 else 'y'},{'old' if at % 90 > 44 else 'young'}" for at in range(240)]
+    train, test = tmp_path / "train.csv", tmp_path / "test.csv"
+    train.write_text("\n".join(["customer_id,age,plan,kind", *rows[:180]]), encoding="utf-8")
+    test.write_text("\n".join(["customer_id,age,plan,kind", *[f"{row}." for row in rows[180:]]]), encoding="utf-8")
+
+    found = figures("--data", train, "--test", test, "--label", "kind")
+
+    assert (found["recipe"], found["n_train"], found["n_test"]) == ("table-choices/1", 180, 60)
+    assert found["metrics"]["auc"] > 0.98
+    assert "columns that the model does not read: 'customer_id' (an identifier, by its name)" in found["notes"]
+    assert "the test label 'old.' is read as 'old'" in found["notes"]

@@ -252,3 +252,19 @@ def test_a_policy_that_takes_the_pages_from_the_owner_of_the_token_is_named(peop
 
     assert [told in str(finding) for finding in found] == ([True] if told else [])
     assert all(finding.level == "warning" and 'role = "admin"' in finding.hint for finding in found)
+
+
+def test_fields_that_no_task_has_or_that_the_control_is_about_are_named():
+    choices = "<Choices name='c' toName='t'><Choice value='a'/><Choice value='b'/></Choices>"
+    xml = f"<View><Text name='t' value='$text'/>{choices}</View>"
+    policy = read_policy('[model]\nfields = ["amont"]\nwithout_fields = ["text", "gender"]')
+    data = [{"text": "refund", "amount": 3, "customer": {"gender": "f"}}]
+    found = validate_policy(policy, lock_ttl_s=1.0, project=ProjectRow("7", label_config=xml), data=data)
+
+    assert "no task has the field 'amont'; did you mean 'amount'?" in [row.sentence for row in found]
+    assert [row.sentence for row in found if row.level == "error"] == [
+        "'c' is about the field 'text', which its model has to read."
+    ]
+    hosted = '[model]\nhosted = "model.py:Model"\nwithout_fields = ["gender"]'
+    with pytest.raises(PolicyError, match="without_fields is for our own models"):
+        read_policy(hosted)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from feedback.policy import Policy
+from feedback.policy.schema import Model
 from feedback.project.snapshot import load_snapshot
 from feedback.store import Store
 from feedback.training.challenger import JudgeEpoch, challenge, judge_epoch
@@ -96,6 +97,45 @@ class RenamedRecipe:
 
     def load(self, state: Any) -> Any:
         return self.recipe.load(state)
+
+
+class ReadsGender(ChampionCache):
+    """A champion that was trained before the policy excluded a field."""
+
+    def get(self, project: str) -> Any:
+        champion = super().get(project)
+        return None if champion is None else replace(champion, card={"fields": ["customer.gender"]})
+
+
+def test_a_champion_that_reads_an_excluded_field_goes_without_a_proof_that_the_new_model_is_better(
+    store: Store, tmp_path: Path
+):
+    store.secrets.save_secret("draws", "the same draws in every run")
+    connected_project = ConnectedProject(store, tmp_path / "models")
+    connected_project.connect()
+    connected_project.turn()
+    connected_project.label(40)
+    connected_project.turn()
+    project = store.projects.get_project("7")
+    assert project is not None
+    factory = ModelFactory(lambda: ())
+    policy = POLICY.model_copy(update={"model": Model(without_fields=("gender",))})
+    snapshot = load_snapshot(store, project, policy)
+    labels = ConsensusCache().decide(snapshot)
+
+    verdict = challenge(
+        store,
+        ReadsGender(store.registry, factory.load),
+        snapshot,
+        DatasetCache().build(snapshot, labels.settled, labels.changes),
+        factory.recipe(snapshot.config, snapshot.control, policy),
+        reweigh_with_model=lambda _dataset, _recipe: ModelVote(),
+        now_s=1.0,
+        claim=None,
+    )
+
+    assert verdict is not None
+    assert (verdict.gate, verdict.promote) == ("first", True)
 
 
 def test_the_loop_numbers_the_changes_of_an_epoch(store: Store, tmp_path: Path):

@@ -36,7 +36,7 @@ def test_every_control_of_label_studios_own_templates_is_learned_or_says_why_not
         assert [item.control for item in found] == list(config.controls), template
         for item in found:
             kind = (item.control.object_kind, item.control.kind)
-            is_usual = kind in (("text", "choices"), ("hypertext", "choices"), ("image", "choices"))
+            is_usual = kind[1] == "choices" and kind[0] in ("text", "hypertext", "image", "table")
             is_plain = is_usual and not item.control.problem and not item.control.multiple
             assert item.is_learned == is_plain, (template, item)
             assert item.is_learned or item.reason.endswith("."), (template, item)
@@ -174,3 +174,11 @@ def test_a_hosted_model_may_read_what_our_recipes_cannot_but_learns_no_answers_a
     assert "takes them from the field 'options'" in list_learnability(own, hosted=True)[0].reason
     plain = read_label_config(f"<View><Text name='o' value='$u'/>{CHOICES.format('')}</View>")
     assert page.matching_control(plain.control()) is None  # it learned texts, and would read addresses
+
+
+def test_tasks_without_a_table_are_told():
+    table = control_of("<Table name='o' value='$facts'/>")
+
+    assert obstacles(table, {"facts": {"age": 3}}, {"facts": [{"key": "age", "value": 3}]}) == []
+    (found,) = obstacles(table, {"facts": "age: 3"}, {})
+    assert found.startswith("in all of the first 2 tasks: no table in the field 'facts'.")
