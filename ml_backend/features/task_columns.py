@@ -303,7 +303,8 @@ def list_fields(item: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 def _walk(value: Any, path: str, depth: int) -> Iterator[tuple[str, Any]]:
     if isinstance(value, list) and value and all(isinstance(each, dict) and "key" in each for each in value):
         value = {str(each["key"]): each.get("value") for each in value}
-    if not isinstance(value, (dict, Mapping)):
+    # plain values first: the check of an abstract class is slow
+    if isinstance(value, (str, int, float)) or not isinstance(value, (dict, Mapping)):
         yield path, value
     elif depth:
         for name, inner in value.items():

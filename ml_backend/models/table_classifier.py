@@ -77,8 +77,10 @@ class TableChoices:
     """The recipe for one label per table, an object or a list of objects with key and value.
 
     Fields beside the table are read, too. From 100 rows the better of logistic regression and boosted trees is taken,
-    by the loss on held-out training rows: trees were better from about 700 rows of census data, and from 150 of a
-    generated set in which two fields decide together.
+    by the loss on held-out training rows. On census data (AUC, 2,500 test rows) logistic regression leads up to 500
+    rows (0.871 to 0.841 at 200) and trees from 1,000 (0.900 to 0.895; at 12,000 0.920, scikit-learn's one-hot and
+    scaled logistic regression 0.902). On a generated rule of three fields trees lead at once (accuracy 0.97 to 0.93 at
+    100), so that no single number of rows suits both.
     """
 
     name = "table-choices/1"
