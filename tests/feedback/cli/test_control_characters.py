@@ -42,6 +42,7 @@ COMMANDS = [
     ["access", "9", "--person", "3"], ["turn", "9"], ["sweep", "9"], ["relabel", "9", "--map", f"{EVIL}={EVIL}"],
     ["connect", EVIL], ["pause", "9"], ["resume", "9"], ["restore", "9", "77"],
     ["forget", "9", "--task", "77", "--yes"], ["disconnect", "9"], ["backup", EVIL], ["restore-backup", EVIL],
+    ["export", "9", "-"], ["recipes"], ["new", EVIL], ["evaluate", "--data", EVIL, "--label", EVIL],
     ["open", "9"], ["init", "--url", EVIL, "--token-file", EVIL], ["no such\x1b]0;x\x07"],
 ]  # fmt: skip
 SILENT = {"demo", "serve", "web", "worker"}  # they start processes; their logs are cleaned by the formatter

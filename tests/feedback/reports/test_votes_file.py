@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from feedback.errors import FeedbackError, VotesError
-from feedback.recipes.spam import make
+from feedback.recipes.recipe import load_recipe
+from feedback.recipes.recipe_tasks import load_tasks
 from feedback.reports.votes_file import analyse_votes_file, parse_answers, parse_cell, read_gold, read_votes
 from ml_backend.label_config import Control
 from ml_backend.records import Answer
@@ -91,7 +92,7 @@ def _read_gold(path: Path) -> None:
 
 
 def _make_demo(path: Path) -> None:
-    make(data=path, text="worker", label="gold", limit=None)
+    load_tasks(load_recipe("spam"), path.parent, data=str(path), shown="worker", label="gold")
 
 
 @pytest.mark.parametrize(

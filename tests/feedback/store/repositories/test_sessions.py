@@ -97,7 +97,7 @@ def test_an_answer_to_several_controls_counts_once_and_unknown_types_do_no_harm(
     store.projects.save_project(ProjectRow("1", "fruit"))
     store.append(make_events.task_events(make_events.task(1), make_events.task(2)))
     stars = {"from_name": "stars", "to_name": "t", "type": "rating", "value": {"rating": 3}}
-    why = {"from_name": "why", "to_name": "t", "type": "textarea", "value": {"text": ["because"]}}
+    why = {"from_name": "why", "to_name": "t", "type": "magicwand", "value": {"text": ["because"]}}
     store.append(
         [make_events.annotation_event(1, task=1, person=1, result=(*make_events.choice_result("A"), stars, why))]
     )
