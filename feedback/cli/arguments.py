@@ -1,4 +1,4 @@
-"""What all sub-commands declare alike: PROJECT, TASK and --json, and the class of commands that reads them.
+"""What sub-commands declare alike: PROJECT, TASK, --json, a recipe's tasks; and the class of commands that reads them.
 
 PROJECT is the first positional argument of every command about a project: its number, or its title. Where a command
 may be used without it, the only connected project is meant, unless the command says otherwise.
@@ -48,6 +48,11 @@ NamedProject = Annotated[str, typer.Argument(metavar="PROJECT", help=_PROJECT, a
 Task = Annotated[int, typer.Argument(metavar="TASK", help="The id of the task in Label Studio.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")]
+# of `hitl demo` and `hitl new`: the tasks of a recipe
+RecipeData = Annotated[str, typer.Option(metavar="FILE", help="Tasks of yours: a CSV file, or a folder with one.")]
+TextColumn = Annotated[str, typer.Option(help="In --data: the column of texts, or of file names.")]
+LabelColumn = Annotated[str, typer.Option(help="In --data: the column of true labels.")]
+TaskLimit = Annotated[int | None, typer.Option(min=1, help="Use only this number of tasks.")]
 OnlyJson = Annotated[bool, typer.Option("--json", help="Print JSON. It is the only form.", show_default=False)]
 
 

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from feedback.cli.arguments import LabelColumn, RecipeData, TaskLimit, TextColumn
 from feedback.cli.serve import check_port
 from feedback.cli.terminal import screen
 
@@ -18,10 +19,10 @@ _LOOPBACK = "127.0.0.1"
 
 def demo(
     recipe: Annotated[str, typer.Option(help="A name of `hitl recipes`, or a folder of yours.")] = "digits",
-    data: Annotated[str, typer.Option(metavar="FILE", help="Tasks of yours: a CSV file, or a folder with one.")] = "",
-    text: Annotated[str, typer.Option(help="In --data: the column of texts, or of file names.")] = "",
-    label: Annotated[str, typer.Option(help="In --data: the column of true labels.")] = "",
-    limit: Annotated[int | None, typer.Option(min=1, help="Use only this number of tasks.")] = None,
+    data: RecipeData = "",
+    text: TextColumn = "",
+    label: LabelColumn = "",
+    limit: TaskLimit = None,
     answers: Annotated[
         int | None, typer.Option(help="Number of answers that the three annotators give. Default: the recipe's.", min=1)
     ] = None,

@@ -11,7 +11,7 @@ import typer
 
 from feedback.app.bootstrap import load_settings, make_client, make_platform, opened_store
 from feedback.cli import connect as connecting
-from feedback.cli.arguments import AsJson
+from feedback.cli.arguments import AsJson, LabelColumn, RecipeData, TaskLimit, TextColumn
 from feedback.cli.terminal import echo, print_json, print_table
 from feedback.errors import RecipeError
 from ml_backend.number_format import format_count
@@ -40,10 +40,10 @@ def recipes(as_json: AsJson = False) -> None:
 def new(
     recipe: Annotated[str, typer.Argument(metavar="RECIPE", help="A name of `hitl recipes`, or a folder of yours.")],
     title: Annotated[str, typer.Option(help="The title of the new project.")] = "",
-    data: Annotated[str, typer.Option(metavar="FILE", help="Tasks of yours: a CSV file, or a folder with one.")] = "",
-    text: Annotated[str, typer.Option(help="In --data: the column of texts, or of file names.")] = "",
-    label: Annotated[str, typer.Option(help="In --data: the column of true labels.")] = "",
-    limit: Annotated[int | None, typer.Option(min=1, help="Use only this number of tasks.")] = None,
+    data: RecipeData = "",
+    text: TextColumn = "",
+    label: LabelColumn = "",
+    limit: TaskLimit = None,
     folder: Annotated[
         Path | None, typer.Option(help="Only copy the recipe's folder to this new folder, to change it.")
     ] = None,
