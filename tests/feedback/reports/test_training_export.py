@@ -25,6 +25,7 @@ def test_each_training_label_has_its_source_and_the_prediction_that_stood_beside
     poll_changes(store, routed_project.studio, "7", now_s=routed_project.now_s)
     roles = routed_project.load_snapshot(SnapshotCache()).roles
     trained = [task for task in tasks if roles[task] == "train"]
+    first = tasks.index(trained[0])  # which task it is depends on the draw
     shown, given = Answer("choices", ("tool",)), Answer("choices", ("fruit",))
     rows = [
         OverrideRow(
@@ -45,9 +46,9 @@ def test_each_training_label_has_its_source_and_the_prediction_that_stood_beside
     assert (examples[1].model, examples[1].prediction, examples[1].confidence) == (None, None, None)
     table = list(csv.DictReader(io.StringIO(to_csv(examples))))
     assert table[0] == {
-        "task": str(trained[0]), "data.text": "t0", "data.amount": "[0]", "label": "fruit", "source": "person",
-        "model": "m2", "prediction": "tool", "confidence": "0.8",
+        "task": str(trained[0]), "data.text": f"t{first}", "data.amount": f"[{first}]",
+        "label": "fruit", "source": "person", "model": "m2", "prediction": "tool", "confidence": "0.8",
     }  # fmt: skip
     lines = [json.loads(line) for line in to_json_lines(examples).splitlines()]
-    assert lines[0]["data"] == {"text": "t0", "amount": [0]}
+    assert lines[0]["data"] == {"text": f"t{first}", "amount": [first]}
     assert len(lines) == len(table) == len(trained)
